@@ -1,0 +1,104 @@
+//! The canonical exchange: names that every part of the program shares.
+use serde::{Deserialize, Serialize};
+
+/// Which API a request calls; its text is the column `endpoint`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Endpoint {
+    /// `POST /v1/chat/completions`.
+    #[serde(rename = "chat.completions")]
+    ChatCompletions,
+    /// `POST /v1/completions`.
+    #[serde(rename = "completions")]
+    Completions,
+    /// `POST /v1/embeddings`.
+    #[serde(rename = "embeddings")]
+    Embeddings,
+    /// `POST /v1/responses`.
+    #[serde(rename = "responses")]
+    Responses,
+    /// `GET /v1/models` and `/v1/models/{id}`.
+    #[serde(rename = "models")]
+    Models,
+    /// Everything else.
+    #[serde(rename = "passthrough")]
+    Passthrough,
+}
+
+impl Endpoint {
+    /// The word of the column `endpoint`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ChatCompletions => "chat.completions",
+            Self::Completions => "completions",
+            Self::Embeddings => "embeddings",
+            Self::Responses => "responses",
+            Self::Models => "models",
+            Self::Passthrough => "passthrough",
+        }
+    }
+}
+
+/// How an exchange ended; its text is the column `outcome`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// Answered whole.
+    Ok,
+    /// A wrong request, found by us.
+    ClientError,
+    /// Refused by our rules.
+    Rejected,
+    /// The upstream answered 429.
+    RateLimited,
+    /// A budget is used up.
+    BudgetExceeded,
+    /// Too much load.
+    Shed,
+    /// A filter answered in the upstream's place.
+    FilterAnswered,
+    /// A filter refused or cut.
+    FilterBlocked,
+    /// A filter failed.
+    FilterError,
+    /// The upstream failed or answered with an error.
+    UpstreamError,
+    /// The upstream was too slow.
+    UpstreamTimeout,
+    /// The upstream's answer broke off.
+    UpstreamTruncated,
+    /// The client left.
+    ClientDisconnected,
+    /// We were shutting down.
+    Shutdown,
+    /// The process died before the end.
+    Crashed,
+    /// A defect of ours.
+    InternalError,
+    /// A recorded answer was served.
+    Replayed,
+}
+
+impl Outcome {
+    /// The word of the column `outcome`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::ClientError => "client_error",
+            Self::Rejected => "rejected",
+            Self::RateLimited => "rate_limited",
+            Self::BudgetExceeded => "budget_exceeded",
+            Self::Shed => "shed",
+            Self::FilterAnswered => "filter_answered",
+            Self::FilterBlocked => "filter_blocked",
+            Self::FilterError => "filter_error",
+            Self::UpstreamError => "upstream_error",
+            Self::UpstreamTimeout => "upstream_timeout",
+            Self::UpstreamTruncated => "upstream_truncated",
+            Self::ClientDisconnected => "client_disconnected",
+            Self::Shutdown => "shutdown",
+            Self::Crashed => "crashed",
+            Self::InternalError => "internal_error",
+            Self::Replayed => "replayed",
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! The filter contract.
+pub mod exchange;
+pub use exchange::{Endpoint, Outcome};

@@ -1,0 +1,273 @@
+//! The two halves of a record as the request path knows them: what stands when a request opens, and what
+//! is known when it closes. Both are plain data, serialisable for the spool; nothing here is derived:
+//! decoding, counting and hashing happen later, on the writer's side (`digest`).
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use aiproxy_filters::{Endpoint, Outcome};
+
+/// What is known when the head and body of a request were read: the `begin` record.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Opened {
+    /// Our own id, UUIDv7, also sent to the client as `x-aiproxy-request-id`.
+    pub request_id: Uuid,
+    /// Wall-clock time of acceptance, microseconds since the Unix epoch, UTC. Fixed here and never taken anew.
+    pub created_at_us: i64,
+    /// Name of this process among several (host and port), for the column `instance`.
+    pub instance: String,
+    /// Short hash of the configuration that served the request.
+    pub config_version: String,
+    /// The client's own `x-request-id`.
+    pub client_request_id: Option<String>,
+    /// `x-aiproxy-user`; when absent the digest looks into the body.
+    pub end_user: Option<String>,
+    /// `x-session-id`.
+    pub session_id: Option<String>,
+    /// Trace id of `traceparent`, 32 hex digits.
+    pub trace_id: Option<String>,
+    /// Address of the client, after `trusted_proxies`.
+    pub client_ip: Option<String>,
+    /// Which API was called.
+    pub endpoint: Endpoint,
+    /// Word of the column `dialect`.
+    pub dialect: String,
+    /// HTTP method, as received.
+    pub method: String,
+    /// Path and query, credentials in the query masked.
+    pub path: String,
+    /// Whether the client asked for a stream; `None` where the request does not say (the body is not JSON).
+    pub stream: Option<bool>,
+    /// The model that the client named.
+    pub requested_model: Option<String>,
+    /// How much of the bodies is kept.
+    pub keep: Keep,
+    /// The client's headers, a JSON object with lower-case names, credentials masked. `None` with `Keep::Nothing`.
+    pub request_headers: Option<String>,
+}
+
+/// How much of an exchange's bodies is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(rename_all = "snake_case")]
+pub enum Keep {
+    /// Headers and bodies.
+    #[default]
+    Full,
+    /// The row, texts included out: no headers, no bodies, no `request_text`, `response_text`, `tool_calls`.
+    Metadata,
+    /// As `Metadata`, said with `body_state = off`.
+    Nothing,
+}
+
+/// What is known when an exchange is over: the `end` record.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Closed {
+    /// Wall-clock time of the end, microseconds since the Unix epoch: `created_at_us` plus the monotonic duration.
+    pub finished_at_us: i64,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Status sent to the client; 499 when no head was sent.
+    pub status_code: u16,
+    /// Status of the upstream's answer.
+    pub upstream_status: Option<u16>,
+    /// Error given to the client or reported by the upstream.
+    pub error: Option<RecordedError>,
+    /// Provider that answered, or was tried last.
+    pub provider: Option<String>,
+    /// Name of the provider's key, never its value.
+    pub provider_key: Option<String>,
+    /// Model name as sent upstream.
+    pub sent_model: Option<String>,
+    /// Number of tries; 0 when none was made.
+    pub attempts: u32,
+    /// One entry a try, kept only where there was more than one or the one failed.
+    pub tries: Vec<AttemptDraft>,
+    /// What each filter decided.
+    pub verdicts: Vec<VerdictDraft>,
+    /// The filter that answered, refused or cut.
+    pub filtered_by: Option<String>,
+    /// The exchange that this one replayed.
+    pub replay_of: Option<Uuid>,
+    /// Repairs made on the stream, in the words of the column `repairs`.
+    pub repairs: Vec<String>,
+    /// Tags of the client's `x-aiproxy-tags` and of filters.
+    pub tags: Vec<(String, String)>,
+    /// Values of the configured columns, by column name.
+    pub columns: Vec<(String, ColumnValue)>,
+    /// Whether the whole answer was read from upstream and handed to the client. `None` when there was no answer.
+    pub response_complete: Option<bool>,
+    /// Whether the answer was an event stream.
+    pub response_is_stream: bool,
+    /// Whether the proxy asked for `stream_options.include_usage` on its own account.
+    pub usage_asked: bool,
+    /// The usage chunk that was taken out of the client's stream: its JSON data.
+    pub usage_chunk: Option<String>,
+    /// Durations.
+    pub times: Times,
+    /// Bytes of the request's body as read from the client.
+    pub request_bytes: u64,
+    /// Bytes of the answer's body as sent to the client. `None` when no answer was sent.
+    pub response_bytes: Option<u64>,
+    /// Headers sent to the client, a JSON object, masked.
+    pub response_headers: Option<String>,
+    /// Pieces as they were relayed, of event streams only.
+    pub chunks: Vec<ChunkTime>,
+}
+
+/// An error in the words of the columns `error_type`, `error_code` and `error_message`.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct RecordedError {
+    /// `error.type` as the client saw it.
+    pub kind: Option<String>,
+    /// `error.code` as the client saw it.
+    pub code: Option<String>,
+    /// The message; may hold more than the client was told, never a secret.
+    pub message: Option<String>,
+}
+
+/// Durations of an exchange in milliseconds, from the monotonic clock.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+pub struct Times {
+    /// Acceptance to the last byte handed to the socket, or to the failure.
+    pub duration_ms: f64,
+    /// Start of the first attempt to the end of the upstream's body.
+    pub upstream_ms: Option<f64>,
+    /// What the proxy itself added: the duration less the time spent waiting for the upstream and the client.
+    pub overhead_ms: Option<f64>,
+    /// Time spent in filters.
+    pub filter_ms: Option<f64>,
+    /// Time that stream filters withheld bytes.
+    pub filter_held_ms: Option<f64>,
+    /// Opening the connection; `None` on a pooled one.
+    pub connect_ms: Option<f64>,
+    /// Acceptance to the first body byte handed to the client's socket.
+    pub first_byte_ms: Option<f64>,
+    /// Acceptance to the first event that carries content; streams only.
+    pub first_token_ms: Option<f64>,
+    /// Longest time between two pieces of a stream.
+    pub longest_gap_ms: Option<f64>,
+}
+
+/// One try of a provider, model and key.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct AttemptDraft {
+    /// From 1.
+    pub number: u32,
+    /// Provider's name.
+    pub provider: String,
+    /// Model as sent.
+    pub model: Option<String>,
+    /// Name of the key.
+    pub provider_key: Option<String>,
+    /// Microseconds since the Unix epoch.
+    pub started_at_us: i64,
+    /// Status of the answer.
+    pub status_code: Option<u16>,
+    /// Outcome word of this try.
+    pub outcome: Outcome,
+    /// What went wrong.
+    pub error_message: Option<String>,
+    /// Milliseconds to open the connection; `None` on a pooled one.
+    pub connect_ms: Option<f64>,
+    /// Milliseconds to the answer's head.
+    pub first_byte_ms: Option<f64>,
+    /// Milliseconds in all.
+    pub duration_ms: f64,
+    /// Why it was given up, such as `stale_connection`.
+    pub skip_reason: Option<String>,
+}
+
+/// What one filter decided in one phase.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct VerdictDraft {
+    /// The filter's name.
+    pub filter: String,
+    /// `request`, `response` or `stream`.
+    pub phase: String,
+    /// `changed`, `answered`, `refused`, `cut`, `failed`, `skipped`, …
+    pub verdict: String,
+    /// Never the matched text.
+    pub detail: Option<String>,
+    /// Microseconds spent in the hook.
+    pub duration_us: u64,
+}
+
+/// A value of a configured column.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum ColumnValue {
+    /// `type: integer`.
+    Integer(i64),
+    /// `type: float`.
+    Float(f64),
+    /// `type: text`.
+    Text(String),
+}
+
+/// One relayed piece of a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChunkTime {
+    /// Where the piece begins in the answer's body as sent to the client.
+    pub offset: u64,
+    /// Its length in bytes.
+    pub length: u32,
+    /// Microseconds since acceptance.
+    pub at_us: u64,
+}
+
+/// Which of an exchange's bodies a piece of bytes belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BodyKind {
+    /// As the client sent it.
+    Request,
+    /// As it went upstream, when that differs by a filter or translation.
+    UpstreamRequest,
+    /// As the client got it.
+    Response,
+    /// As the upstream sent it, when that differs by a filter or translation.
+    UpstreamResponse,
+}
+
+/// A body as it was captured: reference-counted pieces in memory, and how much there was in all.
+///
+/// Pieces hold at most `log.body_max_bytes`. Pieces already appended to the spool as `part` records leave
+/// memory; `spilled_bytes` says how many stand there, in front of `pieces`.
+#[derive(Debug, Clone, Default)]
+pub struct Captured {
+    /// What is in memory, in order, credentials masked.
+    pub pieces: Vec<Bytes>,
+    /// Bytes that stand in the spool's `part` records, before `pieces`.
+    pub spilled_bytes: u64,
+    /// True size of the body in bytes, also when it is stored cut.
+    pub size: u64,
+    /// SHA-256 of the whole body; `None` when all of it is in memory and nobody has computed it yet.
+    pub sha256: Option<[u8; 32]>,
+    /// Whether bytes are missing at the end because the body was longer than the limit.
+    pub truncated: bool,
+}
+
+/// The four bodies of an exchange. `None`: there was none (a `GET`), or it is not kept, or it equals its sibling.
+#[derive(Debug, Clone, Default)]
+pub struct Bodies {
+    /// As the client sent it.
+    pub request: Option<Captured>,
+    /// As it went upstream, when changed.
+    pub upstream_request: Option<Captured>,
+    /// As the client got it.
+    pub response: Option<Captured>,
+    /// As the upstream sent it, when changed.
+    pub upstream_response: Option<Captured>,
+}
+
+/// A whole exchange on its way to the writer. `closed` is `None` for one that a crash cut off.
+#[derive(Debug, Clone)]
+pub struct Finished {
+    /// The first half.
+    pub opened: Opened,
+    /// The second half.
+    pub closed: Option<Closed>,
+    /// The bodies, spilled parts read back.
+    pub bodies: Bodies,
+}

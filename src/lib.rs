@@ -1,0 +1,4 @@
+//! aiproxy: the flight recorder for LLM traffic.
+
+pub mod access_log;
+pub use aiproxy_filters as filter;

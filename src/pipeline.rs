@@ -1,0 +1,4 @@
+//! Runs exchanges.
+
+pub mod failure;
+pub mod generator;

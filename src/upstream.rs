@@ -1,0 +1,3 @@
+//! The upstream side: providers and the way to reach them.
+
+pub mod transport;

@@ -2,6 +2,7 @@
 //! `server::error` chooses the status, a dialect renders the shape.
 
 use crate::filter::Outcome;
+use crate::wire::json_check::JsonError;
 
 /// Why the client gets an error of ours.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -104,7 +105,9 @@ pub enum Failure {
     UpstreamEventTooLarge,
     /// The stream ended before its end.
     UpstreamTruncated,
-    /// The connection to the provider broke.
+    /// The provider closed the connection before it answered.
+    UpstreamClosed,
+    /// The connection to the provider broke in the middle of its answer.
     UpstreamDisconnected,
     /// The provider answered with an error status and a body that is not JSON.
     UpstreamStatus {
@@ -192,6 +195,7 @@ impl Failure {
             | Self::UpstreamAuth { .. }
             | Self::UpstreamBadContentType
             | Self::UpstreamProtocol { .. }
+            | Self::UpstreamClosed
             | Self::UpstreamBodyTooLarge => Outcome::UpstreamError,
             Self::UpstreamStatus { status } => of_upstream_status(*status),
             Self::UpstreamTimeout | Self::UpstreamIdleTimeout => Outcome::UpstreamTimeout,
@@ -219,6 +223,17 @@ impl Failure {
             | Self::UpstreamTls { detail }
             | Self::UpstreamProtocol { detail } => Some(detail),
             _ => None,
+        }
+    }
+}
+
+impl From<JsonError> for Failure {
+    fn from(error: JsonError) -> Self {
+        match error {
+            JsonError::Invalid { .. } => Self::InvalidJson { reason: error.to_string() },
+            JsonError::TooDeep { .. } => Self::JsonTooDeep,
+            JsonError::TooManyKeys { .. } => Self::JsonTooManyKeys,
+            JsonError::DuplicateKey { name, .. } => Self::DuplicateKey { key: name.to_owned() },
         }
     }
 }

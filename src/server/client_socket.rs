@@ -10,17 +10,10 @@ use std::os::fd::{AsFd, OwnedFd};
 use actix_web::dev::Extensions;
 use actix_web::rt::net::TcpStream;
 
+use crate::pipeline::link::Leaving;
+
 /// A duplicate of a client connection's descriptor.
 pub struct ClientSocket(OwnedFd);
-
-/// How a client's side of a connection ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Leaving {
-    /// A FIN: it sends no more; whether it still reads cannot be known.
-    Finished,
-    /// A reset: it is gone.
-    Reset,
-}
 
 /// To be called for each new connection, with its stream.
 pub fn remember(connection: &dyn Any, data: &mut Extensions) {

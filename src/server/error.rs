@@ -134,7 +134,7 @@ pub fn reply(failure: &Failure) -> ErrorReply {
         Failure::UpstreamTruncated => {
             api(502, "upstream_truncated", "the provider's answer ended before its end")
         }
-        Failure::UpstreamDisconnected => {
+        Failure::UpstreamClosed | Failure::UpstreamDisconnected => {
             api(502, "upstream_disconnected", "the connection to the provider broke")
         }
         Failure::UpstreamStatus { status } => plain(

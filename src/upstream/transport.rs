@@ -37,13 +37,13 @@ struct ConnectNotes {
 }
 
 /// A request on its way to a provider.
-pub struct UpstreamRequest {
+pub struct UpstreamRequest<'a> {
     /// HTTP method.
-    pub method: String,
+    pub method: &'a str,
     /// Absolute URL.
-    pub url: String,
+    pub url: &'a str,
     /// Every header that is sent, `host` and `content-length` excepted.
-    pub headers: Vec<(String, Vec<u8>)>,
+    pub headers: &'a [(&'a str, &'a [u8])],
     /// What follows the head.
     pub body: RequestBody,
 }
@@ -55,8 +55,11 @@ pub enum RequestBody {
     /// Held whole, so it can be sent again.
     Whole(Bytes),
     /// Flows through; `Some` is the client's `Content-Length`.
-    Flowing(Pin<Box<dyn Stream<Item = std::io::Result<Bytes>>>>, Option<u64>),
+    Flowing(BodyStream, Option<u64>),
 }
+
+/// A body that flows through.
+pub type BodyStream = Pin<Box<dyn Stream<Item = std::io::Result<Bytes>>>>;
 
 /// The head of an answer, and its body still to be read.
 pub struct UpstreamReply {
@@ -153,7 +156,7 @@ impl Transport {
     ///
     /// # Errors
     /// [`SendFailure`] when no head arrived. There is no time limit here: callers drop the future.
-    pub async fn send(&self, request: UpstreamRequest) -> Result<UpstreamReply, SendFailure> {
+    pub async fn send(&self, request: UpstreamRequest<'_>) -> Result<UpstreamReply, SendFailure> {
         exchange(&self.pooled, request).await
     }
 
@@ -161,7 +164,7 @@ impl Transport {
     ///
     /// # Errors
     /// As [`Transport::send`], never [`SendFailure::Stale`].
-    pub async fn send_fresh(&self, request: UpstreamRequest) -> Result<UpstreamReply, SendFailure> {
+    pub async fn send_fresh(&self, request: UpstreamRequest<'_>) -> Result<UpstreamReply, SendFailure> {
         exchange(&self.fresh, request).await
     }
 }
@@ -187,7 +190,7 @@ fn client(options: &TransportOptions, keep_alive: Duration) -> awc::Client {
 
 async fn exchange(
     client: &awc::Client,
-    request: UpstreamRequest,
+    request: UpstreamRequest<'_>,
 ) -> Result<UpstreamReply, SendFailure> {
     let notes = Rc::new(ConnectNotes::default());
     let sent = CONNECT.scope(notes.clone(), send_with(client, request)).await;
@@ -199,13 +202,13 @@ async fn exchange(
 
 async fn send_with(
     client: &awc::Client,
-    request: UpstreamRequest,
+    request: UpstreamRequest<'_>,
 ) -> Result<awc::ClientResponse, SendRequestError> {
     let method = awc::http::Method::from_bytes(request.method.as_bytes())
         .map_err(|error| SendRequestError::Http(error.into()))?;
-    let mut call = client.request(method, &request.url);
+    let mut call = client.request(method, request.url);
     let headers = call.headers_mut();
-    for (name, value) in &request.headers {
+    for (name, value) in request.headers {
         let name = awc::http::header::HeaderName::from_bytes(name.as_bytes());
         let value = awc::http::header::HeaderValue::from_bytes(value);
         if let (Ok(name), Ok(value)) = (name, value) {
@@ -327,7 +330,7 @@ fn body_failure(error: PayloadError) -> BodyFailure {
 
 /// A flowing request body that keeps the client's length: some servers refuse chunked requests.
 struct FlowingBody {
-    stream: Pin<Box<dyn Stream<Item = std::io::Result<Bytes>>>>,
+    stream: BodyStream,
     length: Option<u64>,
 }
 

@@ -119,6 +119,14 @@ impl RecordGuard {
         spill(&mut self.state, BodyKind::Request, &mut self.request, &self.secrets);
     }
 
+    /// Takes what came of a body that is not read to its end: its first `kept_bytes` are stored, size and hash
+    /// are of all that came.
+    pub fn request_cut(&mut self, came: &[u8], kept_bytes: usize) {
+        self.closed.request_bytes += came.len() as u64;
+        self.request = Capture::new(self.body_limit.min(kept_bytes as u64));
+        self.request.push(Bytes::copy_from_slice(came));
+    }
+
     /// Takes the whole body as it goes upstream, when it differs from the client's.
     pub fn upstream_request(&mut self, body: Bytes) {
         self.upstream_request = Some(Capture::of(body, self.body_limit));
@@ -179,6 +187,12 @@ impl RecordGuard {
     /// Adds time that the proxy itself was at work on this exchange.
     pub fn worked(&mut self, time: Duration) {
         self.busy += time;
+    }
+
+    /// Time since the first attempt began; `None` before.
+    pub fn upstream_time(&self) -> Option<Duration> {
+        let until = self.upstream_until.unwrap_or_else(Instant::now);
+        self.upstream_since.map(|since| until.duration_since(since))
     }
 
     /// Time that the proxy itself was at work so far.
@@ -315,6 +329,7 @@ impl Drop for RecordGuard {
         if !self.has_ended() {
             if std::thread::panicking() {
                 self.closed.outcome = Outcome::InternalError;
+                self.closed.status_code = if self.response.size() == 0 { 500 } else { self.closed.status_code };
             }
             if self.closed.response_complete.is_none() && 0 < self.response.size() {
                 self.closed.response_complete = Some(false);

@@ -10,7 +10,7 @@ use crate::access_log::guard::RecordGuard;
 use crate::filter::Endpoint;
 use crate::pipeline::failure::{Failure, of_upstream_status};
 use crate::pipeline::link::ClientLink;
-use crate::pipeline::reply::{Reply, ReplyBody, note_failure, note_headers, refuse};
+use crate::pipeline::reply::{Reply, ReplyBody, note_failure, note_headers, own_headers, refuse};
 use crate::pipeline::{Worker, events, whole};
 use crate::upstream::headers::to_client;
 use crate::upstream::provider::Provider;
@@ -112,11 +112,12 @@ fn head(
     reply: &UpstreamReply,
     guard: &mut RecordGuard,
 ) -> (u16, Vec<(String, Vec<u8>)>) {
-    let headers: Vec<(String, Vec<u8>)> =
+    let mut headers: Vec<(String, Vec<u8>)> =
         to_client(&reply.headers, worker.settings.cors, |value| guard.secrets().occur_in(value))
             .map(|(name, value)| (name.to_owned(), value.to_vec()))
             .collect();
     note_headers(guard, &headers);
+    headers.extend(own_headers(guard));
     guard.closed_mut().status_code = reply.status;
     (reply.status, headers)
 }

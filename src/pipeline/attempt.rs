@@ -1,5 +1,7 @@
 //! One try of a provider: the request goes out, the head of the answer comes back, or a failure says why not.
 
+use std::cell::RefCell;
+use std::pin::pin;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -68,10 +70,16 @@ pub async fn attempt(
         CallBody::Whole(body) => (RequestBody::Whole(body.clone()), Some(RequestBody::Whole(body))),
         CallBody::Flowing(stream, length) => {
             let sent = Rc::new(Notify::new());
-            let flowing = notify_at_end(stream, sent.clone());
+            let tap = Tap::default();
+            let flowing = tapped(stream, sent.clone(), tap.clone());
             let try_ = Try::start(worker, call, guard);
-            let send = transport.send(request(RequestBody::Flowing(flowing, length)));
-            let answered = within(worker, call, link, send, Some(sent)).await;
+            let mut send = pin!(transport.send(request(RequestBody::Flowing(flowing, length))));
+            let recorded = std::future::poll_fn(|cx| {
+                let polled = send.as_mut().poll(cx);
+                tap.take().into_iter().for_each(|piece| guard.request_piece(piece));
+                polled
+            });
+            let answered = within(worker, call, link, recorded, Some(sent)).await;
             return try_.done(guard, call, answered);
         }
     };
@@ -130,10 +138,19 @@ async fn within(
     }
 }
 
-fn notify_at_end(stream: BodyStream, sent: Rc<Notify>) -> BodyStream {
+/// Pieces that went by since the record took the last ones.
+type Tap = Rc<RefCell<Vec<Bytes>>>;
+
+/// The stream with each piece left in `tap`, and `sent` told at its end.
+fn tapped(stream: BodyStream, sent: Rc<Notify>, tap: Tap) -> BodyStream {
     let end = futures_util::stream::poll_fn(move |_| {
         sent.notify_one();
         std::task::Poll::Ready(None)
+    });
+    let stream = stream.inspect(move |item| {
+        if let Ok(piece) = item {
+            tap.borrow_mut().push(piece.clone());
+        }
     });
     Box::pin(stream.chain(end))
 }

@@ -76,6 +76,7 @@ pub fn refuse(mut guard: RecordGuard, failure: &Failure, request_id: &str, form:
     let mut headers = vec![("content-type".to_owned(), b"application/json".to_vec())];
     headers.extend(error.headers);
     note_headers(&mut guard, &headers);
+    headers.extend(own_headers(&mut guard));
     guard.response_piece(error.body.clone());
     guard.end(failure.outcome());
     guard.finish();
@@ -100,4 +101,27 @@ pub fn note_headers(guard: &mut RecordGuard, headers: &[(String, Vec<u8>)]) {
     let headers = Headers::from_pairs(pairs);
     let json = crate::access_log::redact::headers_json(&headers, guard.secrets());
     guard.closed_mut().response_headers = Some(json);
+}
+
+/// The headers that tell the client what was done with its request.
+pub fn own_headers(guard: &mut RecordGuard) -> Vec<(String, Vec<u8>)> {
+    let upstream = guard.upstream_time();
+    let overhead = guard.busy();
+    let closed = guard.closed_mut();
+    let mut headers = Vec::with_capacity(4);
+    let mut put = |name: &str, value: String| headers.push((name.to_owned(), value.into_bytes()));
+    if let Some(provider) = &closed.provider {
+        put("x-aiproxy-provider", provider.clone());
+    }
+    if let Some(model) = &closed.sent_model {
+        put("x-aiproxy-model", model.clone());
+    }
+    put("x-aiproxy-attempts", closed.attempts.to_string());
+    let millis = |time: std::time::Duration| time.as_secs_f64() * 1000.0;
+    let mut timing = format!("aiproxy;dur={:.3}", millis(overhead));
+    if let Some(upstream) = upstream {
+        timing += &format!(", upstream;dur={:.3}", millis(upstream));
+    }
+    put("server-timing", timing);
+    headers
 }

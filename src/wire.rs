@@ -3,3 +3,5 @@
 pub mod json_check;
 pub mod json_reader;
 pub mod json_text;
+pub mod relay_scanner;
+pub mod sse;

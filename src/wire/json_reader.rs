@@ -128,6 +128,11 @@ impl<'a> Reader<'a> {
         self.at
     }
 
+    /// What was read since `start`, an earlier [`Reader::offset`].
+    pub fn since(&self, start: usize) -> &'a str {
+        self.text.get(start..self.at).unwrap_or_default()
+    }
+
     /// Kind of the next value; nothing is read but white space.
     ///
     /// # Errors
@@ -251,7 +256,7 @@ impl<'a> Reader<'a> {
         self.peek()?;
         let start = self.at;
         self.skip()?;
-        Ok(self.text.get(start..self.at).unwrap_or_default())
+        Ok(self.since(start))
     }
 
     /// Steps over any value, validating it.

@@ -92,7 +92,10 @@ impl Database {
                 let options = PgConnectOptions::from_str(text.expose_secret())?
                     .application_name("aiproxy")
                     .statement_cache_capacity(STATEMENTS)
-                    .options([("statement_timeout", STATEMENT_TIMEOUT.as_millis().to_string())])
+                    .options([(
+                        "statement_timeout",
+                        STATEMENT_TIMEOUT.as_millis().to_string(),
+                    )])
                     .disable_statement_logging();
                 let write = postgres_pool(options.clone(), WRITERS).await?;
                 let read = postgres_pool(
@@ -104,7 +107,12 @@ impl Database {
             }
         };
         let file = url.sqlite_file().and_then(FileId::of);
-        Ok(Self { url: url.clone(), write, read, file })
+        Ok(Self {
+            url: url.clone(),
+            write,
+            read,
+            file,
+        })
     }
 
     /// Opens the database and sees to its schema: migrates it, or with `auto_migrate` false only checks it.
@@ -112,7 +120,10 @@ impl Database {
     /// # Errors
     /// As [`Database::open`]; [`DatabaseError::Schema`] when the database is newer than this program, or
     /// older and may not be migrated.
-    pub async fn open_current(url: &DatabaseUrl, auto_migrate: bool) -> Result<Self, DatabaseError> {
+    pub async fn open_current(
+        url: &DatabaseUrl,
+        auto_migrate: bool,
+    ) -> Result<Self, DatabaseError> {
         let database = Self::open(url).await?;
         match database.ready(auto_migrate).await {
             Ok(()) => Ok(database),
@@ -247,11 +258,15 @@ async fn sqlite_pool(
         .connect_with(options)
         .await?;
     // The file is first read here: one that is no database shows now.
-    pool.execute("SELECT name FROM sqlite_master LIMIT 1").await?;
+    pool.execute("SELECT name FROM sqlite_master LIMIT 1")
+        .await?;
     Ok(pool)
 }
 
-async fn postgres_pool(options: PgConnectOptions, connections: u32) -> Result<PgPool, DatabaseError> {
+async fn postgres_pool(
+    options: PgConnectOptions,
+    connections: u32,
+) -> Result<PgPool, DatabaseError> {
     Ok(PgPoolOptions::new()
         .max_connections(connections)
         .acquire_timeout(ACQUIRE_TIMEOUT)

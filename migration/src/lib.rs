@@ -20,7 +20,12 @@ use sea_orm_migration::sea_orm::{
 };
 
 /// Tables that PostgreSQL keeps in partitions of one UTC day of `created_at`, named `<table>_pYYYYMMDD`.
-pub const PARTITIONED: [&str; 4] = ["exchanges", "exchange_bodies", "attempts", "filter_verdicts"];
+pub const PARTITIONED: [&str; 4] = [
+    "exchanges",
+    "exchange_bodies",
+    "attempts",
+    "filter_verdicts",
+];
 
 /// Key of the PostgreSQL advisory lock under which migrations run and partitions are made.
 pub const ADVISORY_LOCK: i64 = 0x6169_7072_6f78_79;

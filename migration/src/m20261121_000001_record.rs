@@ -43,8 +43,13 @@ async fn rename_older_table(db: &SchemaManagerConnection<'_>) -> Result<(), DbEr
         }
         _ => "SELECT 1 AS one FROM sqlite_master WHERE type = 'table' AND name = 'accesslog'",
     };
-    if db.query_one_raw(Statement::from_string(backend, find)).await?.is_some() {
-        db.execute_unprepared("ALTER TABLE accesslog RENAME TO accesslog_before").await?;
+    if db
+        .query_one_raw(Statement::from_string(backend, find))
+        .await?
+        .is_some()
+    {
+        db.execute_unprepared("ALTER TABLE accesslog RENAME TO accesslog_before")
+            .await?;
     }
     Ok(())
 }

@@ -23,28 +23,43 @@ pub enum SchemaState {
 /// # Errors
 /// Whatever the database says when it is asked.
 pub async fn schema_state<C: ConnectionTrait>(db: &C) -> Result<SchemaState, DbErr> {
-    let known: BTreeSet<String> =
-        Migrator::migrations().iter().map(|m| m.name().to_owned()).collect();
+    let known: BTreeSet<String> = Migrator::migrations()
+        .iter()
+        .map(|m| m.name().to_owned())
+        .collect();
     let applied = applied(db).await?;
     let newer: Vec<String> = applied.difference(&known).cloned().collect();
     if !newer.is_empty() {
         return Ok(SchemaState::Newer(newer));
     }
     let pending: Vec<String> = known.difference(&applied).cloned().collect();
-    Ok(if pending.is_empty() { SchemaState::Current } else { SchemaState::Behind(pending) })
+    Ok(if pending.is_empty() {
+        SchemaState::Current
+    } else {
+        SchemaState::Behind(pending)
+    })
 }
 
 async fn applied<C: ConnectionTrait>(db: &C) -> Result<BTreeSet<String>, DbErr> {
     let backend = db.get_database_backend();
     let exists = match backend {
         DbBackend::Postgres => "SELECT 1 AS one WHERE to_regclass('seaql_migrations') IS NOT NULL",
-        _ => "SELECT 1 AS one FROM sqlite_master WHERE type = 'table' AND name = 'seaql_migrations'",
+        _ => {
+            "SELECT 1 AS one FROM sqlite_master WHERE type = 'table' AND name = 'seaql_migrations'"
+        }
     };
-    if db.query_one_raw(Statement::from_string(backend, exists)).await?.is_none() {
+    if db
+        .query_one_raw(Statement::from_string(backend, exists))
+        .await?
+        .is_none()
+    {
         return Ok(BTreeSet::new());
     }
     let rows = db
-        .query_all_raw(Statement::from_string(backend, "SELECT version FROM seaql_migrations"))
+        .query_all_raw(Statement::from_string(
+            backend,
+            "SELECT version FROM seaql_migrations",
+        ))
         .await?;
     rows.iter().map(|row| row.try_get("", "version")).collect()
 }

@@ -11,13 +11,19 @@ pub const VIEWS: [&str; 3] = ["v1_requests", "v1_attempts", "accesslog"];
 pub(crate) async fn make_all(db: &DatabaseTransaction) -> Result<(), DbErr> {
     let backend = db.get_database_backend();
     let before = columns_before(db).await?;
-    let bodies = [v1_requests(backend), v1_attempts(), accesslog(backend, &before)];
+    let bodies = [
+        v1_requests(backend),
+        v1_attempts(),
+        accesslog(backend, &before),
+    ];
     for (view, body) in VIEWS.iter().zip(bodies) {
         if backend == DbBackend::Postgres && replaced(db, view, &body).await? {
             continue;
         }
-        db.execute_unprepared(&format!("DROP VIEW IF EXISTS {view}")).await?;
-        db.execute_unprepared(&format!("CREATE VIEW {view} AS {body}")).await?;
+        db.execute_unprepared(&format!("DROP VIEW IF EXISTS {view}"))
+            .await?;
+        db.execute_unprepared(&format!("CREATE VIEW {view} AS {body}"))
+            .await?;
     }
     Ok(())
 }
@@ -26,7 +32,10 @@ pub(crate) async fn make_all(db: &DatabaseTransaction) -> Result<(), DbErr> {
 /// a way that PostgreSQL does not take; nothing is changed then.
 async fn replaced(db: &DatabaseTransaction, view: &str, body: &str) -> Result<bool, DbErr> {
     let savepoint = db.begin().await?;
-    match savepoint.execute_unprepared(&format!("CREATE OR REPLACE VIEW {view} AS {body}")).await {
+    match savepoint
+        .execute_unprepared(&format!("CREATE OR REPLACE VIEW {view} AS {body}"))
+        .await
+    {
         Ok(_) => savepoint.commit().await.map(|()| true),
         Err(_) => savepoint.rollback().await.map(|()| false),
     }
@@ -42,7 +51,9 @@ async fn columns_before(db: &DatabaseTransaction) -> Result<Vec<String>, DbErr> 
         }
         _ => "SELECT name FROM pragma_table_info('accesslog_before')",
     };
-    let rows = db.query_all_raw(Statement::from_string(backend, sql)).await?;
+    let rows = db
+        .query_all_raw(Statement::from_string(backend, sql))
+        .await?;
     rows.iter().map(|row| row.try_get("", "name")).collect()
 }
 
@@ -138,7 +149,10 @@ fn accesslog(backend: DbBackend, before: &[String]) -> String {
         unless_failed("e.duration_ms / 1000.0"),
         unless_failed("e.upstream_ms / 1000.0"),
     ];
-    let mut parts = vec![select(backend, &request, bodies), select(backend, &answer, bodies)];
+    let mut parts = vec![
+        select(backend, &request, bodies),
+        select(backend, &answer, bodies),
+    ];
     if !before.is_empty() {
         let older = ACCESSLOG.map(|(name, _)| match name {
             _ if !before.iter().any(|column| column == name) => "NULL".to_owned(),

@@ -171,3 +171,14 @@ pub struct StoredBody {
     /// Hex text, over the whole body even when stored cut.
     pub sha256: String,
 }
+
+impl StoredBody {
+    /// The body as text, where its bytes are UTF-8 without NUL; SQL then holds it in the text column, else in
+    /// the column's binary twin.
+    pub fn as_text(&self) -> Option<&str> {
+        match memchr::memchr(0, &self.bytes) {
+            None => std::str::from_utf8(&self.bytes).ok(),
+            Some(_) => None,
+        }
+    }
+}

@@ -145,7 +145,11 @@ mod tests {
             ("23502", "", Fault::Poison),
             ("54000", "", Fault::Poison),
             ("23514", "new row violates check constraint", Fault::Poison),
-            ("23514", "no partition of relation \"exchanges\" found for row", Fault::NoPartition),
+            (
+                "23514",
+                "no partition of relation \"exchanges\" found for row",
+                Fault::NoPartition,
+            ),
             ("42P01", "", Fault::Schema),
             ("42703", "", Fault::Schema),
             ("", "", Fault::Unavailable),
@@ -159,7 +163,11 @@ mod tests {
         for (code, message, expected) in [
             (5, "database is locked", Fault::Unavailable),
             (517, "database is locked", Fault::Unavailable),
-            (8, "attempt to write a readonly database", Fault::Unavailable),
+            (
+                8,
+                "attempt to write a readonly database",
+                Fault::Unavailable,
+            ),
             (13, "database or disk is full", Fault::Unavailable),
             (14, "unable to open database file", Fault::Unavailable),
             (26, "file is not a database", Fault::Unavailable),

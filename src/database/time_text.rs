@@ -39,10 +39,18 @@ pub fn parse(text: &str) -> Option<i64> {
     }
     let number = |from: usize, to: usize| -> Option<i64> {
         bytes.get(from..to)?.iter().try_fold(0_i64, |sum, byte| {
-            byte.is_ascii_digit().then(|| sum * 10 + i64::from(byte - b'0'))
+            byte.is_ascii_digit()
+                .then(|| sum * 10 + i64::from(byte - b'0'))
         })
     };
-    for (at, mark) in [(4, b'-'), (7, b'-'), (10, b' '), (13, b':'), (16, b':'), (19, b'.')] {
+    for (at, mark) in [
+        (4, b'-'),
+        (7, b'-'),
+        (10, b' '),
+        (13, b':'),
+        (16, b':'),
+        (19, b'.'),
+    ] {
         if bytes.get(at) != Some(&mark) {
             return None;
         }
@@ -82,8 +90,16 @@ fn civil(day: i64) -> (i64, i64, i64) {
     let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let from_march = (5 * of_year + 2) / 153;
     let of_month = of_year - (153 * from_march + 2) / 5 + 1;
-    let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
-    (era * 400 + year_of_era + i64::from(month <= 2), month, of_month)
+    let month = if from_march < 10 {
+        from_march + 3
+    } else {
+        from_march - 9
+    };
+    (
+        era * 400 + year_of_era + i64::from(month <= 2),
+        month,
+        of_month,
+    )
 }
 
 /// The inverse of [`civil`].
@@ -130,7 +146,12 @@ mod tests {
 
     #[test]
     fn other_texts_are_no_times() {
-        for text in ["", "2026-01-01T00:00:00.000000", "2026-01-01 00:00:00", "2026-01-01 00:00:0x.000000"] {
+        for text in [
+            "",
+            "2026-01-01T00:00:00.000000",
+            "2026-01-01 00:00:00",
+            "2026-01-01 00:00:0x.000000",
+        ] {
             assert_eq!(parse(text), None, "{text}");
         }
         assert_eq!(day_of_name("2026-1-1"), None);

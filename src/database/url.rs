@@ -48,11 +48,19 @@ impl DatabaseUrl {
     pub fn parse(text: &str) -> Result<Self, DatabaseUrlError> {
         let text = text.trim();
         let (scheme, rest) = text.split_once(':').ok_or(DatabaseUrlError::NoScheme)?;
-        let kind = scheme.split('+').next().unwrap_or(scheme).to_ascii_lowercase();
+        let kind = scheme
+            .split('+')
+            .next()
+            .unwrap_or(scheme)
+            .to_ascii_lowercase();
         match kind.as_str() {
             "sqlite" => sqlite(rest),
             "postgres" | "postgresql" => postgres(rest),
-            other if other.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c)) => {
+            other
+                if other
+                    .chars()
+                    .all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c)) =>
+            {
                 Err(DatabaseUrlError::UnknownKind(other.to_owned()))
             }
             _ => Err(DatabaseUrlError::NoScheme),
@@ -69,7 +77,10 @@ impl DatabaseUrl {
 }
 
 fn sqlite(rest: &str) -> Result<DatabaseUrl, DatabaseUrlError> {
-    let malformed = |reason: String| DatabaseUrlError::Malformed { kind: "SQLite", reason };
+    let malformed = |reason: String| DatabaseUrlError::Malformed {
+        kind: "SQLite",
+        reason,
+    };
     let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let name = pair.split('=').next().unwrap_or(pair);
@@ -91,7 +102,10 @@ fn sqlite(rest: &str) -> Result<DatabaseUrl, DatabaseUrlError> {
 
 fn postgres(rest: &str) -> Result<DatabaseUrl, DatabaseUrlError> {
     let url = format!("postgres:{rest}");
-    let malformed = |reason: String| DatabaseUrlError::Malformed { kind: "PostgreSQL", reason };
+    let malformed = |reason: String| DatabaseUrlError::Malformed {
+        kind: "PostgreSQL",
+        reason,
+    };
     if !rest.starts_with("//") {
         return Err(malformed("expected `//` after the scheme".to_owned()));
     }
@@ -146,7 +160,11 @@ mod tests {
     #[track_caller]
     fn check(text: &str, expected: &str) {
         let url = DatabaseUrl::parse(text).unwrap();
-        assert_eq!(format!("{url:?}"), format!("DatabaseUrl({expected})"), "{text}");
+        assert_eq!(
+            format!("{url:?}"),
+            format!("DatabaseUrl({expected})"),
+            "{text}"
+        );
     }
 
     #[track_caller]
@@ -170,7 +188,12 @@ mod tests {
 
     #[test]
     fn sqlite_in_memory() {
-        for text in ["sqlite::memory:", "sqlite://", "sqlite:///", "sqlite:///:memory:"] {
+        for text in [
+            "sqlite::memory:",
+            "sqlite://",
+            "sqlite:///",
+            "sqlite:///:memory:",
+        ] {
             check(text, "sqlite::memory:");
         }
     }
@@ -178,8 +201,14 @@ mod tests {
     #[test]
     fn postgres_urls_are_masked() {
         check("postgres://u:geheim@h/d", "postgres://u:***@h/d");
-        check("postgresql://u:g%40heim@h:5433/d", "postgres://u:***@h:5433/d");
-        check("postgresql+psycopg2://u:geheim@h/d?sslmode=prefer", "postgres://u:***@h/d");
+        check(
+            "postgresql://u:g%40heim@h:5433/d",
+            "postgres://u:***@h:5433/d",
+        );
+        check(
+            "postgresql+psycopg2://u:geheim@h/d?sslmode=prefer",
+            "postgres://u:***@h/d",
+        );
         check("postgresql+asyncpg://h/d", "postgres://h/d");
         check("postgres://u@h/d?password=geheim", "postgres://u@h/d");
     }

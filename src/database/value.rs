@@ -157,17 +157,26 @@ impl Row {
 
 fn get_sqlite(row: &SqliteRow, index: usize, kind: Kind) -> Result<Datum, sqlx::Error> {
     Ok(match kind {
-        Kind::Text | Kind::Json => row.try_get_unchecked::<Option<String>, _>(index)?.map(Datum::Text),
-        Kind::Integer | Kind::BigInt => {
-            row.try_get_unchecked::<Option<i64>, _>(index)?.map(Datum::Integer)
-        }
-        Kind::Double => row.try_get_unchecked::<Option<f64>, _>(index)?.map(Datum::Double),
-        Kind::Boolean => row.try_get_unchecked::<Option<bool>, _>(index)?.map(Datum::Boolean),
+        Kind::Text | Kind::Json => row
+            .try_get_unchecked::<Option<String>, _>(index)?
+            .map(Datum::Text),
+        Kind::Integer | Kind::BigInt => row
+            .try_get_unchecked::<Option<i64>, _>(index)?
+            .map(Datum::Integer),
+        Kind::Double => row
+            .try_get_unchecked::<Option<f64>, _>(index)?
+            .map(Datum::Double),
+        Kind::Boolean => row
+            .try_get_unchecked::<Option<bool>, _>(index)?
+            .map(Datum::Boolean),
         Kind::Time => {
             let text = row.try_get_unchecked::<Option<String>, _>(index)?;
-            text.and_then(|text| time_text::parse(&text)).map(Datum::Time)
+            text.and_then(|text| time_text::parse(&text))
+                .map(Datum::Time)
         }
-        Kind::Bytes => row.try_get_unchecked::<Option<Vec<u8>>, _>(index)?.map(Datum::Bytes),
+        Kind::Bytes => row
+            .try_get_unchecked::<Option<Vec<u8>>, _>(index)?
+            .map(Datum::Bytes),
     }
     .unwrap_or(Datum::Null))
 }
@@ -175,12 +184,18 @@ fn get_sqlite(row: &SqliteRow, index: usize, kind: Kind) -> Result<Datum, sqlx::
 fn get_postgres(row: &PgRow, index: usize, kind: Kind) -> Result<Datum, sqlx::Error> {
     Ok(match kind {
         Kind::Text => row.try_get::<Option<String>, _>(index)?.map(Datum::Text),
-        Kind::Json => row.try_get::<Option<Jsonb<String>>, _>(index)?.map(|json| Datum::Text(json.0)),
-        Kind::Integer => row.try_get::<Option<i32>, _>(index)?.map(|n| Datum::Integer(n.into())),
+        Kind::Json => row
+            .try_get::<Option<Jsonb<String>>, _>(index)?
+            .map(|json| Datum::Text(json.0)),
+        Kind::Integer => row
+            .try_get::<Option<i32>, _>(index)?
+            .map(|n| Datum::Integer(n.into())),
         Kind::BigInt => row.try_get::<Option<i64>, _>(index)?.map(Datum::Integer),
         Kind::Double => row.try_get::<Option<f64>, _>(index)?.map(Datum::Double),
         Kind::Boolean => row.try_get::<Option<bool>, _>(index)?.map(Datum::Boolean),
-        Kind::Time => row.try_get::<Option<Timestamp>, _>(index)?.map(|time| Datum::Time(time.0)),
+        Kind::Time => row
+            .try_get::<Option<Timestamp>, _>(index)?
+            .map(|time| Datum::Time(time.0)),
         Kind::Bytes => row.try_get::<Option<Vec<u8>>, _>(index)?.map(Datum::Bytes),
     }
     .unwrap_or(Datum::Null))
@@ -224,14 +239,20 @@ pub async fn execute(pool: &Pool, sql: &str, cells: &[Cell<'_>]) -> Result<u64, 
             for cell in cells {
                 bind_sqlite(&mut arguments, cell).map_err(sqlx::Error::Encode)?;
             }
-            Ok(sqlx::query_with(sql, arguments).execute(pool).await?.rows_affected())
+            Ok(sqlx::query_with(sql, arguments)
+                .execute(pool)
+                .await?
+                .rows_affected())
         }
         Pool::Postgres(pool) => {
             let mut arguments = PgArguments::default();
             for cell in cells {
                 bind_postgres(&mut arguments, cell).map_err(sqlx::Error::Encode)?;
             }
-            Ok(sqlx::query_with(sql, arguments).execute(pool).await?.rows_affected())
+            Ok(sqlx::query_with(sql, arguments)
+                .execute(pool)
+                .await?
+                .rows_affected())
         }
     }
 }
@@ -267,7 +288,9 @@ impl Encode<'_, Postgres> for Timestamp {
 impl<'r> Decode<'r, Postgres> for Timestamp {
     fn decode(value: PgValueRef<'r>) -> Result<Self, BoxDynError> {
         let bytes: [u8; 8] = value.as_bytes()?.try_into()?;
-        Ok(Self(i64::from_be_bytes(bytes).saturating_add(POSTGRES_EPOCH_US)))
+        Ok(Self(
+            i64::from_be_bytes(bytes).saturating_add(POSTGRES_EPOCH_US),
+        ))
     }
 }
 

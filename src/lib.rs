@@ -3,6 +3,7 @@
 pub mod access_log;
 pub mod clock;
 pub mod config;
+pub mod database;
 pub mod dialect;
 pub mod pipeline;
 pub mod routing;

@@ -2,4 +2,5 @@
 
 pub mod headers;
 pub mod provider;
+pub mod registry;
 pub mod transport;

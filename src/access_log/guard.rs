@@ -34,6 +34,7 @@ pub struct RecordGuard {
     last_piece: Option<Instant>,
     longest_gap: Option<Duration>,
     busy: Duration,
+    read_at: Instant,
     body_limit: u64,
 }
 
@@ -80,6 +81,7 @@ impl RecordGuard {
             last_piece: None,
             longest_gap: None,
             busy: Duration::ZERO,
+            read_at: started,
             body_limit,
         }
     }
@@ -182,6 +184,16 @@ impl RecordGuard {
     /// Notes the end of the upstream's answer.
     pub fn upstream_ends(&mut self, now: Instant) {
         self.upstream_until = Some(now);
+    }
+
+    /// Notes that the request was read: the wait for its body is the client's time, not ours.
+    pub fn request_is_read(&mut self) {
+        self.read_at = Instant::now();
+    }
+
+    /// When the request had been read.
+    pub fn read_at(&self) -> Instant {
+        self.read_at
     }
 
     /// Adds time that the proxy itself was at work on this exchange.

@@ -85,7 +85,7 @@ fn classify(reply: &UpstreamReply, endpoint: Endpoint) -> Result<Kind, Failure> 
             let detail = format!("interim status {}", reply.status);
             return Err(Failure::UpstreamProtocol { detail });
         }
-        300..304 | 305..400 => return Err(Failure::UpstreamRedirect),
+        300..=303 | 305..=399 => return Err(Failure::UpstreamRedirect),
         400.. => return Ok(Kind::Error),
         _ => {}
     }

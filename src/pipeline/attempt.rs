@@ -175,7 +175,7 @@ impl Try {
                 provider: call.provider.name.clone(),
                 model: closed.sent_model.clone(),
                 provider_key: closed.provider_key.clone(),
-                started_at_us: worker.clock.now_us(),
+                started_at_us: worker.clock.wall_us(),
                 status_code: None,
                 outcome: Outcome::UpstreamError,
                 error_message: None,

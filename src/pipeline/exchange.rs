@@ -165,7 +165,7 @@ async fn carry_out(mut exchange: Exchange, plan: Plan, worker: &Rc<Worker>) -> R
         Body::Flowing(stream, length) => CallBody::Flowing(stream, length),
     };
     let before = Instant::now();
-    exchange.guard.worked(before.duration_since(exchange.guard.started()));
+    exchange.guard.worked(before.duration_since(exchange.guard.read_at()));
     let answered =
         attempt(worker, transport, &call, body, &mut exchange.guard, &exchange.link).await;
     let asked = answer::Asked {

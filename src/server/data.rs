@@ -164,7 +164,7 @@ fn run(
             Ok(body) => body,
             Err(failure) => return refuse(guard, &failure, &request_id, state.worker.form.as_ref()),
         };
-        guard.body_is_read();
+        guard.request_is_read();
         let exchange = Exchange {
             guard,
             link,

@@ -30,7 +30,7 @@ pub fn opened(
     let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
     Opened {
         request_id,
-        created_at_us: state.worker.clock.now_us(),
+        created_at_us: state.worker.clock.wall_us(),
         instance: state.instance.clone(),
         config_version: state.config_version.clone(),
         client_request_id: text("x-request-id"),

@@ -115,7 +115,7 @@ mod tests {
             key: key.map(|key| ProviderKey::new("k".to_owned(), &key.to_owned().into())),
             headers: vec![("x-set".to_owned(), "ours".to_owned())],
             timeouts: Timeouts { connect: second, first_byte: second, idle: second, total: second },
-            allow: vec!["*".to_owned()],
+            allow: vec![crate::config::Glob::new("*")],
             list: Vec::new(),
             ask_for_usage: true,
             max_event_bytes: 1,

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 
+use crate::config::Glob;
+
 /// A place that answers API calls. Read once from the configuration, immutable after.
 pub struct Provider {
     /// Its name, unique, as in the column `provider`.
@@ -18,7 +20,7 @@ pub struct Provider {
     /// Time limits.
     pub timeouts: Timeouts,
     /// Globs of the model names that it takes.
-    pub allow: Vec<String>,
+    pub allow: Vec<Glob>,
     /// Model names that it lists.
     pub list: Vec<String>,
     /// Whether `stream_options.include_usage` is asked for on our own account.
@@ -66,6 +68,6 @@ impl Provider {
     /// Whether it takes this model.
     pub fn takes(&self, model: &str) -> bool {
         self.list.iter().any(|listed| listed == model)
-            || self.allow.iter().any(|glob| crate::config::units::glob_matches(glob, model))
+            || self.allow.iter().any(|glob| glob.matches(model))
     }
 }

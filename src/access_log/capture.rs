@@ -19,6 +19,7 @@ pub struct Capture {
     spilled_bytes: u64,
     size: u64,
     limit: u64,
+    spill_at: usize,
     hasher: Option<Sha256>,
 }
 
@@ -61,22 +62,29 @@ impl Capture {
         self.size
     }
 
-    /// When more than [`SPILL_BYTES`] are in memory: what should go to the spool now, masked. The last bytes,
-    /// as many as a credential may be long, stay, so that none is cut in two.
-    pub fn spill(&mut self, secrets: &Secrets) -> Option<Bytes> {
-        if self.held_bytes <= SPILL_BYTES {
-            return None;
+    /// When more than [`SPILL_BYTES`] are in memory: offers them, masked, to `take`, which says whether it has
+    /// them now. The last bytes, as many as a credential may be long, stay, so that none is cut in two.
+    pub fn spill(&mut self, secrets: &Secrets, take: impl FnOnce(Bytes) -> bool) {
+        if self.held_bytes <= self.spill_at.max(SPILL_BYTES) {
+            return;
         }
         if self.hasher.is_none() {
             self.start_hash();
         }
-        let mut joined = secrets.mask(self.join());
+        let held = self.join();
+        let mut joined = secrets.mask(held.clone());
         let keep = secrets.longest().saturating_sub(1).min(joined.len());
         let tail = joined.split_off(joined.len() - keep);
-        self.spilled_bytes += joined.len() as u64;
-        self.held_bytes = tail.len();
-        self.pieces = vec![tail];
-        Some(joined)
+        let offered_bytes = joined.len() as u64;
+        if take(joined) {
+            self.spilled_bytes += offered_bytes;
+            self.held_bytes = tail.len();
+            self.pieces = vec![tail];
+        } else {
+            // Nobody wants them: they stay, and are offered again when there is twice as much.
+            self.spill_at = 2 * self.held_bytes;
+            self.pieces = vec![held];
+        }
     }
 
     /// What is kept, masked, as the record wants it. The copy goes on.
@@ -149,6 +157,15 @@ mod tests {
     }
 
     #[test]
+    fn what_the_spool_does_not_take_stays() {
+        let mut capture = Capture::of(Bytes::from(vec![b'x'; SPILL_BYTES + 1]), u64::MAX);
+        capture.spill(&Secrets::default(), |_| false);
+        let captured = capture.captured(&Secrets::default());
+        assert_eq!(captured.pieces.concat().len(), SPILL_BYTES + 1);
+        assert_eq!(captured.spilled_bytes, 0);
+    }
+
+    #[test]
     fn spilling_never_cuts_a_credential_in_two() {
         let secrets = Secrets::new([b"sk-very-secret".as_slice()]);
         let mut capture = Capture::new(u64::MAX);
@@ -157,7 +174,10 @@ mod tests {
         let mut kept = Vec::new();
         for piece in sent.chunks(SPILL_BYTES / 3 + 1) {
             capture.push(Bytes::copy_from_slice(piece));
-            kept.extend(capture.spill(&secrets).unwrap_or_default());
+            capture.spill(&secrets, |bytes| {
+                kept.extend(bytes);
+                true
+            });
         }
         capture.push(Bytes::from_static(b" end"));
         let captured = capture.captured(&secrets);

@@ -386,9 +386,8 @@ fn empty_closed() -> Closed {
 fn spill(state: &mut State, kind: BodyKind, capture: &mut Capture, secrets: &Secrets) {
     if let State::Open(open) = state
         && open.keep == Keep::Full
-        && let Some(part) = capture.spill(secrets)
     {
-        open.ticket.part(kind, &[part]);
+        capture.spill(secrets, |part| open.ticket.part(kind, &[part]));
     }
 }
 

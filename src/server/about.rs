@@ -43,7 +43,7 @@ pub fn ready(state: &DataState) -> HttpResponse<BoxBody> {
             "ready": ready,
             "draining": draining,
             "records_accepted": accepts,
-            "log_store_up": state.worker.recorder.store_is_up(),
+            "log_store_up": state.log.stats().db_up,
         }),
     )
 }

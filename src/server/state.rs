@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use actix_web::HttpRequest;
 
 use crate::access_log::draft::Keep;
+use crate::access_log::recorder::AccessLog;
 use crate::config::IpNet;
 use crate::filter::Headers;
 use crate::pipeline::Worker;
@@ -33,6 +34,8 @@ pub struct DataState {
     pub cors: Cors,
     /// Whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// The access log, for its state.
+    pub log: Arc<AccessLog>,
     /// What has no row.
     pub counts: Arc<Unrecorded>,
 }

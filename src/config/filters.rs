@@ -73,6 +73,17 @@ pub trait FilterKinds {
     fn check_options(&self, kind: &str, options: &Map<String, Value>) -> Vec<OptionProblem>;
 }
 
+/// A program without filters: no kind is known.
+impl FilterKinds for () {
+    fn kinds(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn check_options(&self, _kind: &str, _options: &Map<String, Value>) -> Vec<OptionProblem> {
+        Vec::new()
+    }
+}
+
 /// A wrong option of a filter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OptionProblem {

@@ -1,5 +1,7 @@
 //! aiproxy: the flight recorder for LLM traffic.
 
 pub mod access_log;
+pub mod clock;
 pub mod config;
+pub mod telemetry;
 pub use aiproxy_filters as filter;

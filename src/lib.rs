@@ -1,6 +1,7 @@
 //! aiproxy: the flight recorder for LLM traffic.
 
 pub mod access_log;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod telemetry;

@@ -1,1 +1,7 @@
-fn main() {}
+//! The program `aiproxy`: everything is in the library.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    aiproxy::cli::run(std::env::args_os())
+}

@@ -195,7 +195,12 @@ impl Check<'_> {
             let meant = closest(&filter.kind, &known)
                 .map(|meant| format!(" did you mean `{meant}`?"))
                 .unwrap_or_default();
-            let message = format!("no such filter;{meant} allowed: {}", known.join(", "));
+            let allowed = if known.is_empty() {
+                "none".to_owned()
+            } else {
+                known.join(", ")
+            };
+            let message = format!("no such filter;{meant} allowed: {allowed}");
             self.report(&format!("{place}.kind"), message);
         }
     }

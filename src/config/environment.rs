@@ -20,14 +20,20 @@ impl Environment {
         )
     }
 
-    /// Sets a variable, as a flag does that stands for one.
-    pub fn set(&mut self, name: impl Into<String>, value: impl Into<OsString>) {
-        self.0.insert(name.into(), value.into());
+    /// Sets a variable in the place of what was there, its `_FILE` variant too: for flags that stand for one.
+    pub fn set(&mut self, name: &str, value: impl Into<OsString>) {
+        self.0.remove(&format!("{name}_FILE"));
+        self.0.insert(name.to_owned(), value.into());
     }
 
     /// Whether the variable is there, be it empty.
     pub fn has(&self, name: &str) -> bool {
         self.0.contains_key(name)
+    }
+
+    /// Whether the variable is there and not empty.
+    pub fn is_given(&self, name: &str) -> bool {
+        self.0.get(name).is_some_and(|value| !value.is_empty())
     }
 
     /// Names that begin with `prefix`, in order.

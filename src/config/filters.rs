@@ -11,7 +11,6 @@ use aiproxy_filters::Endpoint;
 use super::item::Word;
 use super::secret::mask_json;
 use super::section::Section;
-use super::tree::Node;
 
 /// An entry of `filters`. `Debug` and `Serialize` mask the credentials among its options.
 #[derive(Clone, Serialize)]
@@ -30,9 +29,9 @@ pub struct FilterConfig {
     pub hold_bytes: usize,
     /// Longest time that it may hold a piece of a stream back, in milliseconds.
     pub hold_ms: u64,
-    /// The options of its kind, as they stand.
+    /// The options of its kind, as they stand: an object.
     #[serde(flatten, serialize_with = "masked_options")]
-    pub options: Map<String, Value>,
+    pub options: Value,
     /// Its path in the configuration, such as `filters[0]`, for messages about it.
     #[serde(skip)]
     pub place: String,
@@ -70,7 +69,18 @@ pub trait FilterKinds {
     fn kinds(&self) -> Vec<String>;
 
     /// What is wrong with the options of a known kind; nothing when all is well.
-    fn check_options(&self, kind: &str, options: &Map<String, Value>) -> Vec<OptionProblem>;
+    fn check_options(&self, kind: &str, options: &Value) -> Vec<OptionProblem>;
+}
+
+/// A program without filters: no kind is known.
+impl FilterKinds for () {
+    fn kinds(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn check_options(&self, _kind: &str, _options: &Value) -> Vec<OptionProblem> {
+        Vec::new()
+    }
 }
 
 /// A wrong option of a filter.
@@ -109,9 +119,9 @@ pub(super) fn read_filter(mut section: Section<'_>) -> Option<FilterConfig> {
     let when = read_when(section.section("when"));
     let hold_bytes = section.number("hold_bytes", 65_536, 1..=67_108_864);
     let hold_ms = section.number("hold_ms", 5_000, 1..=600_000);
-    let options = section
+    let options: Map<String, Value> = section
         .rest()
-        .map(|entry| (entry.key.clone(), Node::to_json(&entry.node)))
+        .map(|entry| (entry.key.clone(), entry.node.to_json()))
         .collect();
     let place = section.path().to_owned();
     Some(FilterConfig {
@@ -123,7 +133,7 @@ pub(super) fn read_filter(mut section: Section<'_>) -> Option<FilterConfig> {
         when,
         hold_bytes,
         hold_ms,
-        options,
+        options: options.into(),
     })
 }
 
@@ -159,11 +169,11 @@ impl fmt::Debug for FilterConfig {
             .field("when", &self.when)
             .field("hold_bytes", &self.hold_bytes)
             .field("hold_ms", &self.hold_ms)
-            .field("options", &mask_json(&Value::Object(self.options.clone())))
+            .field("options", &mask_json(&self.options))
             .finish()
     }
 }
 
-fn masked_options<S: Serializer>(options: &Map<String, Value>, to: S) -> Result<S::Ok, S::Error> {
-    mask_json(&Value::Object(options.clone())).serialize(to)
+fn masked_options<S: Serializer>(options: &Value, to: S) -> Result<S::Ok, S::Error> {
+    mask_json(options).serialize(to)
 }

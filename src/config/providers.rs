@@ -8,8 +8,9 @@ use serde::{Serialize, Serializer};
 use super::base_url::BaseUrl;
 use super::glob::Glob;
 use super::item::Word;
-use super::secret::{Secret, is_credential_name, mask_url, serialize_masked};
+use super::secret::{Secret, has_scheme, is_credential_name, mask_url, serialize_masked};
 use super::section::Section;
+use super::tree::Value;
 use super::units::as_seconds;
 
 /// An upstream.
@@ -94,8 +95,11 @@ pub struct ModelsConfig {
 pub struct HeaderConfig {
     /// Its name, lower-case.
     pub name: String,
-    /// Its value; shown masked where the name is a credential's.
+    /// Its value.
     pub value: Secret,
+    /// Whether it is shown masked: its name is a credential's, it begins with an authentication scheme, or it came
+    /// from the environment.
+    pub is_credential: bool,
 }
 
 /// Longest times of an attempt.
@@ -138,8 +142,7 @@ pub(super) fn is_header_name(name: &str) -> bool {
 
 fn headers_as_map<S: Serializer>(headers: &[HeaderConfig], to: S) -> Result<S::Ok, S::Error> {
     to.collect_map(headers.iter().map(|header| {
-        let masked = is_credential_name(&header.name);
-        let value = if masked {
+        let value = if header.is_credential {
             header.value.masked()
         } else {
             mask_url(header.value.expose())
@@ -266,10 +269,16 @@ fn read_headers(section: &mut Section<'_>) -> Vec<HeaderConfig> {
             Some(text) if is_credential_name(&name) && text.trim().is_empty() => {
                 item.report(&path, "is empty; leave it out or give a value");
             }
-            Some(text) => headers.push(HeaderConfig {
-                name,
-                value: Secret::new(text),
-            }),
+            Some(text) => {
+                let is_credential = is_credential_name(&name)
+                    || has_scheme(&text)
+                    || matches!(entry.node.value, Value::Open { .. });
+                headers.push(HeaderConfig {
+                    name,
+                    value: Secret::new(text),
+                    is_credential,
+                });
+            }
             None => {}
         }
     }

@@ -68,6 +68,11 @@ fn without_scheme(credential: &str) -> &str {
     }
 }
 
+/// Whether the text is a credential with its scheme, as in `Bearer …`.
+pub(super) fn has_scheme(text: &str) -> bool {
+    without_scheme(text) != text.trim()
+}
+
 /// Authentication schemes in front of a credential (IANA HTTP authentication scheme registry, and `Token`).
 const SCHEMES: &[&str] = &["Bearer", "Basic", "Digest", "Negotiate", "Token"];
 

@@ -7,7 +7,7 @@ mod show;
 
 use std::path::PathBuf;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::{Config, Environment, FilterKinds, OptionProblem, Override, Rules, Sources, load};
 
@@ -19,7 +19,7 @@ impl FilterKinds for Kinds {
         vec!["banned_users".to_owned(), "tag".to_owned()]
     }
 
-    fn check_options(&self, kind: &str, options: &Map<String, Value>) -> Vec<OptionProblem> {
+    fn check_options(&self, kind: &str, options: &Value) -> Vec<OptionProblem> {
         match options.get("users") {
             Some(users) if kind == "banned_users" && !users.is_array() => {
                 vec![OptionProblem {

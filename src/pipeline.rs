@@ -8,6 +8,7 @@ pub mod exchange;
 pub mod failure;
 pub mod generator;
 pub mod link;
+pub mod replay;
 pub mod reply;
 pub mod timer;
 pub mod whole;

@@ -250,7 +250,8 @@ fn plain_error(state: &DataState, failure: &Failure, request_id: uuid::Uuid) -> 
     encode(Reply { status: form.status, headers, body: ReplyBody::Whole(form.body), close: form.close })
 }
 
-fn encode(reply: Reply) -> HttpResponse<BoxBody> {
+/// An answer in actix's types.
+pub fn encode(reply: Reply) -> HttpResponse<BoxBody> {
     let status = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::BAD_GATEWAY);
     let body = match reply.body {
         ReplyBody::Whole(bytes) => BoxBody::new(bytes),

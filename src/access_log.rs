@@ -2,5 +2,7 @@
 
 pub mod columns;
 pub mod draft;
+pub mod query;
 pub mod record;
+pub mod retention;
 pub mod store;

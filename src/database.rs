@@ -168,6 +168,14 @@ impl Database {
         Ok(aiproxy_migration::schema_state(&self.write.orm()).await?)
     }
 
+    /// Every migration that this program or the database knows, in order, and whether it has run.
+    ///
+    /// # Errors
+    /// Whatever the database says when it is asked.
+    pub async fn migrate_status(&self) -> Result<Vec<(String, bool)>, DatabaseError> {
+        Ok(aiproxy_migration::status(&self.write.orm()).await?)
+    }
+
     /// The pool for writing: one connection on SQLite.
     pub fn write(&self) -> &Pool {
         &self.write

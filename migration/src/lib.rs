@@ -10,7 +10,7 @@ mod state;
 mod views;
 
 pub use sea_orm_migration::sea_orm;
-pub use state::{SchemaState, schema_state};
+pub use state::{SchemaState, schema_state, status};
 pub use views::VIEWS;
 
 use sea_orm_migration::prelude::*;

@@ -40,6 +40,25 @@ pub async fn schema_state<C: ConnectionTrait>(db: &C) -> Result<SchemaState, DbE
     })
 }
 
+/// Every migration that this program or the database knows, in order, and whether it has run.
+///
+/// # Errors
+/// Whatever the database says when it is asked.
+pub async fn status<C: ConnectionTrait>(db: &C) -> Result<Vec<(String, bool)>, DbErr> {
+    let applied = applied(db).await?;
+    let known = Migrator::migrations();
+    let names: BTreeSet<String> = known
+        .iter()
+        .map(|m| m.name().to_owned())
+        .chain(applied.iter().cloned())
+        .collect();
+    let with_state = |name: String| {
+        let ran = applied.contains(&name);
+        (name, ran)
+    };
+    Ok(names.into_iter().map(with_state).collect())
+}
+
 async fn applied<C: ConnectionTrait>(db: &C) -> Result<BTreeSet<String>, DbErr> {
     let backend = db.get_database_backend();
     let exists = match backend {

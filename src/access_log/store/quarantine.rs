@@ -13,7 +13,11 @@ const INSERT: &str = "INSERT INTO log_quarantine \
      VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING";
 
 /// Puts a record into quarantine. One that cannot be put there with its bodies goes without them.
-pub(super) async fn put(pool: &Pool, record: &LogRecord, error: &str) -> Result<(), StoreError> {
+pub(super) async fn put<'a>(
+    pool: &Pool,
+    record: &'a LogRecord,
+    error: &str,
+) -> Result<(), StoreError> {
     let payload = record.payload.as_ref();
     let headers = |text: Option<&String>| text.cloned();
     // JSON escapes NUL, so this text can be stored whatever the record holds.
@@ -27,16 +31,14 @@ pub(super) async fn put(pool: &Pool, record: &LogRecord, error: &str) -> Result<
     .to_string();
     let request_id = record.request_id.replace('\0', "\u{fffd}");
     let error = error.replace('\0', "\u{fffd}");
-    let body = |body: Option<&'_ StoredBody>| body.map_or(&[][..], |body| &body.bytes).to_vec();
-    let request = body(payload.and_then(|payload| payload.request_body.as_ref()));
-    let response = body(payload.and_then(|payload| payload.response_body.as_ref()));
+    let body = |body: Option<&'a StoredBody>| body.map_or(Cell::Null, |b| Cell::Bytes(&b.bytes));
     let mut cells = [
         Cell::Text(request_id.into()),
         Cell::Time(record.created_at_us),
         Cell::Text(error.into()),
         Cell::Text(text.into()),
-        Cell::Bytes(&request),
-        Cell::Bytes(&response),
+        body(payload.and_then(|payload| payload.request_body.as_ref())),
+        body(payload.and_then(|payload| payload.response_body.as_ref())),
     ];
     match execute(pool, INSERT, &cells)
         .await
@@ -44,7 +46,7 @@ pub(super) async fn put(pool: &Pool, record: &LogRecord, error: &str) -> Result<
     {
         Err(StoreError::Poison(_)) => {
             let [.., request, response] = &mut cells;
-            (*request, *response) = (Cell::Bytes(&[]), Cell::Bytes(&[]));
+            (*request, *response) = (Cell::Null, Cell::Null);
             Ok(execute(pool, INSERT, &cells).await.map(|_| ())?)
         }
         other => other.map(|_| ()),

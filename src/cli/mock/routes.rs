@@ -1,0 +1,236 @@
+//! From a request to its answer: which endpoint, which behaviour, and how the
+//! behaviour dresses the answer. Pure; sending is elsewhere.
+
+use serde_json::Value;
+
+use crate::cli::mock::answer::{Ask, Refused, Said, Turn, error_json, headers_json};
+use crate::cli::mock::behaviour::{Behaviour, ErrorAnswer, Form, Oddities};
+use crate::cli::mock::multipart::Upload;
+use crate::cli::mock::reply::{Body, Filler, Reply};
+use crate::cli::mock::request::RawRequest;
+use crate::cli::mock::{chat, completions, media, responses};
+
+/// Text bytes of an event when a stream of so many bytes was asked for.
+const BIG_EVENT_BYTES: u32 = 64 << 10;
+
+/// An endpoint that makes text.
+struct Format {
+    whole: fn(&Turn<'_>) -> Reply,
+    stream: fn(&Turn<'_>) -> Reply,
+    /// What stands before the text in a whole answer.
+    text_mark: &'static str,
+    /// Whether streams end with `[DONE]`.
+    done: bool,
+}
+
+const CHAT: Format = Format {
+    whole: chat::whole,
+    stream: chat::stream,
+    text_mark: "\"content\":\"",
+    done: true,
+};
+const COMPLETIONS: Format = Format {
+    whole: completions::whole,
+    stream: completions::stream,
+    text_mark: "\"text\":\"",
+    done: true,
+};
+const RESPONSES: Format = Format {
+    whole: responses::whole,
+    stream: responses::stream,
+    text_mark: "\"text\":\"",
+    done: false,
+};
+
+/// Decides what is answered to request `number`, whose test id has come `before` times.
+pub(super) fn answer(request: &RawRequest, number: u64, before: u32) -> (Behaviour, Reply) {
+    let (behaviour, reply) = match route(request, number, before) {
+        Ok(answered) => answered,
+        Err(refused) => (Behaviour::default(), refused.reply()),
+    };
+    let reply = reply
+        .header("x-request-id", format!("req_mock_{number:010}"))
+        .header("openai-processing-ms", "1")
+        .header("openai-version", "2020-10-01");
+    (behaviour, reply)
+}
+
+type Answered = Result<(Behaviour, Reply), Refused>;
+
+fn route(request: &RawRequest, number: u64, before: u32) -> Answered {
+    let path = request.path();
+    let path = path
+        .strip_prefix("/v1/")
+        .or_else(|| path.strip_prefix('/'))
+        .unwrap_or(path);
+    let (area, rest) = path.split_once('/').unwrap_or((path, ""));
+    let plain = |reply: Reply| Ok((Behaviour::default(), reply));
+    match (request.method.as_str(), area, rest) {
+        ("POST", "chat", "completions") => generate(request, number, before, &CHAT),
+        ("POST", "completions", "") => generate(request, number, before, &COMPLETIONS),
+        ("POST", "responses", "") => generate(request, number, before, &RESPONSES),
+        ("POST", "embeddings", "") => {
+            let (ask, model) = Ask::read(&request.body)?;
+            let behaviour = behaviour(&model)?;
+            let reply = media::embeddings(&ask, &model, &behaviour);
+            Ok(dressed(behaviour, reply, request, before))
+        }
+        ("GET" | "HEAD", "models", "") => plain(media::models()),
+        ("GET" | "HEAD", "models", id) => plain(media::model(id)),
+        ("POST", "audio", "speech") => {
+            let (_, model) = Ask::read(&request.body)?;
+            let behaviour = behaviour(&model)?;
+            let reply = media::speech(&behaviour);
+            Ok(dressed(behaviour, reply, request, before))
+        }
+        ("POST", "audio", "transcriptions" | "translations") => {
+            let upload = read_upload(request)?;
+            let behaviour = behaviour(upload.field("model").unwrap_or_default())?;
+            let reply = media::transcription(&upload);
+            Ok(dressed(behaviour, reply, request, before))
+        }
+        ("POST", "files", "") => plain(media::file_uploaded(number, &read_upload(request)?)),
+        ("GET", "files", "") => plain(media::files()),
+        ("GET", "files", id) => plain(match id.strip_suffix("/content") {
+            Some(_) => media::speech(&Behaviour::default()),
+            None => media::file(id),
+        }),
+        ("DELETE", "files", id) => plain(media::file_deleted(id)),
+        _ => plain(media::echo(request)),
+    }
+}
+
+fn read_upload(request: &RawRequest) -> Result<Upload, Refused> {
+    let refusal = || Refused::new(400, "invalid_form", "could not parse the multipart form");
+    Upload::read(request).ok_or_else(refusal)
+}
+
+fn behaviour(model: &str) -> Result<Behaviour, Refused> {
+    Behaviour::parse(model).map_err(|part| {
+        let message = format!("the model `{model}` does not exist: unknown part `{part}`");
+        Refused::new(404, "model_not_found", message)
+    })
+}
+
+fn generate(request: &RawRequest, number: u64, before: u32, format: &Format) -> Answered {
+    let (ask, model) = Ask::read(&request.body)?;
+    let mut behaviour = behaviour(&model)?;
+    let streamed = ask.stream == Some(true) && behaviour.form != Form::Whole;
+    if let Some(bytes) = behaviour.big_bytes.filter(|_| streamed) {
+        behaviour.chunks = u32::try_from(bytes / u64::from(BIG_EVENT_BYTES)).unwrap_or(u32::MAX);
+        behaviour.size_bytes = usize::try_from(BIG_EVENT_BYTES).ok();
+    }
+    let mut turn = Turn::new(number, &model, &behaviour, &ask, request);
+    let reply = if streamed {
+        with_oddities((format.stream)(&turn), &behaviour, format.done)
+    } else if let Some(bytes) = behaviour.big_bytes {
+        turn.said = Said::Text(String::new());
+        big((format.whole)(&turn), format.text_mark, bytes)
+    } else {
+        (format.whole)(&turn)
+    };
+    Ok(dressed(behaviour, reply, request, before))
+}
+
+/// Makes a whole answer so many bytes long by filler in its empty text.
+fn big(mut reply: Reply, mark: &str, bytes: u64) -> Reply {
+    if let Body::Whole(body) = &reply.body {
+        let frame_bytes = u64::try_from(body.len()).unwrap_or(u64::MAX);
+        let fill_bytes = bytes.saturating_sub(frame_bytes);
+        reply.body = Body::Filler(Filler::inside(body, mark, fill_bytes));
+    }
+    reply
+}
+
+/// Adds `[DONE]` and the error event where they belong.
+fn with_oddities(mut reply: Reply, behaviour: &Behaviour, done: bool) -> Reply {
+    let Oddities {
+        no_done,
+        error_event,
+        ..
+    } = behaviour.oddities;
+    if let Body::Stream(script) = &mut reply.body {
+        if done && !no_done {
+            script.after.push(b"data: [DONE]\n\n".to_vec());
+        }
+        if error_event {
+            let error = error_json(500, "server_error", "mock error inside the stream");
+            script.error = Some(format!("data: {error}\n\n").into_bytes());
+        }
+    }
+    reply
+}
+
+/// Applies what concerns the HTTP answer as a whole.
+fn dressed(
+    behaviour: Behaviour,
+    reply: Reply,
+    request: &RawRequest,
+    before: u32,
+) -> (Behaviour, Reply) {
+    let failing = |error: &&ErrorAnswer| error.times.is_none_or(|times| before < times);
+    let mut reply = match behaviour.error.as_ref().filter(failing) {
+        Some(error) => failed(error, behaviour.echo, request),
+        None => reply,
+    };
+    match behaviour.form {
+        Form::AsAsked | Form::Whole => {}
+        Form::Html => {
+            reply.content_type = Some("text/html; charset=utf-8");
+            reply.body = Body::Whole(HTML.to_vec());
+        }
+        Form::Redirect(status) => reply = redirect(status, request),
+        Form::PlainType => reply.content_type = Some("text/plain; charset=utf-8"),
+        Form::NoType => reply.content_type = None,
+        Form::Trailing => {
+            if let Body::Whole(body) = &mut reply.body {
+                body.extend_from_within(..);
+            }
+        }
+    }
+    if behaviour.echo {
+        for (name, value) in request.headers() {
+            reply = reply.header(&format!("x-echo-{}", name.to_ascii_lowercase()), value);
+        }
+    }
+    (behaviour, reply)
+}
+
+const HTML: &[u8] = b"<!doctype html><html><head><title>mock</title></head>\
+    <body><h1>Bad gateway</h1></body></html>\n";
+
+fn failed(error: &ErrorAnswer, echo: bool, request: &RawRequest) -> Reply {
+    let status = error.status;
+    let code = match status {
+        401 => "invalid_api_key",
+        404 => "model_not_found",
+        429 => "rate_limit_exceeded",
+        _ => "mock_error",
+    };
+    let seen = if echo {
+        headers_json(request).to_string()
+    } else {
+        String::new()
+    };
+    let mut reply = Refused::new(
+        status,
+        code,
+        format!("mock error {status} {seen}").trim_end(),
+    )
+    .reply();
+    let usual = matches!(status, 429 | 503 | 529).then_some(1);
+    if let Some(seconds) = error.retry_after_s.or(usual) {
+        reply = reply.header("retry-after", seconds.to_string());
+    }
+    if let Some(retry) = error.should_retry {
+        reply = reply.header("x-should-retry", retry.to_string());
+    }
+    reply
+}
+
+/// Sends the peer to another path; a request there shows that it followed.
+fn redirect(status: u16, request: &RawRequest) -> Reply {
+    let host = request.header("host").unwrap_or("127.0.0.1");
+    let location = format!("http://{host}/redirected");
+    Reply::json(status, &Value::Null).header("location", location)
+}

@@ -1,4 +1,3 @@
-<<<<<<< HEAD
 //! The command line: one file for each command. A command prints through [`output`], fails with a sentence, and ends
 //! with a code of [`exit`]; nothing here knows how the work is done.
 
@@ -106,8 +105,3 @@ fn dispatch(cli: &Cli) -> anyhow::Result<()> {
         None => Err(Failure::usage("a command is needed; see --help").into()),
     }
 }
-=======
-//! The command line: one file a command.
-
-pub mod mock;
->>>>>>> mock

@@ -10,6 +10,7 @@ pub mod pipeline;
 pub mod routing;
 pub mod server;
 pub mod telemetry;
+pub mod tokens;
 pub mod upstream;
 pub mod wire;
 pub use aiproxy_filters as filter;

@@ -13,6 +13,7 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
+use crate::access_log::ledger::DropReason;
 use crate::access_log::observer::Observer;
 use crate::access_log::record::LogRecord;
 use crate::access_log::recorder::AccessLog;
@@ -102,8 +103,8 @@ impl Collector for Sources {
         let oldest = ConstGauge::new(stats.oldest_unpersisted.as_secs_f64());
         one("log_oldest_unpersisted_seconds", "Age of the oldest finished exchange not in SQL", gauge, &oldest)?;
 
-        let reasons = ledger.dropped_by_reason();
-        family(&mut encoder, "log_dropped", "Exchanges that have no row, by reason", reasons.map(|(reason, n)| ([("reason", reason.to_owned())], n)))?;
+        let reasons = DropReason::ALL.into_iter();
+        family(&mut encoder, "log_dropped", "Exchanges that have no row, by reason", reasons.map(|reason| ([("reason", reason.as_str().to_owned())], ledger.dropped(reason))))?;
         let totals = self.unrecorded.totals().into_iter();
         family(&mut encoder, "shed", "Requests refused without a row, by reason", totals.map(|(reason, n)| ([("reason", reason.to_owned())], n)))?;
         family(&mut encoder, "requests", "Finished exchanges by outcome", snapshot(&self.outcomes.by_outcome).into_iter().map(|(outcome, n)| ([("outcome", outcome)], n)))?;

@@ -156,11 +156,6 @@ impl Ticket {
         let worker = Rc::clone(&self.worker);
         let shared = &worker.shared;
         let durable = self.end.is_some();
-        let finished = Finished {
-            opened,
-            closed,
-            bodies,
-        };
         // Behind those that wait already; and where only the spool knows how it ended.
         let lagging = || worker.spool().is_some_and(|(_, lane)| lane.is_lagging());
         let must_wait = durable && (closed.is_none() || lagging());

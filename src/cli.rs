@@ -24,7 +24,7 @@ use clap::Parser;
 
 use crate::config::{Environment, Rules};
 
-use self::exit::{Exit, Failure};
+use self::exit::Exit;
 use self::globals::Globals;
 use self::output::{Output, complain};
 
@@ -49,8 +49,12 @@ pub struct Cli {
 /// What the program can do.
 #[derive(Debug, Clone, clap::Subcommand)]
 pub enum Command {
+    /// Serve (what happens without a command)
+    Serve(serve::Args),
     /// Show or check the configuration
     Config(config::Args),
+    /// Start an upstream for tests, with set speed and faults
+    Mock(mock::Args),
 }
 
 /// Runs the program: reads the command line, does what it says, and tells what went wrong on stderr.
@@ -86,9 +90,10 @@ fn help_or_wrong_use(error: &clap::Error) -> Exit {
 }
 
 fn dispatch(cli: &Cli) -> anyhow::Result<()> {
+    let names = crate::access_log::columns::built_in_names();
     let rules = Rules {
         filters: &(),
-        built_in_columns: &[],
+        built_in_columns: &names,
     };
     let mut output = Output::stdout(&Environment::from_process());
     match &cli.command {
@@ -102,6 +107,10 @@ fn dispatch(cli: &Cli) -> anyhow::Result<()> {
             &rules,
             &mut output,
         ),
-        None => Err(Failure::usage("a command is needed; see --help").into()),
+        Some(Command::Mock(args)) => mock::run(args),
+        Some(Command::Serve(args)) => {
+            serve::run(&cli.globals, &args.clone().or(cli.serve.clone()), &rules)
+        }
+        None => serve::run(&cli.globals, &cli.serve, &rules),
     }
 }

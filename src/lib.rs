@@ -6,6 +6,7 @@ pub mod clock;
 pub mod config;
 pub mod database;
 pub mod dialect;
+pub mod gateway;
 pub mod pipeline;
 pub mod routing;
 pub mod server;
@@ -14,3 +15,8 @@ pub mod tokens;
 pub mod upstream;
 pub mod wire;
 pub use aiproxy_filters as filter;
+
+pub use gateway::{Gateway, StartError};
+
+/// The result of running a gateway.
+pub type Result<T> = std::result::Result<T, StartError>;

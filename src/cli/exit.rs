@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use crate::config::Problems;
+use crate::gateway::StartError;
 
 use super::output::Closed;
 
@@ -61,6 +62,9 @@ pub fn of(error: &anyhow::Error) -> Exit {
         if let Some(failure) = cause.downcast_ref::<Failure>() {
             return failure.exit;
         }
+        if let Some(error) = cause.downcast_ref::<StartError>() {
+            return of_start(error);
+        }
         if cause.is::<Problems>() {
             return Exit::Usage;
         }
@@ -69,6 +73,15 @@ pub fn of(error: &anyhow::Error) -> Exit {
         }
     }
     Exit::Failed
+}
+
+fn of_start(error: &StartError) -> Exit {
+    match error {
+        StartError::Config(_) | StartError::Column(_) | StartError::Provider(_) => Exit::Usage,
+        StartError::Schema(_) => Exit::Schema,
+        StartError::Held(_) => Exit::Held,
+        StartError::Spool(_) | StartError::System { .. } => Exit::Failed,
+    }
 }
 
 #[cfg(test)]

@@ -8,7 +8,11 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use crate::config::Override;
+use crate::config::{Override, Rules};
+use crate::gateway::Gateway;
+use crate::telemetry;
+
+use super::globals::Globals;
 
 /// Options of `serve`.
 #[derive(Clone, Default, clap::Args)]
@@ -76,6 +80,17 @@ impl Args {
             })
             .collect()
     }
+}
+
+/// Serves until a signal.
+///
+/// # Errors
+/// Whatever keeps the gateway from starting.
+pub fn run(globals: &Globals, args: &Args, rules: &Rules<'_>) -> anyhow::Result<()> {
+    let config = globals.load(args, rules)?;
+    let level = globals.log_level(config.telemetry.log_level);
+    telemetry::init(level, globals.log_format.into())?;
+    Gateway::builder().config(config).run().map_err(Into::into)
 }
 
 impl fmt::Debug for Args {

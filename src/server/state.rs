@@ -13,6 +13,7 @@ use crate::config::IpNet;
 use crate::filter::Headers;
 use crate::pipeline::Worker;
 use crate::pipeline::failure::Failure;
+use crate::pipeline::replay::Replays;
 use crate::server::cors::Cors;
 use crate::server::ingest::BodyLimits;
 
@@ -36,6 +37,8 @@ pub struct DataState {
     pub trusted_proxies: Vec<IpNet>,
     /// The access log, for its state.
     pub log: Arc<AccessLog>,
+    /// Finds recorded answers.
+    pub replays: Replays,
     /// What has no row.
     pub counts: Arc<Unrecorded>,
 }

@@ -116,7 +116,10 @@ impl Gateway {
     fn load(&mut self) -> Result<Config, StartError> {
         use crate::config::{Rules, Sources, load};
         let names = columns::built_in_names();
-        let rules = Rules { filters: &(), built_in_columns: &names };
+        let rules = Rules {
+            filters: &(),
+            built_in_columns: &names,
+        };
         let file = match std::mem::take(&mut self.config) {
             ConfigSource::Loaded(config) => return Ok(*config),
             ConfigSource::File(file) => Some(file),

@@ -94,9 +94,29 @@ impl Worker {
                 })
             })
             .collect();
-        let WorkerParts { recorder, secrets, providers, settings, form, clock, lifecycle, streams, spawn } =
-            parts;
-        Self { recorder, secrets, providers, settings, form, clock, lifecycle, streams, spawn, transports }
+        let WorkerParts {
+            recorder,
+            secrets,
+            providers,
+            settings,
+            form,
+            clock,
+            lifecycle,
+            streams,
+            spawn,
+        } = parts;
+        Self {
+            recorder,
+            secrets,
+            providers,
+            settings,
+            form,
+            clock,
+            lifecycle,
+            streams,
+            spawn,
+            transports,
+        }
     }
 
     /// The transport of a provider, by its index.
@@ -119,7 +139,10 @@ pub struct StreamSlot(Arc<AtomicUsize>);
 impl StreamCount {
     /// None open, at most `limit`.
     pub fn new(limit: usize) -> Self {
-        Self { open: Arc::default(), limit }
+        Self {
+            open: Arc::default(),
+            limit,
+        }
     }
 
     /// Whether one more may be opened.

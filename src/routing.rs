@@ -43,12 +43,20 @@ pub fn choose(
     if let Some(name) = named {
         // `/openai/…` means the first provider where none has that name.
         let fallback = (name == "openai" && !providers.is_empty()).then_some(0);
-        let provider = by_name(name).or(fallback).ok_or(NoTarget::UnknownProvider)?;
-        return Ok(Target { provider, model: None });
+        let provider = by_name(name)
+            .or(fallback)
+            .ok_or(NoTarget::UnknownProvider)?;
+        return Ok(Target {
+            provider,
+            model: None,
+        });
     }
     let Some(model) = model else {
         return match providers.is_empty() {
-            false => Ok(Target { provider: 0, model: None }),
+            false => Ok(Target {
+                provider: 0,
+                model: None,
+            }),
             true => Err(NoTarget::UnknownProvider),
         };
     };
@@ -56,11 +64,19 @@ pub fn choose(
         && let Some(provider) = by_name(name)
         && !rest.is_empty()
     {
-        return Ok(Target { provider, model: Some(rest.to_owned()) });
+        return Ok(Target {
+            provider,
+            model: Some(rest.to_owned()),
+        });
     }
     providers
         .iter()
         .position(|provider| provider.takes(model))
-        .map(|provider| Target { provider, model: None })
-        .ok_or_else(|| NoTarget::UnknownModel { model: model.to_owned() })
+        .map(|provider| Target {
+            provider,
+            model: None,
+        })
+        .ok_or_else(|| NoTarget::UnknownModel {
+            model: model.to_owned(),
+        })
 }

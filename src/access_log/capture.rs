@@ -26,7 +26,10 @@ pub struct Capture {
 impl Capture {
     /// An empty copy that keeps at most `limit` bytes.
     pub fn new(limit: u64) -> Self {
-        Self { limit, ..Self::default() }
+        Self {
+            limit,
+            ..Self::default()
+        }
     }
 
     /// A copy of a body that is there whole.
@@ -95,7 +98,10 @@ impl Capture {
             pieces: vec![secrets.mask(joined)],
             spilled_bytes: self.spilled_bytes,
             size: self.size,
-            sha256: self.hasher.as_ref().map(|hasher| hasher.clone().finalize().into()),
+            sha256: self
+                .hasher
+                .as_ref()
+                .map(|hasher| hasher.clone().finalize().into()),
             truncated: self.limit < self.size,
         }
     }
@@ -142,7 +148,10 @@ mod tests {
         capture.push(Bytes::from_static(b"world"));
         let captured = capture.captured(&Secrets::default());
         assert_eq!(captured.pieces.concat(), b"hello world");
-        assert_eq!((captured.size, captured.sha256, captured.truncated), (11, None, false));
+        assert_eq!(
+            (captured.size, captured.sha256, captured.truncated),
+            (11, None, false)
+        );
     }
 
     #[test]

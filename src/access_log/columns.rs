@@ -537,5 +537,7 @@ mod tests {
 /// Names of the built-in columns of `exchanges`, `id` included: no configured column may have one of them.
 pub fn built_in_names() -> Vec<&'static str> {
     let columns = TABLES.first().map_or(&[][..], |table| table.columns);
-    std::iter::once("id").chain(columns.iter().map(|column| column.name)).collect()
+    std::iter::once("id")
+        .chain(columns.iter().map(|column| column.name))
+        .collect()
 }

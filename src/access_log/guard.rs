@@ -118,7 +118,12 @@ impl RecordGuard {
     pub fn request_piece(&mut self, piece: Bytes) {
         self.closed.request_bytes += piece.len() as u64;
         self.request.push(piece);
-        spill(&mut self.state, BodyKind::Request, &mut self.request, &self.secrets);
+        spill(
+            &mut self.state,
+            BodyKind::Request,
+            &mut self.request,
+            &self.secrets,
+        );
     }
 
     /// Takes what came of a body that is not read to its end: its first `kept_bytes` are stored, size and hash
@@ -137,15 +142,27 @@ impl RecordGuard {
     /// Takes a piece of the answer as the upstream sent it, when the client gets something else.
     pub fn upstream_response_piece(&mut self, piece: Bytes) {
         let limit = self.body_limit;
-        let capture = self.upstream_response.get_or_insert_with(|| Capture::new(limit));
+        let capture = self
+            .upstream_response
+            .get_or_insert_with(|| Capture::new(limit));
         capture.push(piece);
-        spill(&mut self.state, BodyKind::UpstreamResponse, capture, &self.secrets);
+        spill(
+            &mut self.state,
+            BodyKind::UpstreamResponse,
+            capture,
+            &self.secrets,
+        );
     }
 
     /// Takes a piece of the answer as the client gets it.
     pub fn response_piece(&mut self, piece: Bytes) {
         self.response.push(piece);
-        spill(&mut self.state, BodyKind::Response, &mut self.response, &self.secrets);
+        spill(
+            &mut self.state,
+            BodyKind::Response,
+            &mut self.response,
+            &self.secrets,
+        );
     }
 
     /// As [`RecordGuard::response_piece`], for a piece of a stream: its time is kept too.
@@ -325,9 +342,9 @@ impl RecordGuard {
             created_at_us.saturating_add(i64::try_from(micros(duration)).unwrap_or(i64::MAX));
         let times = &mut self.closed.times;
         times.duration_ms = millis(duration);
-        times.upstream_ms = self.upstream_since.map(|since| {
-            millis(self.upstream_until.unwrap_or(now).duration_since(since))
-        });
+        times.upstream_ms = self
+            .upstream_since
+            .map(|since| millis(self.upstream_until.unwrap_or(now).duration_since(since)));
         times.overhead_ms = Some(millis(self.busy));
         times.longest_gap_ms = self.longest_gap.map(millis);
         if self.closed.response_bytes.is_some() || 0 < self.response.size() {
@@ -341,7 +358,11 @@ impl Drop for RecordGuard {
         if !self.has_ended() {
             if std::thread::panicking() {
                 self.closed.outcome = Outcome::InternalError;
-                self.closed.status_code = if self.response.size() == 0 { 500 } else { self.closed.status_code };
+                self.closed.status_code = if self.response.size() == 0 {
+                    500
+                } else {
+                    self.closed.status_code
+                };
             }
             if self.closed.response_complete.is_none() && 0 < self.response.size() {
                 self.closed.response_complete = Some(false);
@@ -393,7 +414,10 @@ fn spill(state: &mut State, kind: BodyKind, capture: &mut Capture, secrets: &Sec
 
 /// What of the request's body is not in the `begin` record.
 fn request_left(open: &OpenRecord, request: &mut Capture, secrets: &Secrets) -> Option<Captured> {
-    let begun_bytes = open.begun_with_request.as_ref().map(|captured| captured.size);
+    let begun_bytes = open
+        .begun_with_request
+        .as_ref()
+        .map(|captured| captured.size);
     (begun_bytes.is_none() && 0 < request.size()).then(|| request.captured(secrets))
 }
 
@@ -405,9 +429,13 @@ fn collect(
 ) -> Bodies {
     Bodies {
         request: None,
-        upstream_request: upstream_request.as_mut().map(|capture| capture.captured(secrets)),
+        upstream_request: upstream_request
+            .as_mut()
+            .map(|capture| capture.captured(secrets)),
         response: (0 < response.size()).then(|| response.captured(secrets)),
-        upstream_response: upstream_response.as_mut().map(|capture| capture.captured(secrets)),
+        upstream_response: upstream_response
+            .as_mut()
+            .map(|capture| capture.captured(secrets)),
     }
 }
 

@@ -69,7 +69,9 @@ pub fn path(path_and_query: &str) -> String {
         .split('&')
         .map(|parameter| match parameter.split_once('=') {
             Some((name, value))
-                if CREDENTIAL_PARAMETERS.iter().any(|known| name.eq_ignore_ascii_case(known)) =>
+                if CREDENTIAL_PARAMETERS
+                    .iter()
+                    .any(|known| name.eq_ignore_ascii_case(known)) =>
             {
                 format!("{name}={}", mark(value.as_bytes()))
             }
@@ -137,19 +139,25 @@ impl Secrets {
     pub fn add(&mut self, text: &[u8]) {
         let text = without_scheme(text);
         if SHORTEST_SEARCHED <= text.len() {
-            self.searched
-                .push(Secret { finder: Finder::new(text).into_owned(), mark: mark(text) });
+            self.searched.push(Secret {
+                finder: Finder::new(text).into_owned(),
+                mark: mark(text),
+            });
         }
     }
 
     /// Whether one of them occurs.
     pub fn occur_in(&self, bytes: &[u8]) -> bool {
-        self.searched.iter().any(|secret| secret.finder.find(bytes).is_some())
+        self.searched
+            .iter()
+            .any(|secret| secret.finder.find(bytes).is_some())
     }
 
     /// The same bytes, or a copy with each occurrence marked.
     pub fn mask(&self, bytes: Bytes) -> Bytes {
-        self.searched.iter().fold(bytes, |bytes, secret| secret.mask(bytes))
+        self.searched
+            .iter()
+            .fold(bytes, |bytes, secret| secret.mask(bytes))
     }
 
     /// A text with each occurrence marked.
@@ -164,7 +172,11 @@ impl Secrets {
 
     /// The length of the longest of them: what may hang over a border between two pieces.
     pub fn longest(&self) -> usize {
-        self.searched.iter().map(|secret| secret.finder.needle().len()).max().unwrap_or(0)
+        self.searched
+            .iter()
+            .map(|secret| secret.finder.needle().len())
+            .max()
+            .unwrap_or(0)
     }
 }
 
@@ -209,9 +221,15 @@ mod tests {
             ("accept", b"*/*"),
         ];
         let json = headers_json(&Headers::from_pairs(pairs.into_iter()), &secrets);
-        assert!(!json.contains("sk-client") && !json.contains("sk-provider-1"), "{json}");
+        assert!(
+            !json.contains("sk-client") && !json.contains("sk-provider-1"),
+            "{json}"
+        );
         assert!(json.contains(r#""accept":"*/*""#), "{json}");
-        assert!(json.contains(&format!(r#""authorization":"{}""#, mark(b"sk-client"))), "{json}");
+        assert!(
+            json.contains(&format!(r#""authorization":"{}""#, mark(b"sk-client"))),
+            "{json}"
+        );
     }
 
     #[test]

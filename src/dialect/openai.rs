@@ -23,7 +23,8 @@ pub fn endpoint(method: &str, rest: &str) -> Endpoint {
 
 /// Whether a path is `/models/{id}` with exactly one further segment.
 pub fn is_one_model(rest: &str) -> bool {
-    rest.strip_prefix("/models/").is_some_and(|id| !id.is_empty() && !id.contains('/'))
+    rest.strip_prefix("/models/")
+        .is_some_and(|id| !id.is_empty() && !id.contains('/'))
 }
 
 /// The body of an error answer.
@@ -106,7 +107,11 @@ pub fn text_stream(
         return response_events(id, created_s, text);
     }
     let chat = endpoint != Endpoint::Completions;
-    let object = if chat { "chat.completion.chunk" } else { "text_completion" };
+    let object = if chat {
+        "chat.completion.chunk"
+    } else {
+        "text_completion"
+    };
     let chunk = |choices: Value, usage: Option<Value>| {
         let mut chunk = json!({
             "id": id, "object": object, "created": created_s, "model": FILTER_MODEL, "choices": choices,
@@ -122,7 +127,10 @@ pub fn text_stream(
     };
     let mut events = String::new();
     if chat {
-        events += &chunk(choice(json!({ "role": "assistant", "content": "" }), Value::Null), None);
+        events += &chunk(
+            choice(json!({ "role": "assistant", "content": "" }), Value::Null),
+            None,
+        );
         events += &chunk(choice(json!({ "content": text }), Value::Null), None);
         events += &chunk(choice(json!({}), json!("stop")), None);
     } else {
@@ -137,7 +145,10 @@ pub fn text_stream(
 }
 
 fn response_object(id: &str, created_s: i64, status: &str, text: Option<&str>) -> Value {
-    let output: Vec<Value> = text.map(|text| output_item(id, "completed", Some(text))).into_iter().collect();
+    let output: Vec<Value> = text
+        .map(|text| output_item(id, "completed", Some(text)))
+        .into_iter()
+        .collect();
     json!({
         "id": format!("resp_{id}"), "object": "response", "created_at": created_s, "status": status,
         "error": null, "incomplete_details": null, "instructions": null, "model": FILTER_MODEL,
@@ -167,20 +178,38 @@ fn response_events(id: &str, created_s: i64, text: &str) -> String {
     let place = json!({ "item_id": item_id, "output_index": 0, "content_index": 0 });
     let with_place = |fields: Value| merged(place.clone(), fields);
     let events = [
-        ("response.created", json!({ "response": response_object(id, created_s, "in_progress", None) })),
+        (
+            "response.created",
+            json!({ "response": response_object(id, created_s, "in_progress", None) }),
+        ),
         (
             "response.output_item.added",
             json!({ "output_index": 0, "item": output_item(id, "in_progress", None) }),
         ),
-        ("response.content_part.added", with_place(json!({ "part": output_text("") }))),
-        ("response.output_text.delta", with_place(json!({ "delta": text, "logprobs": [] }))),
-        ("response.output_text.done", with_place(json!({ "text": text, "logprobs": [] }))),
-        ("response.content_part.done", with_place(json!({ "part": output_text(text) }))),
+        (
+            "response.content_part.added",
+            with_place(json!({ "part": output_text("") })),
+        ),
+        (
+            "response.output_text.delta",
+            with_place(json!({ "delta": text, "logprobs": [] })),
+        ),
+        (
+            "response.output_text.done",
+            with_place(json!({ "text": text, "logprobs": [] })),
+        ),
+        (
+            "response.content_part.done",
+            with_place(json!({ "part": output_text(text) })),
+        ),
         (
             "response.output_item.done",
             json!({ "output_index": 0, "item": output_item(id, "completed", Some(text)) }),
         ),
-        ("response.completed", json!({ "response": response_object(id, created_s, "completed", Some(text)) })),
+        (
+            "response.completed",
+            json!({ "response": response_object(id, created_s, "completed", Some(text)) }),
+        ),
     ];
     events
         .into_iter()
@@ -229,15 +258,25 @@ mod tests {
     #[test]
     fn a_text_stream_ends_properly() {
         let stream = text_stream(Endpoint::ChatCompletions, "x", 1, "no \"way\"", false);
-        assert!(stream.ends_with("\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n"), "{stream}");
+        assert!(
+            stream.ends_with("\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n"),
+            "{stream}"
+        );
         assert!(!stream.contains("usage"));
         let asked = text_stream(Endpoint::ChatCompletions, "x", 1, "no", true);
-        assert!(asked.contains(r#""choices":[],"usage":{"prompt_tokens":0"#), "{asked}");
+        assert!(
+            asked.contains(r#""choices":[],"usage":{"prompt_tokens":0"#),
+            "{asked}"
+        );
     }
 
     #[test]
     fn errors_have_the_shape_that_clients_parse() {
-        let error = ErrorText { message: "no", kind: "api_error", code: "upstream_timeout" };
+        let error = ErrorText {
+            message: "no",
+            kind: "api_error",
+            code: "upstream_timeout",
+        };
         assert_eq!(
             error_body(&error, "id-1"),
             r#"{"error":{"message":"no","type":"api_error","param":null,"code":"upstream_timeout"},"request_id":"id-1"}"#

@@ -23,10 +23,18 @@ impl Sink for SqlSink {
                 let new = inserted.new_rows() as u64;
                 let quarantined = inserted.quarantined.len() as u64;
                 for row in &inserted.quarantined {
-                    tracing::error!(exchange.id = row.request_id, "a record cannot be stored and stands in log_quarantine: {}", row.error);
+                    tracing::error!(
+                        exchange.id = row.request_id,
+                        "a record cannot be stored and stands in log_quarantine: {}",
+                        row.error
+                    );
                 }
                 let duplicate = (batch.len() as u64).saturating_sub(new + quarantined);
-                Ok(SinkReport { new, duplicate, quarantined })
+                Ok(SinkReport {
+                    new,
+                    duplicate,
+                    quarantined,
+                })
             }
             Err(StoreError::Schema(_) | StoreError::Column(_)) => Err(SinkError::SchemaMisfit),
             Err(error @ (StoreError::Unavailable(_) | StoreError::Poison(_))) => {

@@ -138,12 +138,17 @@ pub(super) fn run(gateway: Gateway) -> Result<(), StartError> {
     })
 }
 
-fn signal(kind: tokio::signal::unix::SignalKind) -> Result<tokio::signal::unix::Signal, StartError> {
+fn signal(
+    kind: tokio::signal::unix::SignalKind,
+) -> Result<tokio::signal::unix::Signal, StartError> {
     tokio::signal::unix::signal(kind).map_err(|source| system("cannot listen for signals", source))
 }
 
 fn system(what: impl Into<String>, source: io::Error) -> StartError {
-    StartError::System { what: what.into(), source }
+    StartError::System {
+        what: what.into(),
+        source,
+    }
 }
 
 /// Brings it up.
@@ -164,7 +169,12 @@ pub(super) async fn start(mut gateway: Gateway) -> Result<Running, StartError> {
         .map_err(|source| system("cannot start the background thread", source))?;
     let stores = Stores::open(&config, &background).await?;
     let outcomes = Arc::new(Outcomes::default());
-    let log = start_log(&config, &stores, outcomes.clone(), std::mem::take(&mut gateway.observers))?;
+    let log = start_log(
+        &config,
+        &stores,
+        outcomes.clone(),
+        std::mem::take(&mut gateway.observers),
+    )?;
     let (stage, lifecycle) = Lifecycle::new();
     let streams = StreamCount::new(max_streams(config.server.max_streams));
     let unrecorded = Arc::new(Unrecorded::default());
@@ -227,23 +237,38 @@ pub(super) async fn start(mut gateway: Gateway) -> Result<Running, StartError> {
         database = config.database.url.masked(),
         "serving"
     );
-    Ok(Running { addresses, stop, ended: has_ended, thread: Some(thread), log })
+    Ok(Running {
+        addresses,
+        stop,
+        ended: has_ended,
+        thread: Some(thread),
+        log,
+    })
 }
 
 fn bind(host: &str, port: u16) -> Result<TcpListener, StartError> {
-    listen::bind(host, port).map_err(|source| system(format!("cannot listen on {host}:{port}"), source))
+    listen::bind(host, port)
+        .map_err(|source| system(format!("cannot listen on {host}:{port}"), source))
 }
 
 fn address(listener: &TcpListener) -> Result<SocketAddr, StartError> {
-    listener.local_addr().map_err(|source| system("the listener has no address", source))
+    listener
+        .local_addr()
+        .map_err(|source| system("the listener has no address", source))
 }
 
 /// Two instances on one SQLite file would fight over it: the second is told so.
 fn lock_sqlite(config: &Config) -> Result<Option<File>, StartError> {
-    let Some(file) = config.database.url.sqlite_file() else { return Ok(None) };
+    let Some(file) = config.database.url.sqlite_file() else {
+        return Ok(None);
+    };
     let mut name = file.as_os_str().to_owned();
     name.push(".lock");
-    let open = File::options().create(true).truncate(false).write(true).open(&name);
+    let open = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&name);
     // A folder that cannot be written is the store's trouble, which does not keep the proxy from starting.
     let Ok(lock) = open else { return Ok(None) };
     match lock.try_lock() {
@@ -266,7 +291,11 @@ impl Stores {
         let url = crate::database::DatabaseUrl::parse(config.database.url.expose())
             .map_err(|error| system(error.to_string(), io::ErrorKind::InvalidInput.into()))?;
         let columns = custom_columns(config);
-        let write = Arc::new(LogStore::new(url.clone(), config.database.auto_migrate, columns.clone())?);
+        let write = Arc::new(LogStore::new(
+            url.clone(),
+            config.database.auto_migrate,
+            columns.clone(),
+        )?);
         let read = Arc::new(LogStore::new(url, false, columns)?);
         let first = write.clone();
         // Opened once here, so that a schema that does not fit is told at the start; a store that is away is not.
@@ -324,15 +353,20 @@ fn start_log(
             ..SpoolOptions::new(&config.log.spool_dir)
         }),
     };
-    let options =
-        AccessLogOptions { spool, queue_bytes: config.log.queue_bytes, ..AccessLogOptions::default() };
+    let options = AccessLogOptions {
+        spool,
+        queue_bytes: config.log.queue_bytes,
+        ..AccessLogOptions::default()
+    };
     observers.push(outcomes);
     let digest = Digest::new(DigestOptions::default());
     let digest = Box::new(move |finished| digest.digest(finished));
     let sink = Box::new(SqlSink(stores.write.clone()));
     match AccessLog::start(&options, digest, sink, observers) {
         Ok(log) => Ok(Arc::new(log)),
-        Err(SpoolError::Locked { dir }) => Err(StartError::Held(format!("the spool directory {dir}"))),
+        Err(SpoolError::Locked { dir }) => {
+            Err(StartError::Held(format!("the spool directory {dir}")))
+        }
         Err(error) => Err(StartError::Spool(error)),
     }
 }
@@ -347,7 +381,9 @@ fn keep_retention(config: &Config, stores: &Stores, background: &Background) {
     background.runner().start("retention", async move {
         loop {
             tokio::time::sleep(PRUNE_EVERY).await;
-            let Ok(database) = store.database().await else { continue };
+            let Ok(database) = store.database().await else {
+                continue;
+            };
             match retention::prune(&database, retention, clock.wall_us()).await {
                 Ok(pruned) => tracing::info!(?pruned, "retention ran"),
                 Err(error) => tracing::warn!("retention failed, it runs again in an hour: {error}"),
@@ -358,7 +394,11 @@ fn keep_retention(config: &Config, stores: &Stores, background: &Background) {
 
 fn http_settings(config: &Config) -> HttpSettings {
     let cores = thread::available_parallelism().map_or(1, usize::from);
-    let workers = if config.server.workers == 0 { cores } else { config.server.workers };
+    let workers = if config.server.workers == 0 {
+        cores
+    } else {
+        config.server.workers
+    };
     HttpSettings {
         workers,
         keep_alive: config.server.keep_alive,
@@ -469,12 +509,14 @@ impl Server {
             Ok(started) => started,
             Err(error) => return drop(ready.send(Err(error))),
         };
-        self.tasks.spawn_local("data port", async { drop(data_server.await) });
+        self.tasks
+            .spawn_local("data port", async { drop(data_server.await) });
         let admin = match self.admin.take() {
             None => None,
             Some((listener, state)) => match listen::admin_port(listener, state) {
                 Ok((handle, server)) => {
-                    self.tasks.spawn_local("admin port", async { drop(server.await) });
+                    self.tasks
+                        .spawn_local("admin port", async { drop(server.await) });
                     Some(handle)
                 }
                 Err(error) => return drop(ready.send(Err(error))),

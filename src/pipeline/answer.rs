@@ -54,16 +54,29 @@ pub async fn answer(
         Kind::Events => {
             let (status, headers) = head(worker, &reply, &mut guard);
             let pieces = events::relay(worker, provider, asked, reply, guard, link);
-            Reply { status, headers, body: ReplyBody::Pieces(pieces, None), close: false }
+            Reply {
+                status,
+                headers,
+                body: ReplyBody::Pieces(pieces, None),
+                close: false,
+            }
         }
         Kind::Whole => {
             let (status, headers) = head(worker, &reply, &mut guard);
             let length = reply.content_length;
             match whole::relay(worker, provider, asked, reply, guard, link).await {
-                Ok(ReplyBody::Pieces(pieces, _)) => {
-                    Reply { status, headers, body: ReplyBody::Pieces(pieces, length), close: false }
-                }
-                Ok(body @ ReplyBody::Whole(_)) => Reply { status, headers, body, close: false },
+                Ok(ReplyBody::Pieces(pieces, _)) => Reply {
+                    status,
+                    headers,
+                    body: ReplyBody::Pieces(pieces, length),
+                    close: false,
+                },
+                Ok(body @ ReplyBody::Whole(_)) => Reply {
+                    status,
+                    headers,
+                    body,
+                    close: false,
+                },
                 Err(refused) => refused,
             }
         }
@@ -113,9 +126,11 @@ fn head(
     guard: &mut RecordGuard,
 ) -> (u16, Vec<(String, Vec<u8>)>) {
     let mut headers: Vec<(String, Vec<u8>)> =
-        to_client(&reply.headers, worker.settings.cors, |value| guard.secrets().occur_in(value))
-            .map(|(name, value)| (name.to_owned(), value.to_vec()))
-            .collect();
+        to_client(&reply.headers, worker.settings.cors, |value| {
+            guard.secrets().occur_in(value)
+        })
+        .map(|(name, value)| (name.to_owned(), value.to_vec()))
+        .collect();
     note_headers(guard, &headers);
     headers.extend(own_headers(guard));
     guard.closed_mut().status_code = reply.status;
@@ -144,7 +159,9 @@ async fn error(
         };
         let mut refused = refuse(guard, &failure, &asked.request_id, worker.form.as_ref());
         if !refused_our_key {
-            let kept = headers.into_iter().filter(|(name, _)| name.starts_with("retry-after"));
+            let kept = headers
+                .into_iter()
+                .filter(|(name, _)| name.starts_with("retry-after"));
             refused.headers.extend(kept);
         }
         return refused;
@@ -159,7 +176,12 @@ async fn error(
     guard.closed_mut().response_complete = Some(true);
     guard.end(of_upstream_status(status));
     guard.finish();
-    Reply { status, headers, body: ReplyBody::Whole(shown), close: false }
+    Reply {
+        status,
+        headers,
+        body: ReplyBody::Whole(shown),
+        close: false,
+    }
 }
 
 /// Type, code and message of an upstream's JSON error, for the row.
@@ -168,12 +190,16 @@ fn note_upstream_error(guard: &mut RecordGuard, body: &[u8]) {
     struct Body {
         error: serde_json::Value,
     }
-    let Ok(Body { error }) = serde_json::from_slice::<Body>(body) else { return };
-    let text = |key: &str| error.get(key).and_then(|value| match value {
-        serde_json::Value::String(text) => Some(text.clone()),
-        serde_json::Value::Number(number) => Some(number.to_string()),
-        _ => None,
-    });
+    let Ok(Body { error }) = serde_json::from_slice::<Body>(body) else {
+        return;
+    };
+    let text = |key: &str| {
+        error.get(key).and_then(|value| match value {
+            serde_json::Value::String(text) => Some(text.clone()),
+            serde_json::Value::Number(number) => Some(number.to_string()),
+            _ => None,
+        })
+    };
     guard.closed_mut().error = Some(crate::access_log::draft::RecordedError {
         kind: text("type"),
         code: text("code"),
@@ -204,7 +230,11 @@ async fn read_bounded(mut body: UpstreamBody, provider: &Provider) -> Bytes {
 }
 
 /// Ends a relay that failed after its head was sent. Returns the words for an error event.
-pub fn note_cut(guard: &mut RecordGuard, failure: &Failure, error: &crate::pipeline::reply::ErrorForm) {
+pub fn note_cut(
+    guard: &mut RecordGuard,
+    failure: &Failure,
+    error: &crate::pipeline::reply::ErrorForm,
+) {
     note_failure(guard, failure, error);
     guard.closed_mut().response_complete = Some(false);
 }

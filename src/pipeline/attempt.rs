@@ -63,11 +63,19 @@ pub async fn attempt(
     link: &ClientLink,
 ) -> Result<UpstreamReply, Failure> {
     let headers = to_upstream(call.headers, call.provider);
-    let request = |body| UpstreamRequest { method: call.method, url: call.url, headers: &headers, body };
+    let request = |body| UpstreamRequest {
+        method: call.method,
+        url: call.url,
+        headers: &headers,
+        body,
+    };
     guard.upstream_starts(Instant::now());
     let (first, again) = match body {
         CallBody::None => (RequestBody::None, Some(RequestBody::None)),
-        CallBody::Whole(body) => (RequestBody::Whole(body.clone()), Some(RequestBody::Whole(body))),
+        CallBody::Whole(body) => (
+            RequestBody::Whole(body.clone()),
+            Some(RequestBody::Whole(body)),
+        ),
         CallBody::Flowing(stream, length) => {
             let sent = Rc::new(Notify::new());
             let tap = Tap::default();
@@ -76,7 +84,9 @@ pub async fn attempt(
             let mut send = pin!(transport.send(request(RequestBody::Flowing(flowing, length))));
             let recorded = std::future::poll_fn(|cx| {
                 let polled = send.as_mut().poll(cx);
-                tap.take().into_iter().for_each(|piece| guard.request_piece(piece));
+                tap.take()
+                    .into_iter()
+                    .for_each(|piece| guard.request_piece(piece));
                 polled
             });
             let answered = within(worker, call, link, recorded, Some(sent)).await;
@@ -244,15 +254,23 @@ fn failure(no_head: &NoHead) -> Failure {
         NoHead::ServerStops => Failure::ShuttingDown,
         NoHead::Send(failure) => match failure {
             SendFailure::Dns => Failure::UpstreamDns,
-            SendFailure::Connect(detail) => Failure::UpstreamUnreachable { detail: detail.clone() },
-            SendFailure::ConnectTimeout => {
-                Failure::UpstreamUnreachable { detail: "no connection in time".to_owned() }
-            }
-            SendFailure::Tls(detail) => Failure::UpstreamTls { detail: detail.clone() },
+            SendFailure::Connect(detail) => Failure::UpstreamUnreachable {
+                detail: detail.clone(),
+            },
+            SendFailure::ConnectTimeout => Failure::UpstreamUnreachable {
+                detail: "no connection in time".to_owned(),
+            },
+            SendFailure::Tls(detail) => Failure::UpstreamTls {
+                detail: detail.clone(),
+            },
             SendFailure::Stale | SendFailure::Closed => Failure::UpstreamClosed,
-            SendFailure::Protocol(detail) => Failure::UpstreamProtocol { detail: detail.clone() },
+            SendFailure::Protocol(detail) => Failure::UpstreamProtocol {
+                detail: detail.clone(),
+            },
             SendFailure::RequestBody => Failure::ClientGone,
-            SendFailure::Url => Failure::UpstreamProtocol { detail: "unusable URL".to_owned() },
+            SendFailure::Url => Failure::UpstreamProtocol {
+                detail: "unusable URL".to_owned(),
+            },
         },
     }
 }

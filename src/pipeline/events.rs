@@ -47,7 +47,11 @@ pub fn relay(
             max_event_bytes: provider.max_event_bytes,
         }),
         repair,
-        timer: PieceTimer::new(provider.timeouts.idle, provider.timeouts.total, guard.started()),
+        timer: PieceTimer::new(
+            provider.timeouts.idle,
+            provider.timeouts.total,
+            guard.started(),
+        ),
         leaving: Some(link.leaving()),
         cutting: worker.lifecycle.cutting().boxed_local(),
         body: reply.body,
@@ -120,7 +124,9 @@ impl Relay {
                 }
                 Next::Broken(BodyFailure::Framing) => {
                     let detail = BodyFailure::Framing.to_string();
-                    return self.cut(&Failure::UpstreamProtocol { detail }, &mut out).await;
+                    return self
+                        .cut(&Failure::UpstreamProtocol { detail }, &mut out)
+                        .await;
                 }
                 Next::Broken(_) => return self.cut(&Failure::UpstreamDisconnected, &mut out).await,
                 Next::Late(late) => return self.cut(&late.into(), &mut out).await,
@@ -131,7 +137,13 @@ impl Relay {
 
     /// Waits for whatever comes first. A ready piece costs one poll of the body and nothing else.
     async fn next(&mut self) -> Next {
-        let Self { body, timer, leaving, cutting, .. } = self;
+        let Self {
+            body,
+            timer,
+            leaving,
+            cutting,
+            ..
+        } = self;
         let mut late = std::pin::pin!(timer.late());
         std::future::poll_fn(|cx| {
             if let Poll::Ready(item) = body.poll_next_unpin(cx) {
@@ -183,11 +195,21 @@ impl Relay {
         let failed = self.scanner.facts().saw_error_event;
         self.note_repairs();
         self.guard.closed_mut().response_complete = Some(!failed);
-        self.guard.end(if failed { Outcome::UpstreamError } else { Outcome::Ok });
+        self.guard.end(if failed {
+            Outcome::UpstreamError
+        } else {
+            Outcome::Ok
+        });
     }
 
     fn note_repairs(&mut self) {
-        let words = self.scanner.facts().repairs.words().map(str::to_owned).collect();
+        let words = self
+            .scanner
+            .facts()
+            .repairs
+            .words()
+            .map(str::to_owned)
+            .collect();
         self.guard.closed_mut().repairs = words;
     }
 
@@ -234,7 +256,10 @@ impl Relay {
             self.guard.finish();
             return Err(Aborted);
         }
-        self.guard.closed_mut().repairs.push("error_event".to_owned());
+        self.guard
+            .closed_mut()
+            .repairs
+            .push("error_event".to_owned());
         self.guard.stream_piece(event.clone(), now);
         self.guard.end(failure.outcome());
         out.send(event).await;

@@ -55,9 +55,12 @@ pub enum Body {
 pub async fn run(mut exchange: Exchange, worker: &Rc<Worker>) -> Reply {
     match prepare(&mut exchange, worker) {
         Ok(plan) => carry_out(exchange, plan, worker).await,
-        Err(failure) => {
-            refuse(exchange.guard, &failure, &exchange.request_id, worker.form.as_ref())
-        }
+        Err(failure) => refuse(
+            exchange.guard,
+            &failure,
+            &exchange.request_id,
+            worker.form.as_ref(),
+        ),
     }
 }
 
@@ -76,7 +79,13 @@ fn prepare(exchange: &mut Exchange, worker: &Worker) -> Result<Plan, Failure> {
     let Body::Whole(body) = &exchange.body else {
         let target = choose(&worker.providers, exchange.provider.as_deref(), None)
             .map_err(unknown_target)?;
-        return Ok(Plan { target, changed: None, stream: false, usage_asked: false, model: None });
+        return Ok(Plan {
+            target,
+            changed: None,
+            stream: false,
+            usage_asked: false,
+            model: None,
+        });
     };
     let body = body.clone();
     let head = match json_check::check(&body, json_check::MAX_KEYS) {
@@ -89,17 +98,24 @@ fn prepare(exchange: &mut Exchange, worker: &Worker) -> Result<Plan, Failure> {
         opened.requested_model = head.model.as_deref().map(str::to_owned);
         opened.stream = Some(head.stream.unwrap_or(false));
     }
-    let target =
-        choose(&worker.providers, exchange.provider.as_deref(), head.model.as_deref())
-            .map_err(unknown_target)?;
+    let target = choose(
+        &worker.providers,
+        exchange.provider.as_deref(),
+        head.model.as_deref(),
+    )
+    .map_err(unknown_target)?;
     let provider = &worker.providers[target.provider];
     let renamed = rename(&body, &head, &target);
-    let (sent, usage_asked) = with_usage_asked(exchange.endpoint, provider, &body, renamed.as_ref(), &head)?;
+    let (sent, usage_asked) =
+        with_usage_asked(exchange.endpoint, provider, &body, renamed.as_ref(), &head)?;
     if let Some(renamed) = renamed {
         exchange.guard.upstream_request(renamed);
     }
     Ok(Plan {
-        model: target.model.clone().or_else(|| head.model.as_deref().map(str::to_owned)),
+        model: target
+            .model
+            .clone()
+            .or_else(|| head.model.as_deref().map(str::to_owned)),
         target,
         changed: sent,
         stream: head.stream.unwrap_or(false),
@@ -165,9 +181,18 @@ async fn carry_out(mut exchange: Exchange, plan: Plan, worker: &Rc<Worker>) -> R
         Body::Flowing(stream, length) => CallBody::Flowing(stream, length),
     };
     let before = Instant::now();
-    exchange.guard.worked(before.duration_since(exchange.guard.read_at()));
-    let answered =
-        attempt(worker, transport, &call, body, &mut exchange.guard, &exchange.link).await;
+    exchange
+        .guard
+        .worked(before.duration_since(exchange.guard.read_at()));
+    let answered = attempt(
+        worker,
+        transport,
+        &call,
+        body,
+        &mut exchange.guard,
+        &exchange.link,
+    )
+    .await;
     let asked = answer::Asked {
         endpoint: exchange.endpoint,
         stream: plan.stream,
@@ -176,8 +201,23 @@ async fn carry_out(mut exchange: Exchange, plan: Plan, worker: &Rc<Worker>) -> R
         since: Instant::now(),
     };
     match answered {
-        Ok(reply) => answer::answer(worker, provider, asked, reply, exchange.guard, exchange.link).await,
-        Err(failure) => refuse(exchange.guard, &failure, &asked.request_id, worker.form.as_ref()),
+        Ok(reply) => {
+            answer::answer(
+                worker,
+                provider,
+                asked,
+                reply,
+                exchange.guard,
+                exchange.link,
+            )
+            .await
+        }
+        Err(failure) => refuse(
+            exchange.guard,
+            &failure,
+            &asked.request_id,
+            worker.form.as_ref(),
+        ),
     }
 }
 

@@ -230,10 +230,14 @@ impl Failure {
 impl From<JsonError> for Failure {
     fn from(error: JsonError) -> Self {
         match error {
-            JsonError::Invalid { .. } => Self::InvalidJson { reason: error.to_string() },
+            JsonError::Invalid { .. } => Self::InvalidJson {
+                reason: error.to_string(),
+            },
             JsonError::TooDeep { .. } => Self::JsonTooDeep,
             JsonError::TooManyKeys { .. } => Self::JsonTooManyKeys,
-            JsonError::DuplicateKey { name, .. } => Self::DuplicateKey { key: name.to_owned() },
+            JsonError::DuplicateKey { name, .. } => Self::DuplicateKey {
+                key: name.to_owned(),
+            },
         }
     }
 }

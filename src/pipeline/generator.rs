@@ -36,7 +36,11 @@ impl Yielder {
             let waiting = self.slot.take();
             let taken = waiting.is_none();
             self.slot.set(waiting);
-            if taken { Poll::Ready(()) } else { Poll::Pending }
+            if taken {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
         })
         .await;
     }
@@ -57,7 +61,11 @@ impl Generator {
     {
         let slot: Slot = Rc::default();
         let future = Box::pin(make(Yielder { slot: slot.clone() }));
-        Self { slot, future: Some(future), detach: None }
+        Self {
+            slot,
+            future: Some(future),
+            detach: None,
+        }
     }
 
     /// When the client leaves early, hand the rest of the work to `spawn` instead of dropping it.
@@ -120,7 +128,10 @@ mod tests {
     use std::cell::RefCell;
 
     fn block_on<T>(future: impl Future<Output = T>) -> T {
-        tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
+        tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap()
+            .block_on(future)
     }
 
     #[test]
@@ -132,7 +143,10 @@ mod tests {
             Ok(())
         });
         let got: Vec<_> = block_on(generator.collect());
-        assert_eq!(got, [Ok(Bytes::from_static(b"a")), Ok(Bytes::from_static(b"b"))]);
+        assert_eq!(
+            got,
+            [Ok(Bytes::from_static(b"a")), Ok(Bytes::from_static(b"b"))]
+        );
     }
 
     #[test]

@@ -32,8 +32,13 @@ struct LinkState {
 impl ClientLink {
     /// A link that can see the client leave.
     pub fn new(watch: Box<dyn Fn() -> LocalBoxFuture<'static, Leaving>>) -> Self {
-        let state = LinkState { watch: Some(watch), ..LinkState::default() };
-        Self { state: Rc::new(state) }
+        let state = LinkState {
+            watch: Some(watch),
+            ..LinkState::default()
+        };
+        Self {
+            state: Rc::new(state),
+        }
     }
 
     /// Ends when the client has sent a FIN or a reset; never, when that cannot be seen.
@@ -99,7 +104,11 @@ impl Lifecycle {
         let mut stage = self.stage.clone();
         async move {
             // An error means that the server is gone altogether: nothing more will come.
-            if stage.wait_for(|stage| *stage == Stage::Cutting).await.is_err() {
+            if stage
+                .wait_for(|stage| *stage == Stage::Cutting)
+                .await
+                .is_err()
+            {
                 std::future::pending::<()>().await;
             }
         }

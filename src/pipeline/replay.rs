@@ -30,7 +30,9 @@ impl Speed {
     /// # Errors
     /// [`Failure::BadHeader`] for everything but a finite number from 0.
     pub fn parse(text: Option<&str>) -> Result<Self, Failure> {
-        let Some(text) = text else { return Ok(Self::AT_ONCE) };
+        let Some(text) = text else {
+            return Ok(Self::AT_ONCE);
+        };
         match f64::from_str(text.trim()) {
             Ok(speed) if speed.is_finite() && 0.0 <= speed => Ok(Self(speed)),
             _ => Err(Failure::BadHeader {
@@ -46,7 +48,11 @@ impl Speed {
     }
 
     fn apply(self, recorded: Duration) -> Duration {
-        if self.0 == 0.0 { Duration::ZERO } else { recorded.div_f64(self.0) }
+        if self.0 == 0.0 {
+            Duration::ZERO
+        } else {
+            recorded.div_f64(self.0)
+        }
     }
 }
 
@@ -119,8 +125,15 @@ impl Recorded {
         Ok(Self {
             id,
             status: stored.status_code,
-            content_type: headers.get("content-type").and_then(|value| value.as_str()).map(str::to_owned),
-            pieces: stored.chunk_times.as_deref().map(pieces).unwrap_or_default(),
+            content_type: headers
+                .get("content-type")
+                .and_then(|value| value.as_str())
+                .map(str::to_owned),
+            pieces: stored
+                .chunk_times
+                .as_deref()
+                .map(pieces)
+                .unwrap_or_default(),
             complete: stored.response_complete != Some(false),
             body,
         })
@@ -142,7 +155,10 @@ impl Recorded {
         if let Some(content_type) = &self.content_type {
             headers.push(("content-type".to_owned(), content_type.clone().into_bytes()));
         }
-        headers.push(("x-aiproxy-replayed".to_owned(), self.id.to_string().into_bytes()));
+        headers.push((
+            "x-aiproxy-replayed".to_owned(),
+            self.id.to_string().into_bytes(),
+        ));
         if !self.complete {
             headers.push(("x-aiproxy-replay-incomplete".to_owned(), b"true".to_vec()));
         }
@@ -158,7 +174,12 @@ impl Recorded {
         } else {
             ReplyBody::Whole(self.body)
         };
-        Reply { status, headers, body, close: false }
+        Reply {
+            status,
+            headers,
+            body,
+            close: false,
+        }
     }
 
     /// As an answer with a row of its own.
@@ -175,11 +196,21 @@ impl Recorded {
             guard.end(Outcome::Replayed);
             guard.finish();
             let status = self.status;
-            return Reply { status, headers, body: ReplyBody::Whole(self.body), close: false };
+            return Reply {
+                status,
+                headers,
+                body: ReplyBody::Whole(self.body),
+                close: false,
+            };
         }
         let status = self.status;
         let generator = Generator::new(|out| self.serve(speed, out, Some(guard)));
-        Reply { status, headers, body: ReplyBody::Pieces(generator, None), close: false }
+        Reply {
+            status,
+            headers,
+            body: ReplyBody::Pieces(generator, None),
+            close: false,
+        }
     }
 
     async fn serve(
@@ -239,7 +270,10 @@ mod tests {
         for bad in ["-1", "fast", "NaN", "inf", ""] {
             assert!(Speed::parse(Some(bad)).is_err(), "{bad}");
         }
-        assert_eq!(Speed(2.0).apply(Duration::from_secs(4)), Duration::from_secs(2));
+        assert_eq!(
+            Speed(2.0).apply(Duration::from_secs(4)),
+            Duration::from_secs(2)
+        );
         assert_eq!(Speed::AT_ONCE.apply(Duration::from_secs(4)), Duration::ZERO);
     }
 

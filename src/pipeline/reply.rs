@@ -36,7 +36,13 @@ pub trait ClientForm {
     fn error_event(&self, failure: &Failure, endpoint: Endpoint) -> (ErrorForm, Bytes);
 
     /// A text in the form of a whole answer: a JSON body.
-    fn text_answer(&self, endpoint: Endpoint, request_id: &str, created_s: i64, text: &str) -> Bytes;
+    fn text_answer(
+        &self,
+        endpoint: Endpoint,
+        request_id: &str,
+        created_s: i64,
+        text: &str,
+    ) -> Bytes;
 
     /// The same as an event stream.
     fn text_stream(
@@ -69,7 +75,12 @@ pub struct ErrorForm {
 }
 
 /// Ends an exchange with an error of ours: record first, then the answer.
-pub fn refuse(mut guard: RecordGuard, failure: &Failure, request_id: &str, form: &dyn ClientForm) -> Reply {
+pub fn refuse(
+    mut guard: RecordGuard,
+    failure: &Failure,
+    request_id: &str,
+    form: &dyn ClientForm,
+) -> Reply {
     let error = form.error(failure, request_id);
     note_failure(&mut guard, failure, &error);
     guard.closed_mut().status_code = error.status;
@@ -80,7 +91,12 @@ pub fn refuse(mut guard: RecordGuard, failure: &Failure, request_id: &str, form:
     guard.response_piece(error.body.clone());
     guard.end(failure.outcome());
     guard.finish();
-    Reply { status: error.status, headers, body: ReplyBody::Whole(error.body), close: error.close }
+    Reply {
+        status: error.status,
+        headers,
+        body: ReplyBody::Whole(error.body),
+        close: error.close,
+    }
 }
 
 /// Puts a failure's words on record.
@@ -97,7 +113,9 @@ pub fn note_failure(guard: &mut RecordGuard, failure: &Failure, error: &ErrorFor
 
 /// Puts the headers that the client gets on record.
 pub fn note_headers(guard: &mut RecordGuard, headers: &[(String, Vec<u8>)]) {
-    let pairs = headers.iter().map(|(name, value)| (name.as_str(), value.as_slice()));
+    let pairs = headers
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_slice()));
     let headers = Headers::from_pairs(pairs);
     let json = crate::access_log::redact::headers_json(&headers, guard.secrets());
     guard.closed_mut().response_headers = Some(json);

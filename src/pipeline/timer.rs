@@ -30,7 +30,12 @@ impl PieceTimer {
         let now = Instant::now();
         let total_at = started + total;
         let first = (now + idle).min(total_at);
-        Self { idle, total_at, last: now, sleep: Box::pin(tokio::time::sleep_until(first.into())) }
+        Self {
+            idle,
+            total_at,
+            last: now,
+            sleep: Box::pin(tokio::time::sleep_until(first.into())),
+        }
     }
 
     /// Notes a piece.

@@ -48,11 +48,26 @@ pub async fn relay(
         Some(Err(error)) => {
             guard.upstream_ends(Instant::now());
             guard.closed_mut().response_complete = Some(false);
-            Err(refuse(guard, &broken(&error), &asked.request_id, worker.form.as_ref()))
+            Err(refuse(
+                guard,
+                &broken(&error),
+                &asked.request_id,
+                worker.form.as_ref(),
+            ))
         }
         None => {
-            let timer = PieceTimer::new(provider.timeouts.idle, provider.timeouts.total, guard.started());
-            let rest = Rest { worker: worker.clone(), asked, body, timer, link: link.clone() };
+            let timer = PieceTimer::new(
+                provider.timeouts.idle,
+                provider.timeouts.total,
+                guard.started(),
+            );
+            let rest = Rest {
+                worker: worker.clone(),
+                asked,
+                body,
+                timer,
+                link: link.clone(),
+            };
             let length = reply.content_length;
             let generator = Generator::new(|mut out| async move {
                 let mut left = length;
@@ -145,15 +160,17 @@ struct AtHand {
 
 async fn take_what_is_there(body: &mut UpstreamBody) -> AtHand {
     let mut pieces = Vec::new();
-    let end = std::future::poll_fn(|cx| loop {
-        match body.poll_next_unpin(cx) {
-            Poll::Ready(Some(Ok(piece))) => pieces.push(piece),
-            Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(Err(error))),
-            Poll::Ready(None) => return Poll::Ready(Some(Ok(()))),
-            Poll::Pending => return Poll::Ready(None),
-        }
-        if MOST_PIECES_AT_ONCE < pieces.len() {
-            return Poll::Ready(None);
+    let end = std::future::poll_fn(|cx| {
+        loop {
+            match body.poll_next_unpin(cx) {
+                Poll::Ready(Some(Ok(piece))) => pieces.push(piece),
+                Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(Err(error))),
+                Poll::Ready(None) => return Poll::Ready(Some(Ok(()))),
+                Poll::Pending => return Poll::Ready(None),
+            }
+            if MOST_PIECES_AT_ONCE < pieces.len() {
+                return Poll::Ready(None);
+            }
         }
     })
     .await;
@@ -165,7 +182,11 @@ const MOST_PIECES_AT_ONCE: usize = 16;
 
 fn end(guard: &mut RecordGuard, link: &ClientLink) {
     guard.closed_mut().response_complete = Some(true);
-    let outcome = if link.is_gone() { Outcome::ClientDisconnected } else { Outcome::Ok };
+    let outcome = if link.is_gone() {
+        Outcome::ClientDisconnected
+    } else {
+        Outcome::Ok
+    };
     guard.end(outcome);
 }
 
@@ -178,7 +199,9 @@ fn broken(error: &BodyFailure) -> Failure {
     match error {
         BodyFailure::Truncated => Failure::UpstreamTruncated,
         BodyFailure::Io(_) => Failure::UpstreamDisconnected,
-        BodyFailure::Framing => Failure::UpstreamProtocol { detail: error.to_string() },
+        BodyFailure::Framing => Failure::UpstreamProtocol {
+            detail: error.to_string(),
+        },
     }
 }
 

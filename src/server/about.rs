@@ -28,7 +28,10 @@ pub fn health() -> HttpResponse<BoxBody> {
 
 /// `GET /version`.
 pub fn version() -> HttpResponse<BoxBody> {
-    json_answer(StatusCode::OK, &json!({ "version": env!("CARGO_PKG_VERSION") }))
+    json_answer(
+        StatusCode::OK,
+        &json!({ "version": env!("CARGO_PKG_VERSION") }),
+    )
 }
 
 /// `GET /readyz`: 503 only when requests cannot be served. A log store that is away is a field, not a reason.
@@ -36,7 +39,11 @@ pub fn ready(state: &DataState) -> HttpResponse<BoxBody> {
     let draining = state.worker.lifecycle.stage() != Stage::Running;
     let accepts = state.worker.recorder.accepts();
     let ready = !draining && accepts;
-    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let status = if ready {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
     json_answer(
         status,
         &json!({

@@ -50,7 +50,9 @@ async fn guard(
     request: ServiceRequest,
     next: Next<BoxBody>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
-    let refusal = request.app_data::<web::Data<AdminState>>().and_then(|state| refusal(state, &request));
+    let refusal = request
+        .app_data::<web::Data<AdminState>>()
+        .and_then(|state| refusal(state, &request));
     match refusal {
         Some(response) => Ok(request.into_response(response)),
         None => next.call(request).await,
@@ -59,13 +61,23 @@ async fn guard(
 
 fn refusal(state: &AdminState, request: &ServiceRequest) -> Option<HttpResponse> {
     let headers = request.headers();
-    let host = headers.get("host").and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let host = headers
+        .get("host")
+        .and_then(|host| host.to_str().ok())
+        .unwrap_or_default();
     if !is_ours(host, &state.hosts) {
-        return Some(refuse(StatusCode::FORBIDDEN, "this Host is not served here"));
+        return Some(refuse(
+            StatusCode::FORBIDDEN,
+            "this Host is not served here",
+        ));
     }
     let token = state.token.as_ref()?;
-    let given = headers.get("authorization").and_then(|value| value.to_str().ok());
-    let given = given.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
+    let given = headers
+        .get("authorization")
+        .and_then(|value| value.to_str().ok());
+    let given = given
+        .and_then(|value| value.strip_prefix("Bearer "))
+        .unwrap_or_default();
     let good = request.path() == "/health" || same(given, token.expose());
     (!good).then(|| refuse(StatusCode::UNAUTHORIZED, "the admin token is needed"))
 }
@@ -94,8 +106,13 @@ async fn not_found() -> HttpResponse {
 
 async fn metrics_text(state: web::Data<AdminState>) -> HttpResponse {
     match metrics::render(&state.sources) {
-        Ok(text) => HttpResponse::Ok().content_type(metrics::CONTENT_TYPE).body(text),
-        Err(_) => refuse(StatusCode::INTERNAL_SERVER_ERROR, "the metrics could not be written"),
+        Ok(text) => HttpResponse::Ok()
+            .content_type(metrics::CONTENT_TYPE)
+            .body(text),
+        Err(_) => refuse(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "the metrics could not be written",
+        ),
     }
 }
 
@@ -134,10 +151,22 @@ mod tests {
     #[test]
     fn s18_only_our_own_names_are_hosts() {
         let hosts = ["proxy.example".to_owned()];
-        for host in ["localhost", "localhost:8001", "127.0.0.1:1", "[::1]:8001", "PROXY.example:80"] {
+        for host in [
+            "localhost",
+            "localhost:8001",
+            "127.0.0.1:1",
+            "[::1]:8001",
+            "PROXY.example:80",
+        ] {
             assert!(is_ours(host, &hosts), "{host}");
         }
-        for host in ["", "evil.example", "localhost.evil.example", "127.0.0.1.evil.example:8001", "x@localhost"] {
+        for host in [
+            "",
+            "evil.example",
+            "localhost.evil.example",
+            "127.0.0.1.evil.example:8001",
+            "x@localhost",
+        ] {
             assert!(!is_ours(host, &hosts), "{host}");
         }
     }

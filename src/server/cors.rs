@@ -27,7 +27,10 @@ impl Cors {
         if self.origins.iter().any(|allowed| allowed == "*") {
             return Some(HeaderValue::from_static("*"));
         }
-        self.origins.iter().any(|allowed| allowed.as_bytes() == origin.as_bytes()).then(|| origin.clone())
+        self.origins
+            .iter()
+            .any(|allowed| allowed.as_bytes() == origin.as_bytes())
+            .then(|| origin.clone())
     }
 }
 
@@ -36,7 +39,9 @@ pub fn preflight(cors: &Cors, request: &HttpRequest) -> Option<HttpResponse> {
     let is_preflight = cors.is_configured()
         && request.method() == Method::OPTIONS
         && request.headers().contains_key("origin")
-        && request.headers().contains_key("access-control-request-method");
+        && request
+            .headers()
+            .contains_key("access-control-request-method");
     if !is_preflight {
         return None;
     }
@@ -44,9 +49,18 @@ pub fn preflight(cors: &Cors, request: &HttpRequest) -> Option<HttpResponse> {
     let headers = response.headers_mut();
     if cors.allowed(request).is_some() {
         let asked = request.headers().get("access-control-request-headers");
-        put(headers, "access-control-allow-methods", "GET, POST, PUT, PATCH, DELETE, OPTIONS, HEAD");
-        let allowed = asked.cloned().unwrap_or_else(|| HeaderValue::from_static("*"));
-        headers.insert(HeaderName::from_static("access-control-allow-headers"), allowed);
+        put(
+            headers,
+            "access-control-allow-methods",
+            "GET, POST, PUT, PATCH, DELETE, OPTIONS, HEAD",
+        );
+        let allowed = asked
+            .cloned()
+            .unwrap_or_else(|| HeaderValue::from_static("*"));
+        headers.insert(
+            HeaderName::from_static("access-control-allow-headers"),
+            allowed,
+        );
         put(headers, "access-control-max-age", "86400");
     }
     Some(response)
@@ -57,13 +71,22 @@ pub fn add_to(cors: &Cors, request: &HttpRequest, headers: &mut HeaderMap) {
     if !cors.is_configured() {
         return;
     }
-    headers.append(HeaderName::from_static("vary"), HeaderValue::from_static("origin"));
+    headers.append(
+        HeaderName::from_static("vary"),
+        HeaderValue::from_static("origin"),
+    );
     if let Some(origin) = cors.allowed(request) {
-        headers.insert(HeaderName::from_static("access-control-allow-origin"), origin);
+        headers.insert(
+            HeaderName::from_static("access-control-allow-origin"),
+            origin,
+        );
         put(headers, "access-control-expose-headers", "*");
     }
 }
 
 fn put(headers: &mut HeaderMap, name: &'static str, value: &'static str) {
-    headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+    headers.insert(
+        HeaderName::from_static(name),
+        HeaderValue::from_static(value),
+    );
 }

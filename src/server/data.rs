@@ -21,6 +21,7 @@ use crate::pipeline::exchange::{self, Exchange};
 use crate::pipeline::failure::Failure;
 use crate::pipeline::generator::{Aborted, Generator};
 use crate::pipeline::link::{ClientLink, Stage};
+use crate::pipeline::replay::Speed;
 use crate::pipeline::reply::{Reply, ReplyBody, refuse};
 use crate::server::client_socket::ClientSocket;
 use crate::server::routes::{self, Route};
@@ -38,7 +39,9 @@ pub async fn handle(request: HttpRequest, payload: web::Payload) -> HttpResponse
     cors::add_to(&state.cors, &request, response.headers_mut());
     let id = HeaderValue::from_str(&request_id.to_string());
     if let Ok(id) = id {
-        response.headers_mut().insert(HeaderName::from_static("x-aiproxy-request-id"), id);
+        response
+            .headers_mut()
+            .insert(HeaderName::from_static("x-aiproxy-request-id"), id);
     }
     response
 }
@@ -57,14 +60,25 @@ async fn respond(
     if let Some(preflight) = cors::preflight(&state.cors, request) {
         return preflight;
     }
-    let route = routes::find(request.method().as_str(), request.path(), |name| state.is_provider(name));
+    let route = routes::find(request.method().as_str(), request.path(), |name| {
+        state.is_provider(name)
+    });
     match route {
         Ok(Route::About) => about::about(),
         Ok(Route::Health) => about::health(),
         Ok(Route::Version) => about::version(),
         Ok(Route::Ready) => about::ready(state),
-        Ok(Route::Api { endpoint, provider, rest }) => {
-            let asked = Asked { endpoint, provider, rest, failure: None };
+        Ok(Route::Api {
+            endpoint,
+            provider,
+            rest,
+        }) => {
+            let asked = Asked {
+                endpoint,
+                provider,
+                rest,
+                failure: None,
+            };
             record_and_run(request, payload, state, request_id, started, asked).await
         }
         Err(unserved) if unserved.recorded => {
@@ -97,7 +111,9 @@ fn check_target(request: &HttpRequest) -> Result<(), Failure> {
     }
     let uri = request.head().uri.clone();
     if uri.scheme().is_some() || uri.authority().is_some() {
-        return Err(Failure::BadTarget { reason: "the target must be a path" });
+        return Err(Failure::BadTarget {
+            reason: "the target must be a path",
+        });
     }
     if let Some(host) = request.headers().get("host") {
         target::check_host(host.as_bytes())?;
@@ -127,15 +143,33 @@ async fn record_and_run(
     );
     guard.closed_mut().tags = opened::tags(&headers);
     let link = link(request);
-    let run = run(request, headers, payload, state.clone(), guard, link.clone(), asked, request_id);
+    let run = run(
+        request,
+        headers,
+        payload,
+        state.clone(),
+        guard,
+        link.clone(),
+        asked,
+        request_id,
+    );
     let guarded = AssertUnwindSafe(run).catch_unwind().boxed_local();
-    match (Detachable { run: Some(guarded), link, state: state.clone() }).await {
+    match (Detachable {
+        run: Some(guarded),
+        link,
+        state: state.clone(),
+    })
+    .await
+    {
         Ok(reply) => encode(reply),
         Err(_) => plain_error(state, &Failure::Internal, request_id),
     }
 }
 
-#[expect(clippy::too_many_arguments, reason = "each is one thing the exchange is made of")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "each is one thing the exchange is made of"
+)]
 fn run(
     request: &HttpRequest,
     headers: Headers,
@@ -147,7 +181,10 @@ fn run(
     request_id: uuid::Uuid,
 ) -> impl Future<Output = Reply> + use<> {
     let method = request.method().as_str().to_owned();
-    let query = request.uri().query().map_or_else(String::new, |query| format!("?{query}"));
+    let query = request
+        .uri()
+        .query()
+        .map_or_else(String::new, |query| format!("?{query}"));
     let head = match asked.failure {
         Some(failure) => Err(failure),
         None => may_run(request, &state),
@@ -156,15 +193,27 @@ fn run(
         let request_id = request_id.to_string();
         let body = match head {
             Ok(()) => {
-                ingest::body(&headers, asked.endpoint, payload, state.body_limits, &mut guard).await
+                ingest::body(
+                    &headers,
+                    asked.endpoint,
+                    payload,
+                    state.body_limits,
+                    &mut guard,
+                )
+                .await
             }
             Err(failure) => Err(failure),
         };
         let body = match body {
             Ok(body) => body,
-            Err(failure) => return refuse(guard, &failure, &request_id, state.worker.form.as_ref()),
+            Err(failure) => {
+                return refuse(guard, &failure, &request_id, state.worker.form.as_ref());
+            }
         };
         guard.request_is_read();
+        if let Some(id) = headers.get("x-aiproxy-replay") {
+            return replay(id, &headers, &state, guard, &request_id).await;
+        }
         let exchange = Exchange {
             guard,
             link,
@@ -178,6 +227,29 @@ fn run(
             body,
         };
         exchange::run(exchange, &state.worker).await
+    }
+}
+
+/// Serves a recorded answer; the request's body does not matter.
+async fn replay(
+    id: &str,
+    headers: &Headers,
+    state: &DataState,
+    guard: RecordGuard,
+    request_id: &str,
+) -> Reply {
+    let speed = Speed::parse(headers.get("x-aiproxy-replay-speed"));
+    let found = match speed {
+        Ok(speed) => state
+            .replays
+            .find(id)
+            .await
+            .map(|recorded| (recorded, speed)),
+        Err(failure) => Err(failure),
+    };
+    match found {
+        Ok((recorded, speed)) => recorded.into_recorded_reply(speed, guard),
+        Err(failure) => refuse(guard, &failure, request_id, state.worker.form.as_ref()),
     }
 }
 
@@ -199,9 +271,11 @@ fn link(request: &HttpRequest) -> ClientLink {
     let request = request.clone();
     match request.conn_data::<ClientSocket>() {
         None => ClientLink::default(),
-        Some(_) => ClientLink::new(Box::new(move || match request.conn_data::<ClientSocket>() {
-            Some(socket) => socket.leaving().boxed_local(),
-            None => std::future::pending().boxed_local(),
+        Some(_) => ClientLink::new(Box::new(move || {
+            match request.conn_data::<ClientSocket>() {
+                Some(socket) => socket.leaving().boxed_local(),
+                None => std::future::pending().boxed_local(),
+            }
         })),
     }
 }
@@ -243,11 +317,20 @@ impl Drop for Detachable {
 }
 
 /// An error without a row.
-fn plain_error(state: &DataState, failure: &Failure, request_id: uuid::Uuid) -> HttpResponse<BoxBody> {
+fn plain_error(
+    state: &DataState,
+    failure: &Failure,
+    request_id: uuid::Uuid,
+) -> HttpResponse<BoxBody> {
     let form = state.worker.form.error(failure, &request_id.to_string());
     let mut headers = vec![("content-type".to_owned(), b"application/json".to_vec())];
     headers.extend(form.headers);
-    encode(Reply { status: form.status, headers, body: ReplyBody::Whole(form.body), close: form.close })
+    encode(Reply {
+        status: form.status,
+        headers,
+        body: ReplyBody::Whole(form.body),
+        close: form.close,
+    })
 }
 
 /// An answer in actix's types.
@@ -268,7 +351,9 @@ pub fn encode(reply: Reply) -> HttpResponse<BoxBody> {
         }
     }
     if reply.close {
-        response.head_mut().set_connection_type(actix_web::http::ConnectionType::Close);
+        response
+            .head_mut()
+            .set_connection_type(actix_web::http::ConnectionType::Close);
     }
     response
 }

@@ -20,13 +20,27 @@ impl ClientForm for OpenAiForm {
 
     fn error_event(&self, failure: &Failure, endpoint: Endpoint) -> (ErrorForm, Bytes) {
         let reply = error::reply(failure);
-        let in_stream = ErrorText { kind: in_stream_kind(&reply), ..text(&reply) };
+        let in_stream = ErrorText {
+            kind: in_stream_kind(&reply),
+            ..text(&reply)
+        };
         let event = openai::error_event(&in_stream, endpoint);
         (form(reply, Bytes::new()), event)
     }
 
-    fn text_answer(&self, endpoint: Endpoint, request_id: &str, created_s: i64, text: &str) -> Bytes {
-        Bytes::from(openai::text_answer(endpoint, &answer_id(endpoint, request_id), created_s, text))
+    fn text_answer(
+        &self,
+        endpoint: Endpoint,
+        request_id: &str,
+        created_s: i64,
+        text: &str,
+    ) -> Bytes {
+        Bytes::from(openai::text_answer(
+            endpoint,
+            &answer_id(endpoint, request_id),
+            created_s,
+            text,
+        ))
     }
 
     fn text_stream(
@@ -38,7 +52,9 @@ impl ClientForm for OpenAiForm {
         with_usage: bool,
     ) -> Bytes {
         let id = answer_id(endpoint, request_id);
-        Bytes::from(openai::text_stream(endpoint, &id, created_s, text, with_usage))
+        Bytes::from(openai::text_stream(
+            endpoint, &id, created_s, text, with_usage,
+        ))
     }
 }
 
@@ -54,15 +70,18 @@ fn answer_id(endpoint: Endpoint, request_id: &str) -> String {
     match endpoint {
         Endpoint::ChatCompletions => format!("chatcmpl-{request_id}"),
         Endpoint::Completions => format!("cmpl-{request_id}"),
-        Endpoint::Responses
-        | Endpoint::Embeddings
-        | Endpoint::Models
-        | Endpoint::Passthrough => request_id.to_owned(),
+        Endpoint::Responses | Endpoint::Embeddings | Endpoint::Models | Endpoint::Passthrough => {
+            request_id.to_owned()
+        }
     }
 }
 
 fn text(reply: &ErrorReply) -> ErrorText<'_> {
-    ErrorText { message: &reply.message, kind: reply.kind, code: &reply.code }
+    ErrorText {
+        message: &reply.message,
+        kind: reply.kind,
+        code: &reply.code,
+    }
 }
 
 fn form(reply: ErrorReply, body: Bytes) -> ErrorForm {

@@ -35,7 +35,12 @@ const MOST_ROOM_AHEAD: usize = 1024 * 1024;
 
 /// The request's headers in our own type.
 pub fn headers(request: &HttpRequest) -> Headers {
-    Headers::from_pairs(request.headers().iter().map(|(name, value)| (name.as_str(), value.as_bytes())))
+    Headers::from_pairs(
+        request
+            .headers()
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_bytes())),
+    )
 }
 
 /// Refuses heads that are larger than we take.
@@ -44,7 +49,10 @@ pub fn headers(request: &HttpRequest) -> Headers {
 /// [`Failure::HeadersTooLarge`].
 pub fn check_head(request: &HttpRequest) -> Result<(), Failure> {
     let headers = request.headers();
-    let bytes: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    let bytes: usize = headers
+        .iter()
+        .map(|(name, value)| name.as_str().len() + value.len())
+        .sum();
     if MAX_HEADERS < headers.len() || MAX_HEADER_BYTES < bytes {
         return Err(Failure::HeadersTooLarge);
     }
@@ -62,7 +70,9 @@ pub async fn body(
     limits: BodyLimits,
     guard: &mut RecordGuard,
 ) -> Result<Body, Failure> {
-    let length = headers.get("content-length").and_then(|text| text.trim().parse::<u64>().ok());
+    let length = headers
+        .get("content-length")
+        .and_then(|text| text.trim().parse::<u64>().ok());
     let chunked = headers.get("transfer-encoding").is_some();
     if length.unwrap_or(0) == 0 && !chunked {
         return Ok(match endpoint {
@@ -79,9 +89,13 @@ pub async fn body(
     }
     if (limits.max_bytes as u64) < length.unwrap_or(0) {
         read_prefix(&mut payload, guard, limits).await;
-        return Err(Failure::BodyTooLarge { limit: limits.max_bytes as u64 });
+        return Err(Failure::BodyTooLarge {
+            limit: limits.max_bytes as u64,
+        });
     }
-    read_whole(payload, length, limits, guard).await.map(Body::Whole)
+    read_whole(payload, length, limits, guard)
+        .await
+        .map(Body::Whole)
 }
 
 fn is_json(headers: &Headers) -> bool {
@@ -113,14 +127,18 @@ async fn read_whole(
                 let so_far = first.as_ref().map_or(gathered.len(), Bytes::len);
                 if limits.max_bytes < so_far + piece.len() {
                     gathered.extend_from_slice(&piece);
-                    break Failure::BodyTooLarge { limit: limits.max_bytes as u64 };
+                    break Failure::BodyTooLarge {
+                        limit: limits.max_bytes as u64,
+                    };
                 }
                 match first.take() {
                     None if gathered.is_empty() => first = Some(piece),
                     before => {
                         if let Some(before) = before {
                             let ahead = usize::try_from(length.unwrap_or(0)).unwrap_or(0);
-                            gathered.reserve(ahead.min(MOST_ROOM_AHEAD).max(before.len() + piece.len()));
+                            gathered.reserve(
+                                ahead.min(MOST_ROOM_AHEAD).max(before.len() + piece.len()),
+                            );
                             gathered.extend_from_slice(&before);
                         }
                         gathered.extend_from_slice(&piece);
@@ -162,17 +180,20 @@ fn flowing(
     limits: BodyLimits,
 ) -> std::pin::Pin<Box<dyn Stream<Item = std::io::Result<Bytes>>>> {
     let ended = Rc::new(Cell::new(false));
-    Box::pin(futures_util::stream::unfold((payload, ended), move |(mut payload, ended)| async move {
-        if ended.get() {
-            return None;
-        }
-        let item = match tokio::time::timeout(limits.idle, payload.next()).await {
-            Ok(None) => return None,
-            Ok(Some(Ok(piece))) => Ok(piece),
-            Ok(Some(Err(error))) => Err(std::io::Error::other(error.to_string())),
-            Err(_) => Err(std::io::ErrorKind::TimedOut.into()),
-        };
-        ended.set(item.is_err());
-        Some((item, (payload, ended)))
-    }))
+    Box::pin(futures_util::stream::unfold(
+        (payload, ended),
+        move |(mut payload, ended)| async move {
+            if ended.get() {
+                return None;
+            }
+            let item = match tokio::time::timeout(limits.idle, payload.next()).await {
+                Ok(None) => return None,
+                Ok(Some(Ok(piece))) => Ok(piece),
+                Ok(Some(Err(error))) => Err(std::io::Error::other(error.to_string())),
+                Err(_) => Err(std::io::ErrorKind::TimedOut.into()),
+            };
+            ended.set(item.is_err());
+            Some((item, (payload, ended)))
+        },
+    ))
 }

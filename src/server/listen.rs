@@ -51,7 +51,10 @@ pub fn bind(host: &str, port: u16) -> io::Result<TcpListener> {
             Err(error) => last = error,
         }
     }
-    Err(io::Error::new(last.kind(), format!("{host}:{port}: {last}")))
+    Err(io::Error::new(
+        last.kind(),
+        format!("{host}:{port}: {last}"),
+    ))
 }
 
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {
@@ -73,7 +76,9 @@ pub fn data_port(
     make: MakeState,
 ) -> io::Result<(ServerHandle, impl Future<Output = io::Result<()>>)> {
     let server = HttpServer::new(move || {
-        App::new().app_data(Rc::new(make())).default_service(web::to(data::handle))
+        App::new()
+            .app_data(Rc::new(make()))
+            .default_service(web::to(data::handle))
     })
     .workers(settings.workers)
     .disable_signals()

@@ -49,23 +49,36 @@ pub struct Outcomes {
 impl Observer for Outcomes {
     fn on_complete(&self, record: &LogRecord) {
         add(&self.by_outcome, record.outcome.clone());
-        for verdict in record.verdicts.iter().filter(|verdict| verdict.verdict == "failed") {
+        for verdict in record
+            .verdicts
+            .iter()
+            .filter(|verdict| verdict.verdict == "failed")
+        {
             let kind = verdict.detail.as_deref().unwrap_or("error");
             let kind = kind.split(':').next().unwrap_or(kind).to_owned();
             add(&self.filter_errors, (verdict.filter.clone(), kind));
         }
-        let Some(provider) = &record.provider else { return };
+        let Some(provider) = &record.provider else {
+            return;
+        };
         if record.tries.is_empty() {
             add(&self.attempts, (provider.clone(), record.outcome.clone()));
         }
         for tried in &record.tries {
-            add(&self.attempts, (tried.provider.clone(), tried.outcome.as_str().to_owned()));
+            add(
+                &self.attempts,
+                (tried.provider.clone(), tried.outcome.as_str().to_owned()),
+            );
         }
     }
 }
 
 fn add<K: Ord>(counts: &Mutex<BTreeMap<K, u64>>, key: K) {
-    *counts.lock().unwrap_or_else(PoisonError::into_inner).entry(key).or_default() += 1;
+    *counts
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .entry(key)
+        .or_default() += 1;
 }
 
 /// The text of `/metrics`.
@@ -88,33 +101,127 @@ impl Collector for Sources {
             metric.encode_to(encoder.encode_descriptor(name, help, None, kind)?)
         };
         let (counter, gauge) = (MetricType::Counter, MetricType::Gauge);
-        one("log_accepted", "Exchanges accepted", counter, &count(ledger.accepted))?;
+        one(
+            "log_accepted",
+            "Exchanges accepted",
+            counter,
+            &count(ledger.accepted),
+        )?;
         one("log_open", "Exchanges running", gauge, &level(ledger.open))?;
-        one("log_queued", "Finished exchanges in memory", gauge, &level(ledger.queued))?;
-        one("log_spooled", "Finished exchanges in the spool only", gauge, &level(ledger.spooled))?;
-        one("log_stored", "Exchanges committed to SQL", counter, &count(ledger.stored))?;
-        one("log_spool_bytes", "Bytes of all spool files", gauge, &level(stats.spool_bytes))?;
-        one("log_recovering", "Exchanges of earlier processes not resolved yet", gauge, &level(stats.recovering))?;
-        one("log_db_up", "Whether the last insert succeeded", gauge, &level(u64::from(stats.db_up)))?;
-        one("spool_corrupt", "Damaged places found in the spool", counter, &count(stats.spool_corrupt_total))?;
-        one("streams_active", "Event streams open", gauge, &level(self.streams.open() as u64))?;
+        one(
+            "log_queued",
+            "Finished exchanges in memory",
+            gauge,
+            &level(ledger.queued),
+        )?;
+        one(
+            "log_spooled",
+            "Finished exchanges in the spool only",
+            gauge,
+            &level(ledger.spooled),
+        )?;
+        one(
+            "log_stored",
+            "Exchanges committed to SQL",
+            counter,
+            &count(ledger.stored),
+        )?;
+        one(
+            "log_spool_bytes",
+            "Bytes of all spool files",
+            gauge,
+            &level(stats.spool_bytes),
+        )?;
+        one(
+            "log_recovering",
+            "Exchanges of earlier processes not resolved yet",
+            gauge,
+            &level(stats.recovering),
+        )?;
+        one(
+            "log_db_up",
+            "Whether the last insert succeeded",
+            gauge,
+            &level(u64::from(stats.db_up)),
+        )?;
+        one(
+            "spool_corrupt",
+            "Damaged places found in the spool",
+            counter,
+            &count(stats.spool_corrupt_total),
+        )?;
+        one(
+            "streams_active",
+            "Event streams open",
+            gauge,
+            &level(self.streams.open() as u64),
+        )?;
         let stuck = self.stuck_workers.load(Ordering::Relaxed);
-        one("worker_stuck", "Worker threads kept by a filter for more than a second", gauge, &level(stuck))?;
+        one(
+            "worker_stuck",
+            "Worker threads kept by a filter for more than a second",
+            gauge,
+            &level(stuck),
+        )?;
         let oldest = ConstGauge::new(stats.oldest_unpersisted.as_secs_f64());
-        one("log_oldest_unpersisted_seconds", "Age of the oldest finished exchange not in SQL", gauge, &oldest)?;
+        one(
+            "log_oldest_unpersisted_seconds",
+            "Age of the oldest finished exchange not in SQL",
+            gauge,
+            &oldest,
+        )?;
 
         let reasons = DropReason::ALL.into_iter();
-        family(&mut encoder, "log_dropped", "Exchanges that have no row, by reason", reasons.map(|reason| ([("reason", reason.as_str().to_owned())], ledger.dropped(reason))))?;
+        family(
+            &mut encoder,
+            "log_dropped",
+            "Exchanges that have no row, by reason",
+            reasons.map(|reason| {
+                (
+                    [("reason", reason.as_str().to_owned())],
+                    ledger.dropped(reason),
+                )
+            }),
+        )?;
         let totals = self.unrecorded.totals().into_iter();
-        family(&mut encoder, "shed", "Requests refused without a row, by reason", totals.map(|(reason, n)| ([("reason", reason.to_owned())], n)))?;
-        family(&mut encoder, "requests", "Finished exchanges by outcome", snapshot(&self.outcomes.by_outcome).into_iter().map(|(outcome, n)| ([("outcome", outcome)], n)))?;
-        family(&mut encoder, "attempts", "Tries of providers by result", snapshot(&self.outcomes.attempts).into_iter().map(|((upstream, result), n)| ([("upstream", upstream), ("result", result)], n)))?;
-        family(&mut encoder, "filter_errors", "Failures of filters by kind", snapshot(&self.outcomes.filter_errors).into_iter().map(|((filter, kind), n)| ([("filter", filter), ("kind", kind)], n)))
+        family(
+            &mut encoder,
+            "shed",
+            "Requests refused without a row, by reason",
+            totals.map(|(reason, n)| ([("reason", reason.to_owned())], n)),
+        )?;
+        family(
+            &mut encoder,
+            "requests",
+            "Finished exchanges by outcome",
+            snapshot(&self.outcomes.by_outcome)
+                .into_iter()
+                .map(|(outcome, n)| ([("outcome", outcome)], n)),
+        )?;
+        family(
+            &mut encoder,
+            "attempts",
+            "Tries of providers by result",
+            snapshot(&self.outcomes.attempts)
+                .into_iter()
+                .map(|((upstream, result), n)| ([("upstream", upstream), ("result", result)], n)),
+        )?;
+        family(
+            &mut encoder,
+            "filter_errors",
+            "Failures of filters by kind",
+            snapshot(&self.outcomes.filter_errors)
+                .into_iter()
+                .map(|((filter, kind), n)| ([("filter", filter), ("kind", kind)], n)),
+        )
     }
 }
 
 fn snapshot<K: Clone + Ord>(counts: &Mutex<BTreeMap<K, u64>>) -> BTreeMap<K, u64> {
-    counts.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    counts
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .clone()
 }
 
 fn family<const N: usize>(

@@ -22,12 +22,16 @@ pub fn opened(
     endpoint: Endpoint,
 ) -> Opened {
     let text = |name: &str| {
-        headers.get(name).filter(|value| !value.is_empty()).map(|value| {
-            value.chars().take(LONGEST_NAME).collect::<String>()
-        })
+        headers
+            .get(name)
+            .filter(|value| !value.is_empty())
+            .map(|value| value.chars().take(LONGEST_NAME).collect::<String>())
     };
     let keep = keep(state.keep, headers.get("x-aiproxy-log"));
-    let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
+    let target = request
+        .uri()
+        .path_and_query()
+        .map_or("/", |target| target.as_str());
     Opened {
         request_id,
         created_at_us: state.worker.clock.wall_us(),
@@ -98,24 +102,40 @@ mod tests {
             (Keep::Nothing, Some("metadata"), Keep::Nothing),
         ];
         for (configured, asked, expected) in cases {
-            assert_eq!(keep(configured, asked), expected, "{configured:?} {asked:?}");
+            assert_eq!(
+                keep(configured, asked),
+                expected,
+                "{configured:?} {asked:?}"
+            );
         }
     }
 
     #[test]
     fn trace_ids_are_checked() {
         let good = "00-0AF7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-        assert_eq!(trace_id(good).as_deref(), Some("0af7651916cd43dd8448eb211c80319c"));
-        for bad in ["", "00", "00-xyz-1-01", "00-00000000000000000000000000000000-b7ad6b7169203331-01"] {
+        assert_eq!(
+            trace_id(good).as_deref(),
+            Some("0af7651916cd43dd8448eb211c80319c")
+        );
+        for bad in [
+            "",
+            "00",
+            "00-xyz-1-01",
+            "00-00000000000000000000000000000000-b7ad6b7169203331-01",
+        ] {
             assert_eq!(trace_id(bad), None, "{bad}");
         }
     }
 
     #[test]
     fn tags_are_pairs() {
-        let headers = Headers::from_pairs([("x-aiproxy-tags", b"team=blue, run=7,=x,bare".as_slice())]);
+        let headers =
+            Headers::from_pairs([("x-aiproxy-tags", b"team=blue, run=7,=x,bare".as_slice())]);
         let expected = [("team", "blue"), ("run", "7")];
         let got = tags(&headers);
-        assert_eq!(got, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        assert_eq!(
+            got,
+            expected.map(|(name, value)| (name.to_owned(), value.to_owned()))
+        );
     }
 }

@@ -49,11 +49,18 @@ pub struct Unserved {
 ///
 /// # Errors
 /// [`Unserved`] with a 404 or 405.
-pub fn find(method: &str, path: &str, is_provider: impl Fn(&str) -> bool) -> Result<Route, Unserved> {
+pub fn find(
+    method: &str,
+    path: &str,
+    is_provider: impl Fn(&str) -> bool,
+) -> Result<Route, Unserved> {
     if let Some((_, route)) = OWN.iter().find(|(own, _)| *own == path) {
         return match method {
             "GET" | "HEAD" => Ok(route.clone()),
-            _ => Err(Unserved { failure: Failure::MethodNotAllowed, recorded: false }),
+            _ => Err(Unserved {
+                failure: Failure::MethodNotAllowed,
+                recorded: false,
+            }),
         };
     }
     let first = path.split('/').nth(1).unwrap_or_default();
@@ -72,14 +79,24 @@ pub fn find(method: &str, path: &str, is_provider: impl Fn(&str) -> bool) -> Res
         };
         return api(method, rest, Some(first.to_owned()));
     }
-    Err(Unserved { failure: Failure::UnknownPath, recorded: false })
+    Err(Unserved {
+        failure: Failure::UnknownPath,
+        recorded: false,
+    })
 }
 
 fn api(method: &str, rest: &str, provider: Option<String>) -> Result<Route, Unserved> {
     if rest.len() < 2 {
-        return Err(Unserved { failure: Failure::UnknownPath, recorded: true });
+        return Err(Unserved {
+            failure: Failure::UnknownPath,
+            recorded: true,
+        });
     }
-    Ok(Route::Api { endpoint: openai::endpoint(method, rest), provider, rest: rest.to_owned() })
+    Ok(Route::Api {
+        endpoint: openai::endpoint(method, rest),
+        provider,
+        rest: rest.to_owned(),
+    })
 }
 
 #[cfg(test)]
@@ -88,7 +105,11 @@ mod tests {
 
     fn rest_of(method: &str, path: &str) -> Option<(Endpoint, Option<String>, String)> {
         match find(method, path, |name| name == "local") {
-            Ok(Route::Api { endpoint, provider, rest }) => Some((endpoint, provider, rest)),
+            Ok(Route::Api {
+                endpoint,
+                provider,
+                rest,
+            }) => Some((endpoint, provider, rest)),
             _ => None,
         }
     }
@@ -96,7 +117,11 @@ mod tests {
     #[test]
     fn with_and_without_v1_mean_the_same() {
         for path in ["/v1/chat/completions", "/chat/completions"] {
-            let expected = (Endpoint::ChatCompletions, None, "/chat/completions".to_owned());
+            let expected = (
+                Endpoint::ChatCompletions,
+                None,
+                "/chat/completions".to_owned(),
+            );
             assert_eq!(rest_of("POST", path), Some(expected), "{path}");
         }
     }
@@ -108,8 +133,11 @@ mod tests {
             ("/openai/v1/chat/completions", "openai"),
             ("/local/chat/completions", "local"),
         ] {
-            let expected =
-                (Endpoint::ChatCompletions, Some(provider.to_owned()), "/chat/completions".to_owned());
+            let expected = (
+                Endpoint::ChatCompletions,
+                Some(provider.to_owned()),
+                "/chat/completions".to_owned(),
+            );
             assert_eq!(rest_of("POST", path), Some(expected), "{path}");
         }
     }
@@ -118,7 +146,10 @@ mod tests {
     fn strangers_get_404_without_a_row() {
         for path in ["/wp-login.php", "/admin", "/other/chat/completions"] {
             let unserved = find("GET", path, |_| false).unwrap_err();
-            assert!(!unserved.recorded && unserved.failure == Failure::UnknownPath, "{path}");
+            assert!(
+                !unserved.recorded && unserved.failure == Failure::UnknownPath,
+                "{path}"
+            );
         }
         assert!(find("GET", "/v1", |_| false).unwrap_err().recorded);
         assert_eq!(find("GET", "/healthz", |_| false), Ok(Route::Health));

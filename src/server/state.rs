@@ -72,13 +72,18 @@ impl Unrecorded {
 impl DataState {
     /// Whether a provider has this name.
     pub fn is_provider(&self, name: &str) -> bool {
-        self.worker.providers.iter().any(|provider| provider.name == name)
+        self.worker
+            .providers
+            .iter()
+            .any(|provider| provider.name == name)
     }
 
     /// The client's address: the peer's, or, behind trusted proxies, the right-most one that is not trusted.
     pub fn client_ip(&self, request: &HttpRequest, headers: &Headers) -> Option<IpAddr> {
         let peer = request.peer_addr()?.ip();
-        Some(client_ip(peer, headers, |ip| self.trusted_proxies.iter().any(|net| net.contains(ip))))
+        Some(client_ip(peer, headers, |ip| {
+            self.trusted_proxies.iter().any(|net| net.contains(ip))
+        }))
     }
 }
 
@@ -108,9 +113,16 @@ mod tests {
     use super::*;
 
     fn derived(peer: &str, forwarded: &[&str], trusted: &[&str]) -> String {
-        let headers = Headers::from_pairs(forwarded.iter().map(|value| ("x-forwarded-for", value.as_bytes())));
+        let headers = Headers::from_pairs(
+            forwarded
+                .iter()
+                .map(|value| ("x-forwarded-for", value.as_bytes())),
+        );
         let peer = peer.parse().unwrap();
-        client_ip(peer, &headers, |ip| trusted.contains(&ip.to_string().as_str())).to_string()
+        client_ip(peer, &headers, |ip| {
+            trusted.contains(&ip.to_string().as_str())
+        })
+        .to_string()
     }
 
     #[test]
@@ -119,12 +131,26 @@ mod tests {
             ("9.9.9.9", &[], &[], "9.9.9.9"),
             ("9.9.9.9", &["1.1.1.1"], &[], "9.9.9.9"),
             ("10.0.0.1", &["1.1.1.1"], &["10.0.0.1"], "1.1.1.1"),
-            ("10.0.0.1", &["6.6.6.6, 1.1.1.1, 10.0.0.2"], &["10.0.0.1", "10.0.0.2"], "1.1.1.1"),
-            ("10.0.0.1", &["6.6.6.6", "1.1.1.1"], &["10.0.0.1"], "1.1.1.1"),
+            (
+                "10.0.0.1",
+                &["6.6.6.6, 1.1.1.1, 10.0.0.2"],
+                &["10.0.0.1", "10.0.0.2"],
+                "1.1.1.1",
+            ),
+            (
+                "10.0.0.1",
+                &["6.6.6.6", "1.1.1.1"],
+                &["10.0.0.1"],
+                "1.1.1.1",
+            ),
             ("10.0.0.1", &["nonsense"], &["10.0.0.1"], "10.0.0.1"),
         ];
         for (peer, forwarded, trusted, expected) in cases {
-            assert_eq!(derived(peer, forwarded, trusted), expected, "{peer} {forwarded:?}");
+            assert_eq!(
+                derived(peer, forwarded, trusted),
+                expected,
+                "{peer} {forwarded:?}"
+            );
         }
     }
 }

@@ -24,7 +24,9 @@ pub fn check_path(path: &str, query_bytes: usize) -> Result<(), Failure> {
     if !path.starts_with('/') {
         return bad("the target must be a path");
     }
-    let plain = path.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'%' | b';' | b'\\'));
+    let plain = path
+        .bytes()
+        .all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'%' | b';' | b'\\'));
     if plain && !path.contains("//") && !path.contains("/.") {
         return Ok(());
     }
@@ -43,7 +45,10 @@ fn check_segment(segment: &str, last: bool, is_model_name: bool) -> Result<(), F
     if segment.is_empty() && !last {
         return bad("the path has an empty segment");
     }
-    if segment.bytes().any(|byte| matches!(byte, b';' | b'\\') || !byte.is_ascii_graphic()) {
+    if segment
+        .bytes()
+        .any(|byte| matches!(byte, b';' | b'\\') || !byte.is_ascii_graphic())
+    {
         return bad("the path has a character that is not allowed");
     }
     let lower = segment.to_ascii_lowercase();
@@ -55,7 +60,10 @@ fn check_segment(segment: &str, last: bool, is_model_name: bool) -> Result<(), F
         return bad("the path has an encoded character that is not allowed");
     }
     if lower.contains("%2f") {
-        let hides_dots = lower.replace("%2e", ".").split("%2f").any(|part| matches!(part, "." | ".." | ""));
+        let hides_dots = lower
+            .replace("%2e", ".")
+            .split("%2f")
+            .any(|part| matches!(part, "." | ".." | ""));
         if !is_model_name || hides_dots {
             return bad("the path has an encoded slash");
         }
@@ -81,13 +89,18 @@ pub fn check_host(host: &[u8]) -> Result<(), Failure> {
             None => (host, ""),
         },
     };
-    let good_name =
-        name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_'));
+    let good_name = name
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_'));
     let good_port = match port.strip_prefix(':') {
         None => port.is_empty(),
         Some(digits) => digits.is_empty() || digits.parse::<u16>().is_ok(),
     };
-    if good_name && good_port { Ok(()) } else { bad("the Host header is not valid") }
+    if good_name && good_port {
+        Ok(())
+    } else {
+        bad("the Host header is not valid")
+    }
 }
 
 fn bad(reason: &'static str) -> Result<(), Failure> {
@@ -101,8 +114,14 @@ mod tests {
     #[test]
     fn ordinary_paths_pass() {
         for path in [
-            "/", "/v1/chat/completions", "/v1/models/Qwen%2FQwen3-8B", "/v1/models/gpt-4o", "/v1/files/",
-            "/v1/models/ft:gpt-4o:org::id", "/v1/files/a%20b", "/openai/models",
+            "/",
+            "/v1/chat/completions",
+            "/v1/models/Qwen%2FQwen3-8B",
+            "/v1/models/gpt-4o",
+            "/v1/files/",
+            "/v1/models/ft:gpt-4o:org::id",
+            "/v1/files/a%20b",
+            "/openai/models",
         ] {
             assert_eq!(check_path(path, 0), Ok(()), "{path}");
         }
@@ -111,21 +130,55 @@ mod tests {
     #[test]
     fn path_tricks_are_refused() {
         for path in [
-            "//admin", "/v1//chat", "/v1/../admin", "/v1/%2e%2e/admin", "/v1/.%2E/admin", "/v1/./x",
-            "/v1/..;/admin", "/v1/x;y", "/v1/a%2fb", "/v1/a%2Fb/models", "/v1/a%5cb", "/v1/a\\b", "/v1/%00",
-            "/v1/models/..%2Fadmin", "/v1/models/a%2F%2e%2e%2Fb", "/v1/a%0d%0ab", "*", "http://x/v1",
+            "//admin",
+            "/v1//chat",
+            "/v1/../admin",
+            "/v1/%2e%2e/admin",
+            "/v1/.%2E/admin",
+            "/v1/./x",
+            "/v1/..;/admin",
+            "/v1/x;y",
+            "/v1/a%2fb",
+            "/v1/a%2Fb/models",
+            "/v1/a%5cb",
+            "/v1/a\\b",
+            "/v1/%00",
+            "/v1/models/..%2Fadmin",
+            "/v1/models/a%2F%2e%2e%2Fb",
+            "/v1/a%0d%0ab",
+            "*",
+            "http://x/v1",
         ] {
             assert!(check_path(path, 0).is_err(), "{path}");
         }
-        assert_eq!(check_path("/v1/x", MAX_TARGET_BYTES), Err(Failure::TargetTooLong));
+        assert_eq!(
+            check_path("/v1/x", MAX_TARGET_BYTES),
+            Err(Failure::TargetTooLong)
+        );
     }
 
     #[test]
     fn hosts_are_names_with_ports() {
-        for host in ["localhost", "127.0.0.1:8000", "[::1]:8000", "api.example.org", "x_y:1"] {
+        for host in [
+            "localhost",
+            "127.0.0.1:8000",
+            "[::1]:8000",
+            "api.example.org",
+            "x_y:1",
+        ] {
             assert_eq!(check_host(host.as_bytes()), Ok(()), "{host}");
         }
-        for host in ["a/#@evil", "a b", "user@host", "a:b", "a:99999", "[::1", "[x]:1", "a,b", "a?x"] {
+        for host in [
+            "a/#@evil",
+            "a b",
+            "user@host",
+            "a:b",
+            "a:99999",
+            "[::1",
+            "[x]:1",
+            "a,b",
+            "a?x",
+        ] {
             assert!(check_host(host.as_bytes()).is_err(), "{host}");
         }
     }

@@ -40,17 +40,25 @@ impl Background {
             .build()?;
         let handle = runtime.handle().clone();
         let (stop, stopped) = oneshot::channel();
-        let thread = thread::Builder::new().name("background".to_owned()).spawn(move || {
-            // An error means that the sender is gone: that is the sign to stop, too.
-            runtime.block_on(async { drop(stopped.await) });
-            runtime.shutdown_background();
-        })?;
-        Ok(Self { handle, stop: Some(stop), thread: Some(thread) })
+        let thread = thread::Builder::new()
+            .name("background".to_owned())
+            .spawn(move || {
+                // An error means that the sender is gone: that is the sign to stop, too.
+                runtime.block_on(async { drop(stopped.await) });
+                runtime.shutdown_background();
+            })?;
+        Ok(Self {
+            handle,
+            stop: Some(stop),
+            thread: Some(thread),
+        })
     }
 
     /// A way in.
     pub fn runner(&self) -> Runner {
-        Runner { handle: self.handle.clone() }
+        Runner {
+            handle: self.handle.clone(),
+        }
     }
 }
 
@@ -119,7 +127,11 @@ mod tests {
     use super::*;
 
     fn here<T>(future: impl Future<Output = T>) -> T {
-        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
+        tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap()
+            .block_on(future)
     }
 
     #[test]
@@ -129,7 +141,10 @@ mod tests {
         let here_id = thread::current().id();
         let there = here(runner.run(async { thread::current().id() })).unwrap();
         assert_ne!(here_id, there);
-        assert_eq!(here(runner.run(async { panic!("on purpose") })), Err::<(), _>(BrokeOff));
+        assert_eq!(
+            here(runner.run(async { panic!("on purpose") })),
+            Err::<(), _>(BrokeOff)
+        );
         assert_eq!(here(runner.run_blocking(|| 7)), Ok(7));
         drop(background);
         assert_eq!(here(runner.run(async { 1 })), Err(BrokeOff));

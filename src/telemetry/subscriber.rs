@@ -4,7 +4,7 @@
 use std::io::{self, Write};
 
 use tracing::Subscriber;
-use tracing::level_filters::LevelFilter;
+use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::config::{LogLevel, steers};
@@ -39,7 +39,7 @@ where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
     let builder = tracing_subscriber::fmt()
-        .with_max_level(filter(level))
+        .with_env_filter(filter(level))
         .with_ansi(false);
     let to = OneLine { to, format };
     match format {
@@ -52,15 +52,18 @@ fn dispatch<S: Subscriber + Send + Sync + 'static>(subscriber: S) -> tracing::Di
     tracing::Dispatch::new(subscriber)
 }
 
-fn filter(level: LogLevel) -> LevelFilter {
-    match level {
-        LogLevel::Off => LevelFilter::OFF,
-        LogLevel::Error => LevelFilter::ERROR,
-        LogLevel::Warn => LevelFilter::WARN,
-        LogLevel::Info => LevelFilter::INFO,
-        LogLevel::Debug => LevelFilter::DEBUG,
-        LogLevel::Trace => LevelFilter::TRACE,
-    }
+/// Our own events at the level asked for; those of libraries never below a warning, because they may hold
+/// headers and SQL.
+fn filter(level: LogLevel) -> EnvFilter {
+    let (ours, theirs) = match level {
+        LogLevel::Off => ("off", "off"),
+        LogLevel::Error => ("error", "error"),
+        LogLevel::Warn => ("warn", "warn"),
+        LogLevel::Info => ("info", "warn"),
+        LogLevel::Debug => ("debug", "warn"),
+        LogLevel::Trace => ("trace", "warn"),
+    };
+    EnvFilter::new(format!("{theirs},aiproxy={ours},aiproxy_filters={ours}"))
 }
 
 /// Makes writers that keep an event on one line.

@@ -17,7 +17,9 @@ pub struct Tasks {
 
 impl Default for Tasks {
     fn default() -> Self {
-        Self { running: Arc::new(watch::Sender::new(0)) }
+        Self {
+            running: Arc::new(watch::Sender::new(0)),
+        }
     }
 }
 
@@ -26,7 +28,8 @@ struct Running(Arc<watch::Sender<usize>>);
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.0.send_modify(|running| *running = running.saturating_sub(1));
+        self.0
+            .send_modify(|running| *running = running.saturating_sub(1));
     }
 }
 

@@ -29,12 +29,22 @@ const NOT_UPSTREAM: &[&str] = &[
 ];
 
 /// Credentials of a client, which travel only where the proxy holds no key of its own.
-const CLIENT_CREDENTIALS: &[&str] =
-    &["authorization", "x-api-key", "api-key", "x-goog-api-key", "x-access-tokens", "x-auth-token"];
+const CLIENT_CREDENTIALS: &[&str] = &[
+    "authorization",
+    "x-api-key",
+    "api-key",
+    "x-goog-api-key",
+    "x-access-tokens",
+    "x-auth-token",
+];
 
 /// What a provider sends that is not for the client.
-const NOT_DOWNSTREAM: &[&str] =
-    &["set-cookie", "alt-svc", "strict-transport-security", "content-length"];
+const NOT_DOWNSTREAM: &[&str] = &[
+    "set-cookie",
+    "alt-svc",
+    "strict-transport-security",
+    "content-length",
+];
 
 /// The headers of an upstream request: the client's end-to-end headers, then the provider's own, added last so
 /// that nothing a client names in `Connection` can take them away.
@@ -114,7 +124,12 @@ mod tests {
             base_url: "http://localhost/v1".to_owned(),
             key: key.map(|key| ProviderKey::new("k".to_owned(), &key.to_owned().into())),
             headers: vec![("x-set".to_owned(), "ours".to_owned())],
-            timeouts: Timeouts { connect: second, first_byte: second, idle: second, total: second },
+            timeouts: Timeouts {
+                connect: second,
+                first_byte: second,
+                idle: second,
+                total: second,
+            },
             allow: vec![crate::config::Glob::new("*")],
             list: Vec::new(),
             ask_for_usage: true,
@@ -141,33 +156,54 @@ mod tests {
     fn hop_by_hop_headers_and_our_own_stay_here() {
         let got = upstream_names(
             &[
-                ("host", "h"), ("connection", "close, x-private, authorization"), ("x-private", "1"),
-                ("authorization", "Bearer client"), ("cookie", "c"), ("x-aiproxy-user", "u"),
-                ("x-forwarded-for", "1.2.3.4"), ("accept", "*/*"), ("te", "trailers"), ("x-set", "theirs"),
+                ("host", "h"),
+                ("connection", "close, x-private, authorization"),
+                ("x-private", "1"),
+                ("authorization", "Bearer client"),
+                ("cookie", "c"),
+                ("x-aiproxy-user", "u"),
+                ("x-forwarded-for", "1.2.3.4"),
+                ("accept", "*/*"),
+                ("te", "trailers"),
+                ("x-set", "theirs"),
             ],
             Some("sk-ours"),
         );
         assert_eq!(
             got,
-            ["accept-encoding=identity", "accept=*/*", "authorization=Bearer sk-ours", "x-set=ours"]
+            [
+                "accept-encoding=identity",
+                "accept=*/*",
+                "authorization=Bearer sk-ours",
+                "x-set=ours"
+            ]
         );
     }
 
     #[test]
     fn without_a_key_the_clients_credentials_travel() {
         let got = upstream_names(&[("authorization", "Bearer client")], None);
-        assert!(got.contains(&"authorization=Bearer client".to_owned()), "{got:?}");
+        assert!(
+            got.contains(&"authorization=Bearer client".to_owned()),
+            "{got:?}"
+        );
     }
 
     #[test]
     fn answers_lose_what_is_not_for_the_client() {
         let answer = headers(&[
-            ("content-type", "application/json"), ("set-cookie", "s"), ("connection", "x-hop"),
-            ("x-hop", "1"), ("x-echo", "Bearer sk-ours"), ("access-control-allow-origin", "*"),
-            ("x-request-id", "req_1"), ("content-length", "3"),
+            ("content-type", "application/json"),
+            ("set-cookie", "s"),
+            ("connection", "x-hop"),
+            ("x-hop", "1"),
+            ("x-echo", "Bearer sk-ours"),
+            ("access-control-allow-origin", "*"),
+            ("x-request-id", "req_1"),
+            ("content-length", "3"),
         ]);
-        let got: Vec<&str> =
-            to_client(&answer, true, |value| value.ends_with(b"sk-ours")).map(|(name, _)| name).collect();
+        let got: Vec<&str> = to_client(&answer, true, |value| value.ends_with(b"sk-ours"))
+            .map(|(name, _)| name)
+            .collect();
         assert_eq!(got, ["content-type", "x-request-id"]);
     }
 }

@@ -55,7 +55,10 @@ impl ProviderKey {
     /// A key with its name for the record.
     pub fn new(name: String, key: &SecretString) -> Self {
         let authorization = SecretString::from(format!("Bearer {}", key.expose_secret().trim()));
-        Self { name, authorization }
+        Self {
+            name,
+            authorization,
+        }
     }
 
     /// The value of `Authorization`.

@@ -30,13 +30,18 @@ pub fn build(configs: &[ProviderConfig]) -> Result<Arc<[Provider]>, ProviderErro
 fn provider(config: &ProviderConfig) -> Result<Provider, ProviderError> {
     let tls = match config.base_url.is_https() {
         false => None,
-        true => Some(client_config(&tls_options(config)).map_err(|source| ProviderError {
-            provider: config.name.clone(),
-            source,
-        })?),
+        true => Some(
+            client_config(&tls_options(config)).map_err(|source| ProviderError {
+                provider: config.name.clone(),
+                source,
+            })?,
+        ),
     };
     let key = config.api_keys.first().map(|key| {
-        ProviderKey::new(key.name.clone(), &SecretString::from(key.key.expose().to_owned()))
+        ProviderKey::new(
+            key.name.clone(),
+            &SecretString::from(key.key.expose().to_owned()),
+        )
     });
     let headers = config
         .headers

@@ -149,7 +149,10 @@ const POOL_LIFETIME: Duration = Duration::from_secs(600);
 impl Transport {
     /// A transport with an empty pool. Must be made on the thread that uses it.
     pub fn new(options: &TransportOptions) -> Self {
-        Self { pooled: client(options, POOL_KEEP_ALIVE), fresh: client(options, Duration::ZERO) }
+        Self {
+            pooled: client(options, POOL_KEEP_ALIVE),
+            fresh: client(options, Duration::ZERO),
+        }
     }
 
     /// Sends over a pooled connection when there is one.
@@ -164,7 +167,10 @@ impl Transport {
     ///
     /// # Errors
     /// As [`Transport::send`], never [`SendFailure::Stale`].
-    pub async fn send_fresh(&self, request: UpstreamRequest<'_>) -> Result<UpstreamReply, SendFailure> {
+    pub async fn send_fresh(
+        &self,
+        request: UpstreamRequest<'_>,
+    ) -> Result<UpstreamReply, SendFailure> {
         exchange(&self.fresh, request).await
     }
 }
@@ -193,7 +199,9 @@ async fn exchange(
     request: UpstreamRequest<'_>,
 ) -> Result<UpstreamReply, SendFailure> {
     let notes = Rc::new(ConnectNotes::default());
-    let sent = CONNECT.scope(notes.clone(), send_with(client, request)).await;
+    let sent = CONNECT
+        .scope(notes.clone(), send_with(client, request))
+        .await;
     match sent {
         Ok(response) => Ok(reply(response, notes.connected_after.get())),
         Err(error) => Err(failure(error, &notes)),
@@ -218,19 +226,26 @@ async fn send_with(
     match request.body {
         RequestBody::None => call.send().await,
         RequestBody::Whole(body) => call.send_body(body).await,
-        RequestBody::Flowing(stream, length) => call.send_body(FlowingBody { stream, length }).await,
+        RequestBody::Flowing(stream, length) => {
+            call.send_body(FlowingBody { stream, length }).await
+        }
     }
 }
 
 fn reply(response: awc::ClientResponse, connect: Option<Duration>) -> UpstreamReply {
     let headers = Headers::from_pairs(
-        response.headers().iter().map(|(name, value)| (name.as_str(), value.as_bytes())),
+        response
+            .headers()
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_bytes())),
     );
     let chunked = headers.get("transfer-encoding").is_some();
     let content_length = if chunked {
         None
     } else {
-        headers.get("content-length").and_then(|text| text.trim().parse().ok())
+        headers
+            .get("content-length")
+            .and_then(|text| text.trim().parse().ok())
     };
     UpstreamReply {
         status: response.status().as_u16(),
@@ -250,11 +265,17 @@ fn reply(response: awc::ClientResponse, connect: Option<Duration>) -> UpstreamRe
 
 fn failure(error: SendRequestError, notes: &ConnectNotes) -> SendFailure {
     let fresh = notes.dialled.get();
-    let ended = if fresh { SendFailure::Closed } else { SendFailure::Stale };
+    let ended = if fresh {
+        SendFailure::Closed
+    } else {
+        SendFailure::Stale
+    };
     match error {
         SendRequestError::Url(_) | SendRequestError::Http(_) => SendFailure::Url,
         SendRequestError::Body(_) => SendFailure::RequestBody,
-        SendRequestError::Connect(ConnectError::Timeout) if notes.connected_after.get().is_some() => {
+        SendRequestError::Connect(ConnectError::Timeout)
+            if notes.connected_after.get().is_some() =>
+        {
             SendFailure::Tls("handshake took too long".to_owned())
         }
         SendRequestError::Connect(ConnectError::Timeout) => SendFailure::ConnectTimeout,
@@ -274,10 +295,12 @@ fn failure(error: SendRequestError, notes: &ConnectNotes) -> SendFailure {
             Some(class) => SendFailure::Tls(class),
             None => ended,
         },
-        SendRequestError::Response(actix_http::error::ParseError::Io(error)) => match tls::class(&error) {
-            Some(class) => SendFailure::Tls(class),
-            None => ended,
-        },
+        SendRequestError::Response(actix_http::error::ParseError::Io(error)) => {
+            match tls::class(&error) {
+                Some(class) => SendFailure::Tls(class),
+                None => ended,
+            }
+        }
         SendRequestError::Response(error) => SendFailure::Protocol(error.to_string()),
         other => SendFailure::Protocol(other.to_string()),
     }

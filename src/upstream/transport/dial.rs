@@ -47,7 +47,11 @@ impl Service<ConnectInfo<Uri>> for Dialler {
         let notes = note_dialling();
         Box::pin(async move {
             let since = Instant::now();
-            let host = info.hostname().trim_start_matches('[').trim_end_matches(']').to_owned();
+            let host = info
+                .hostname()
+                .trim_start_matches('[')
+                .trim_end_matches(']')
+                .to_owned();
             let addresses = tokio::net::lookup_host((host, info.port()))
                 .await
                 .map_err(|error| DialError::Resolver(Box::new(error)))?;

@@ -201,7 +201,7 @@ fn the_other_commands_take_little() {
     assert!(parsed::<migrate::Args>("").is_err());
     assert_eq!(
         parsed::<mock::Args>("-p 0").map(|args| (args.host, args.port)),
-        Ok(("127.0.0.1".to_owned(), 0))
+        Ok((std::net::IpAddr::from([127, 0, 0, 1]), 0))
     );
     assert!(parsed::<prune::Args>("").is_ok() && parsed::<prune::Args>("now").is_err());
     assert!(parsed::<demo::Args>("").is_ok() && parsed::<demo::Args>("now").is_err());

@@ -1,1 +1,5 @@
 //! Integration tests.
+
+mod schema;
+mod store;
+mod support;

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use sea_orm::sea_query::{
-    Alias, Expr, Func, InsertStatement, OnConflict, PostgresQueryBuilder, Query, SqliteQueryBuilder,
+    Alias, Expr, InsertStatement, OnConflict, PostgresQueryBuilder, Query, SqliteQueryBuilder,
 };
 
 use crate::access_log::store::batch::{Matrix, Place};
@@ -40,7 +40,7 @@ impl Statements {
         })
     }
 
-    /// `INSERT … SELECT * FROM UNNEST($1::text[], …)`: one text for any number of rows, one array a column.
+    /// `INSERT … SELECT unnest($1::text[]), …`: one text for any number of rows, one array a column.
     pub(super) fn postgres(
         &self,
         matrix: &Matrix<'_>,
@@ -48,13 +48,15 @@ impl Statements {
         let mut failed = None;
         let text = self.kept((matrix.table, matrix.used, 0), || {
             let places: Vec<Place<'_>> = matrix.used().map(|(_, place)| place).collect();
+            // Several of these side by side go forward together, one row of values at a time.
             let arrays = places.iter().enumerate().map(|(index, place)| {
-                Expr::cust(format!("${}::{}[]", index + 1, place.kind.postgres()))
+                Expr::cust(format!(
+                    "unnest(${}::{}[])",
+                    index + 1,
+                    place.kind.postgres()
+                ))
             });
-            let rows = Query::select()
-                .expr(Expr::cust("*"))
-                .from_function(Func::cust("unnest").args(arrays), "given")
-                .to_owned();
+            let rows = Query::select().exprs(arrays).to_owned();
             let mut insert = head(matrix.table, &places);
             if let Err(error) = insert.select_from(rows) {
                 failed = Some(error);

@@ -13,7 +13,7 @@ use crate::support::db::{Backend, TestDb, for_each_backend, number, run, texts};
 use crate::support::records::{DAY_US, NOW_US, id, record, with_bodies};
 
 fn store(db: &TestDb, columns: Vec<CustomColumn>) -> LogStore {
-    LogStore::new(db.url.clone(), true, columns).unwrap()
+    LogStore::new(db.url.clone(), true, columns).expect("a store")
 }
 
 fn attempt(number: u32, duration_ms: f64) -> AttemptDraft {

@@ -301,6 +301,24 @@ async fn without_auto_migrate_an_empty_database_is_refused() {
 }
 
 #[tokio::test]
+async fn a_run_that_fails_half_way_leaves_nothing() {
+    for_each_backend(async |db: TestDb| {
+        let database = db.open().await;
+        run(&database, "CREATE TABLE filter_verdicts (mine integer)").await;
+        let error = database.migrate_up().await.unwrap_err();
+        assert!(matches!(error, DatabaseError::Schema(_)), "{error}");
+        let tables = match db.backend {
+            Backend::Sqlite => "SELECT name FROM sqlite_master WHERE type = 'table'",
+            Backend::Postgres => {
+                "SELECT relname::text FROM pg_class WHERE relnamespace = 'public'::regnamespace"
+            }
+        };
+        assert_eq!(texts(&database, tables).await, ["filter_verdicts"]);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn two_that_migrate_at_once_wait_for_one_another() {
     for_each_backend(async |db: TestDb| {
         let (one, two) = (db.open().await, db.open().await);

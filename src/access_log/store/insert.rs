@@ -38,7 +38,7 @@ pub(super) async fn transaction(
                 Ok(result) => result,
                 Err(_) => {
                     connection.close_on_drop();
-                    Err(sqlx::Error::PoolTimedOut)
+                    Err(too_slow())
                 }
             }
         }
@@ -51,11 +51,16 @@ pub(super) async fn transaction(
                 Err(_) => {
                     // Not given back to the pool, and without a farewell, which a hanging server never takes.
                     drop(connection.detach());
-                    Err(sqlx::Error::PoolTimedOut)
+                    Err(too_slow())
                 }
             }
         }
     }
+}
+
+fn too_slow() -> sqlx::Error {
+    let text = format!("the batch was not done within {TIME_LIMIT:?}");
+    sqlx::Error::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, text))
 }
 
 async fn sqlite(

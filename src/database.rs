@@ -120,6 +120,20 @@ impl Database {
         })
     }
 
+    /// Opens a database for reading commands: as [`Database::open`], but makes no SQLite file.
+    ///
+    /// # Errors
+    /// As [`Database::open`]; also when the SQLite file is not there.
+    pub async fn open_existing(url: &DatabaseUrl) -> Result<Self, DatabaseError> {
+        match url.sqlite_file() {
+            Some(path) if !path.exists() => Err(DatabaseError::Unavailable(format!(
+                "no file {}",
+                path.display()
+            ))),
+            Some(_) | None => Self::open(url).await,
+        }
+    }
+
     /// Opens the database and sees to its schema: migrates it, or with `auto_migrate` false only checks it.
     ///
     /// # Errors

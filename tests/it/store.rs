@@ -428,6 +428,9 @@ async fn retention_by_days() {
             aged(5, 92),
         ];
         batch.extend((6..1_300).map(|number| aged(number, 100)));
+        let mut old_poison = poison(2_000);
+        old_poison.created_at_us = NOW_US - 91 * DAY_US;
+        store.insert_isolating(&[old_poison]).await.unwrap();
         batch[3].body_state = "truncated".to_owned();
         store.insert(&batch).await.unwrap();
         let database = db.open().await;
@@ -453,7 +456,7 @@ async fn retention_by_days() {
                     Pruned {
                         exchanges: 0,
                         expired: 2,
-                        partitions: 10
+                        partitions: 14
                     }
                 );
             }
@@ -467,6 +470,10 @@ async fn retention_by_days() {
         assert_eq!(
             prune(&database, retention, NOW_US).await.unwrap(),
             Pruned::default()
+        );
+        assert_eq!(
+            number(&database, "SELECT count(*) FROM log_quarantine").await,
+            0
         );
         let for_ever = Retention {
             exchanges_days: 0,

@@ -31,6 +31,11 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 pub const STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Prepared statements that a connection keeps. One keeps the values of its last run, so not many.
 const STATEMENTS: usize = 64;
+/// Pages in the write-ahead log before they go into the file; SQLite's default of 1,000 means a sync every
+/// few hundred rows.
+const WAL_PAGES: &str = "4000";
+/// Bytes that the write-ahead log keeps on disk after a burst.
+const WAL_BYTES: &str = "67108864";
 /// Connections for writing on PostgreSQL: the writer, and one for retention and partitions.
 const WRITERS: u32 = 3;
 /// Connections for reading.
@@ -113,6 +118,20 @@ impl Database {
             read,
             file,
         })
+    }
+
+    /// Opens a database for reading commands: as [`Database::open`], but makes no SQLite file.
+    ///
+    /// # Errors
+    /// As [`Database::open`]; also when the SQLite file is not there.
+    pub async fn open_existing(url: &DatabaseUrl) -> Result<Self, DatabaseError> {
+        match url.sqlite_file() {
+            Some(path) if !path.exists() => Err(DatabaseError::Unavailable(format!(
+                "no file {}",
+                path.display()
+            ))),
+            Some(_) | None => Self::open(url).await,
+        }
     }
 
     /// Opens the database and sees to its schema: migrates it, or with `auto_migrate` false only checks it.
@@ -242,6 +261,8 @@ fn sqlite_options(path: &Path) -> SqliteConnectOptions {
         .auto_vacuum(SqliteAutoVacuum::Incremental)
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Normal)
+        .pragma("wal_autocheckpoint", WAL_PAGES)
+        .pragma("journal_size_limit", WAL_BYTES)
         .statement_cache_capacity(STATEMENTS)
         .disable_statement_logging()
 }

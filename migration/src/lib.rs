@@ -28,7 +28,7 @@ pub const PARTITIONED: [&str; 4] = [
 ];
 
 /// Key of the PostgreSQL advisory lock under which migrations run and partitions are made.
-pub const ADVISORY_LOCK: i64 = 0x6169_7072_6f78_79;
+pub const ADVISORY_LOCK: i64 = 0x0061_6970_726f_7879;
 
 /// Longest wait for another instance's migration on PostgreSQL, in seconds.
 pub const LOCK_WAIT_S: u32 = 60;

@@ -105,7 +105,8 @@ const ACCESSLOG: [(&str, &str); 15] = [
 fn accesslog(backend: DbBackend, before: &[String]) -> String {
     let (at, function_call) = match backend {
         DbBackend::Postgres => (["(", " AT TIME ZONE 'UTC')"], POSTGRES_FUNCTION_CALL),
-        _ => (["", ""], SQLITE_FUNCTION_CALL),
+        // Without the cast the column would pass for a blob.
+        _ => (["CAST(", " AS TEXT)"], SQLITE_FUNCTION_CALL),
     };
     let [open, close] = at;
     let bodies = "FROM exchanges e LEFT JOIN exchange_bodies b \

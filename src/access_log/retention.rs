@@ -6,6 +6,7 @@ mod postgres;
 mod sqlite;
 
 use crate::database::time_text::DAY_US;
+use crate::database::value::{Cell, execute};
 use crate::database::{Database, DatabaseError, Pool};
 
 /// States of a row whose bodies are there to expire.
@@ -13,6 +14,9 @@ const WITH_BODIES: &str = "('stored', 'truncated', 'redacted')";
 
 /// Most rows in one transaction.
 const ROWS: i64 = 1_000;
+
+/// Rows in quarantine are few, so they go in one statement.
+const QUARANTINE: &str = "DELETE FROM log_quarantine WHERE created_at < $1";
 
 /// How long to keep what.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +51,9 @@ pub async fn prune(
     let exchanges = before(retention.exchanges_days);
     let bodies = before(retention.bodies_days);
     let mut pruned = Pruned::default();
+    if let Some(before_us) = exchanges {
+        execute(database.write(), QUARANTINE, &[Cell::Time(before_us)]).await?;
+    }
     match database.write() {
         Pool::Sqlite(pool) => {
             if let Some(before_us) = exchanges {

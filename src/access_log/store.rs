@@ -172,12 +172,12 @@ impl LogStore {
         }
         let insert = || insert::transaction(pool, &self.statements, piece, &self.columns);
         let mut done = insert().await;
-        if let (Err(error), Pool::Postgres(postgres)) = (&done, pool) {
-            if fault(error) == Fault::NoPartition {
-                self.days.forget();
-                self.days.make(postgres, piece).await?;
-                done = insert().await;
-            }
+        if let (Err(error), Pool::Postgres(postgres)) = (&done, pool)
+            && fault(error) == Fault::NoPartition
+        {
+            self.days.forget();
+            self.days.make(postgres, piece).await?;
+            done = insert().await;
         }
         match done {
             Ok(new_ids) => Ok(new_ids),

@@ -113,12 +113,20 @@ fn postgres_fault(code: &str, message: &str) -> Fault {
     }
 }
 
+/// How SQLite's general error says that a table or column is missing or there already.
+const ABOUT_NAMES: [&str; 4] = [
+    "no such",
+    "has no column",
+    "already exists",
+    "duplicate column",
+];
+
 /// By primary result code: 18 too big, 19 constraint, 20 mismatch, 25 range are about values; 1 is about
 /// names when it says so; everything else about the file.
 fn sqlite_fault(extended: i32, message: &str) -> Fault {
     match extended & 0xff {
         18 | 19 | 20 | 25 => Fault::Poison,
-        1 if message.contains("no such") || message.contains("has no column") => Fault::Schema,
+        1 if ABOUT_NAMES.iter().any(|words| message.contains(words)) => Fault::Schema,
         _ => Fault::Unavailable,
     }
 }
@@ -174,6 +182,7 @@ mod tests {
             (1, "cannot start a transaction", Fault::Unavailable),
             (1, "no such table: exchanges", Fault::Schema),
             (1, "table exchanges has no column named team", Fault::Schema),
+            (1, "table attempts already exists", Fault::Schema),
             (18, "string or blob too big", Fault::Poison),
             (1299, "NOT NULL constraint failed", Fault::Poison),
             (20, "datatype mismatch", Fault::Poison),

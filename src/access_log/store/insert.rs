@@ -38,7 +38,7 @@ pub(super) async fn transaction(
                 Ok(result) => result,
                 Err(_) => {
                     connection.close_on_drop();
-                    Err(sqlx::Error::PoolTimedOut)
+                    Err(too_slow())
                 }
             }
         }
@@ -51,11 +51,20 @@ pub(super) async fn transaction(
                 Err(_) => {
                     // Not given back to the pool, and without a farewell, which a hanging server never takes.
                     drop(connection.detach());
-                    Err(sqlx::Error::PoolTimedOut)
+                    Err(too_slow())
                 }
             }
         }
     }
+}
+
+fn encode(error: sea_orm::sea_query::error::Error) -> sqlx::Error {
+    sqlx::Error::Encode(error.into())
+}
+
+fn too_slow() -> sqlx::Error {
+    let text = format!("the batch was not done within {TIME_LIMIT:?}");
+    sqlx::Error::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, text))
 }
 
 async fn sqlite(
@@ -83,10 +92,13 @@ async fn sqlite(
                     bind_sqlite(&mut arguments, cell).map_err(sqlx::Error::Encode)?;
                 }
             }
-            let rows = sqlx::query_with(AssertSqlSafe(statements.sqlite(matrix, count)), arguments)
-                .persistent(bytes <= KEPT_BYTES)
-                .fetch_all(&mut *transaction)
-                .await?;
+            let rows = sqlx::query_with(
+                AssertSqlSafe(statements.sqlite(matrix, count).map_err(encode)?),
+                arguments,
+            )
+            .persistent(bytes <= KEPT_BYTES)
+            .fetch_all(&mut *transaction)
+            .await?;
             for row in rows {
                 new.insert(row.try_get(0)?);
             }
@@ -105,9 +117,7 @@ async fn postgres(
     let mut transaction = connection.begin().await?;
     let mut new = HashSet::new();
     for matrix in matrices {
-        let text = statements
-            .postgres(matrix)
-            .map_err(|error| sqlx::Error::Encode(error.into()))?;
+        let text = statements.postgres(matrix).map_err(encode)?;
         let mut arguments = PgArguments::default();
         for (place, column) in matrix.used() {
             array(&mut arguments, matrix, place, column.kind)?;

@@ -3,52 +3,53 @@
 
 use serde_json::json;
 
-use crate::access_log::record::{LogRecord, StoredBody};
+use crate::access_log::record::LogRecord;
 use crate::access_log::store::StoreError;
 use crate::database::Pool;
 use crate::database::value::{Cell, execute};
 
-const INSERT: &str = "INSERT INTO log_quarantine \
-     (request_id, created_at, error, record, request_body, response_body) \
-     VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING";
+const INSERT: &str = "INSERT INTO log_quarantine (request_id, created_at, error, record) \
+     VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING";
+const REQUEST_BODY: &str = "UPDATE log_quarantine SET request_body = $2 WHERE request_id = $1";
+const RESPONSE_BODY: &str = "UPDATE log_quarantine SET response_body = $2 WHERE request_id = $1";
 
-/// Puts a record into quarantine. One that cannot be put there with its bodies goes without them.
-pub(super) async fn put<'a>(
-    pool: &Pool,
-    record: &'a LogRecord,
-    error: &str,
-) -> Result<(), StoreError> {
+/// Puts a record into quarantine. A body that cannot be put there either is left out.
+pub(super) async fn put(pool: &Pool, record: &LogRecord, error: &str) -> Result<(), StoreError> {
     let payload = record.payload.as_ref();
-    let headers = |text: Option<&String>| text.cloned();
     // JSON escapes NUL, so this text can be stored whatever the record holds.
     let text = json!({
         "exchange": record,
         "attempts": record.tries,
         "filter_verdicts": record.verdicts,
-        "request_headers": headers(payload.and_then(|payload| payload.request_headers.as_ref())),
-        "response_headers": headers(payload.and_then(|payload| payload.response_headers.as_ref())),
+        "request_headers": payload.and_then(|payload| payload.request_headers.as_ref()),
+        "response_headers": payload.and_then(|payload| payload.response_headers.as_ref()),
     })
     .to_string();
-    let request_id = record.request_id.replace('\0', "\u{fffd}");
-    let error = error.replace('\0', "\u{fffd}");
-    let body = |body: Option<&'a StoredBody>| body.map_or(Cell::Null, |b| Cell::Bytes(&b.bytes));
-    let mut cells = [
-        Cell::Text(request_id.into()),
+    let request_id = || Cell::Text(record.request_id.replace('\0', "\u{fffd}").into());
+    let cells = [
+        request_id(),
         Cell::Time(record.created_at_us),
-        Cell::Text(error.into()),
+        Cell::Text(error.replace('\0', "\u{fffd}").into()),
         Cell::Text(text.into()),
-        body(payload.and_then(|payload| payload.request_body.as_ref())),
-        body(payload.and_then(|payload| payload.response_body.as_ref())),
     ];
-    match execute(pool, INSERT, &cells)
-        .await
-        .map_err(StoreError::from)
-    {
-        Err(StoreError::Poison(_)) => {
-            let [.., request, response] = &mut cells;
-            (*request, *response) = (Cell::Null, Cell::Null);
-            Ok(execute(pool, INSERT, &cells).await.map(|_| ())?)
+    execute(pool, INSERT, &cells).await?;
+    for (sql, body) in [
+        (
+            REQUEST_BODY,
+            payload.and_then(|payload| payload.request_body.as_ref()),
+        ),
+        (
+            RESPONSE_BODY,
+            payload.and_then(|payload| payload.response_body.as_ref()),
+        ),
+    ] {
+        if let Some(body) = body {
+            let cells = [request_id(), Cell::Bytes(&body.bytes)];
+            match execute(pool, sql, &cells).await.map_err(StoreError::from) {
+                Ok(_) | Err(StoreError::Poison(_)) => {}
+                Err(other) => return Err(other),
+            }
         }
-        other => other.map(|_| ()),
     }
+    Ok(())
 }

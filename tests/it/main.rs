@@ -1,1 +1,3 @@
-//! Integration tests.
+//! Integration tests, one binary: each module is a subject.
+
+mod support;

@@ -8,56 +8,56 @@ use std::time::Duration;
 
 /// How one exchange is to go.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Behaviour {
+pub(super) struct Behaviour {
     /// Content chunks of a stream; also the completion tokens that are reported.
-    pub chunks: u32,
+    pub(super) chunks: u32,
     /// Pause before each content chunk.
-    pub pause: Duration,
+    pub(super) pause: Duration,
     /// Wire bytes of one event, or of a whole body; `None` is about 280, or 670.
-    pub size_bytes: Option<usize>,
+    pub(super) size_bytes: Option<usize>,
     /// Pause before the first byte of the head.
-    pub first_byte_after: Duration,
+    pub(super) first_byte_after: Duration,
     /// The error to answer with.
-    pub error: Option<ErrorAnswer>,
+    pub(super) error: Option<ErrorAnswer>,
     /// How the body ends.
-    pub end: End,
+    pub(super) end: End,
     /// How the body is cut into writes.
-    pub pieces: Pieces,
+    pub(super) pieces: Pieces,
     /// What the model says.
-    pub content: Content,
+    pub(super) content: Content,
     /// Where and how usage is told.
-    pub usage: UsageStyle,
+    pub(super) usage: UsageStyle,
     /// What kind of HTTP answer it is.
-    pub form: Form,
+    pub(super) form: Form,
     /// Length of one giant event of a stream.
-    pub line_bytes: Option<u64>,
+    pub(super) line_bytes: Option<u64>,
     /// Length of the whole body, made while it is sent, without a stated length.
-    pub big_bytes: Option<u64>,
+    pub(super) big_bytes: Option<u64>,
     /// Oddities of an event stream.
-    pub oddities: Oddities,
+    pub(super) oddities: Oddities,
     /// What becomes of the connection.
-    pub connection: Connection,
+    pub(super) connection: Connection,
     /// Request headers come back as response headers and in the text.
-    pub echo: bool,
+    pub(super) echo: bool,
 }
 
 /// An error status and what goes with it.
 #[derive(Debug, Clone, PartialEq)]
-pub struct ErrorAnswer {
+pub(super) struct ErrorAnswer {
     /// HTTP status, 400 to 599.
-    pub status: u16,
+    pub(super) status: u16,
     /// Only so many times for one `x-test-id`, then the answer is normal; `None` is for ever.
-    pub times: Option<u32>,
+    pub(super) times: Option<u32>,
     /// Seconds of `retry-after`; `None` sends 1 on 429, 503 and 529 and nothing else.
-    pub retry_after_s: Option<u32>,
+    pub(super) retry_after_s: Option<u32>,
     /// Value of `x-should-retry`; `None` sends none.
-    pub should_retry: Option<bool>,
+    pub(super) should_retry: Option<bool>,
 }
 
 /// How a body ends. The number is of content chunks that go out before;
 /// `None` is half of them, and half of the bytes in a whole answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum End {
+pub(super) enum End {
     /// As it should.
     Normal,
     /// Connection reset.
@@ -70,7 +70,7 @@ pub enum End {
 
 /// How a body is cut into writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Pieces {
+pub(super) enum Pieces {
     /// One write an event, one a whole answer.
     Natural,
     /// As many events as are due in one write.
@@ -83,7 +83,7 @@ pub enum Pieces {
 
 /// What the model says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Content {
+pub(super) enum Content {
     /// ASCII filler.
     Text,
     /// Filler of two-, three- and four-byte characters.
@@ -102,7 +102,7 @@ pub enum Content {
 
 /// Where and how usage is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum UsageStyle {
+pub(super) enum UsageStyle {
     /// Whole answers have it, streams when it was asked for.
     AsAsked,
     /// Never, even when asked.
@@ -125,7 +125,7 @@ pub enum UsageStyle {
 
 /// What kind of HTTP answer it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Form {
+pub(super) enum Form {
     /// JSON or an event stream, as asked.
     AsAsked,
     /// JSON, even when a stream was asked for.
@@ -144,26 +144,26 @@ pub enum Form {
 
 /// Oddities of an event stream.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Oddities {
+pub(super) struct Oddities {
     /// Lines end with CRLF.
-    pub crlf: bool,
+    pub(super) crlf: bool,
     /// A byte order mark in front.
-    pub bom: bool,
+    pub(super) bom: bool,
     /// An event with empty data after each event.
-    pub empty_data: bool,
+    pub(super) empty_data: bool,
     /// A comment line before each event.
-    pub comments: bool,
+    pub(super) comments: bool,
     /// The blank line after the last event is missing.
-    pub no_final_blank: bool,
+    pub(super) no_final_blank: bool,
     /// No `[DONE]`.
-    pub no_done: bool,
+    pub(super) no_done: bool,
     /// An error object in place of the second half.
-    pub error_event: bool,
+    pub(super) error_event: bool,
 }
 
 /// What becomes of the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Connection {
+pub(super) enum Connection {
     /// Kept for the next request.
     Keep,
     /// Closed after the answer without a word.
@@ -202,7 +202,7 @@ impl Behaviour {
     ///
     /// # Errors
     /// The part that nobody knows, or whose number is missing or wrong.
-    pub fn parse(model: &str) -> Result<Self, String> {
+    pub(super) fn parse(model: &str) -> Result<Self, String> {
         let name = model.rsplit_once('/').map_or(model, |(_, name)| name);
         let mut words = name.split('-').peekable();
         if words.next() != Some("mock") {

@@ -152,6 +152,12 @@ impl StreamEvent {
         }
     }
 
+    /// Gives every piece of text that the event adds to `edit`, and replaces those for which it
+    /// returns a new one; their log probabilities go with them. True when any was replaced.
+    pub fn map_text_deltas(&mut self, edit: &mut dyn FnMut(u64, &str) -> Option<String>) -> bool {
+        self.map(texts::in_delta, edit)
+    }
+
     /// The texts that the event repeats as a whole (`response.output_text.done`,
     /// `response.completed`, …); numbers as in [`text_delta`](Self::text_delta).
     pub fn whole_texts(&self) -> Vec<(u64, String)> {
@@ -254,6 +260,11 @@ impl StreamEvent {
     pub(crate) fn with_ticket(mut self, ticket: Arc<Ticket>) -> Self {
         self.ticket = Some(ticket);
         self
+    }
+
+    /// Whether the event is one that the chain handed to a filter.
+    pub(crate) fn has_ticket(&self) -> bool {
+        self.ticket.is_some()
     }
 
     /// Takes the mark off again and notes that the event was sent.

@@ -164,7 +164,7 @@ impl LlmRequest {
 
     /// Gives every prompt text (contents, text parts, tool results, `prompt`, `suffix`, `input`,
     /// `instructions`) to `edit`, and replaces those for which it returns a new one. True when any was
-    /// replaced. A request without texts is left alone.
+    /// replaced. Endpoints whose bodies have no texts are left alone.
     ///
     /// # Errors
     /// When the body is no JSON object.
@@ -172,8 +172,11 @@ impl LlmRequest {
         &mut self,
         edit: &mut dyn FnMut(&str) -> Option<String>,
     ) -> Result<bool, BodyError> {
-        self.check()?;
         let endpoint = self.endpoint;
+        if !endpoint.has_texts() {
+            return Ok(false);
+        }
+        self.check()?;
         let find = |whole: &str| texts::in_request(endpoint, whole);
         Ok(texts::map(&mut self.document, find, |_, text| edit(text)))
     }

@@ -243,6 +243,20 @@ impl ExchangeBuilder {
         self
     }
 
+    /// Says who calls.
+    #[must_use]
+    pub fn caller(mut self, caller: Caller) -> Self {
+        self.info.caller = caller;
+        self
+    }
+
+    /// Sets the client's headers.
+    #[must_use]
+    pub fn headers(mut self, headers: Headers) -> Self {
+        self.info.headers = headers;
+        self
+    }
+
     /// Sends the request through a filter.
     pub async fn request(self, filter: Filter) -> RequestDone {
         self.request_through(vec![Entry::new(filter)]).await

@@ -101,12 +101,12 @@ impl LlmRequest {
     /// `None` when there is none.
     pub fn text(&self) -> Option<Cow<'_, str>> {
         match self.endpoint {
-            Endpoint::ChatCompletions => self.last_message_text(),
+            Endpoint::ChatCompletions => self.messages().last()?.text(),
             Endpoint::Completions => message::content_text(self.document.get("prompt")?),
             Endpoint::Embeddings => message::content_text(self.document.get("input")?),
             Endpoint::Responses => match json::string(self.document.get("input")?) {
                 Some(text) => Some(text),
-                None => self.last_message_text(),
+                None => self.last_item_text(),
             },
             Endpoint::Models | Endpoint::Passthrough => None,
         }
@@ -187,7 +187,8 @@ impl LlmRequest {
         texts::read(&self.document, find).map(|(_, text)| text)
     }
 
-    fn last_message_text(&self) -> Option<Cow<'_, str>> {
+    /// Of the last input item that has a content: others, such as references, are no messages.
+    fn last_item_text(&self) -> Option<Cow<'_, str>> {
         self.messages()
             .into_iter()
             .rev()

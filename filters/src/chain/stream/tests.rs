@@ -259,7 +259,7 @@ async fn a_cut_drops_what_is_held_and_ends_every_run_once() {
 
 /// A failure with both policies: cut, or the events held and the current one as they came.
 async fn check_failure(script: &'static str, kind: &'static str) {
-    let letter = &script[..1];
+    let letter = script.get(..1).unwrap();
     let data = format!("{{\"{letter}\":1}}");
     let mut bench = Bench::new(&[script], OnError::Refuse);
     bench.push("\"h\"").await;

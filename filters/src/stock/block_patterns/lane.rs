@@ -32,8 +32,9 @@ impl Lane {
         self.is_complete = true;
     }
 
-    /// Finds out as much as the text so far allows. The undelivered text, when it has a match.
-    pub(super) fn decide(&mut self, matcher: &Matcher, follower: &mut Follower) -> Option<String> {
+    /// Finds out as much as the text so far allows. The word or pattern of the first new match.
+    pub(super) fn decide(&mut self, matcher: &Matcher, follower: &mut Follower) -> Option<usize> {
+        let mut first = None;
         while self.decided < self.text.len() {
             let open = match self.is_complete {
                 true => self.text.len(),
@@ -47,9 +48,10 @@ impl Lane {
                 false => open,
             };
             match matcher.find(&self.text, self.decided) {
-                Some(found) if found.start < sure => {
-                    self.decided = found.end;
-                    self.matches.push(found);
+                Some(found) if found.range.start < sure => {
+                    self.decided = found.range.end;
+                    self.matches.push(found.range);
+                    first = first.or(Some(found.pattern));
                 }
                 Some(_) | None => {
                     self.decided = self.decided.max(sure);
@@ -57,8 +59,7 @@ impl Lane {
                 }
             }
         }
-        let first = self.matches.first()?;
-        self.text.get(first.start..).map(str::to_owned)
+        first
     }
 
     /// Whether the next `length` bytes are decided.

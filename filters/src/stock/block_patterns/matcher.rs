@@ -16,6 +16,12 @@ const UNBOUNDED_WINDOW: usize = 4096;
 /// Most memory that the compiled patterns may take, in bytes.
 const SIZE_LIMIT: usize = 10 * 1024 * 1024;
 
+/// A match and which word or pattern it is of, counted over both.
+pub(super) struct Found {
+    pub(super) range: Range<usize>,
+    pub(super) pattern: usize,
+}
+
 #[derive(Debug)]
 pub(super) struct Matcher {
     regex: Regex,
@@ -68,19 +74,25 @@ impl Matcher {
     }
 
     /// The leftmost match at or after `from`; what stands before it is context.
-    pub(super) fn find(&self, text: &str, from: usize) -> Option<Range<usize>> {
-        self.regex
-            .find(Input::new(text).range(from..))
-            .map(|found| found.range())
+    pub(super) fn find(&self, text: &str, from: usize) -> Option<Found> {
+        let found = self.regex.find(Input::new(text).range(from..))?;
+        Some(Found {
+            range: found.range(),
+            pattern: found.pattern().as_usize(),
+        })
     }
 
     /// Which word or pattern matches first, by its number.
     pub(super) fn first(&self, text: &str) -> Option<String> {
-        let found = self.regex.find(text)?.pattern().as_usize();
-        Some(match found.checked_sub(self.words) {
+        Some(self.name(self.regex.find(text)?.pattern().as_usize()))
+    }
+
+    /// A word or pattern by its number.
+    pub(super) fn name(&self, pattern: usize) -> String {
+        match pattern.checked_sub(self.words) {
             Some(pattern) => format!("pattern {}", pattern + 1),
-            None => format!("word {}", found + 1),
-        })
+            None => format!("word {}", pattern + 1),
+        }
     }
 
     /// The text with every match masked, `None` when there is none.

@@ -6,7 +6,9 @@ use async_trait::async_trait;
 use super::lane::Lane;
 use super::matcher::Follower;
 use super::{Action, BlockPatterns};
-use crate::{EventKind, FilterError, Outbox, StreamEnd, StreamEvent, StreamRun, StreamVerdict};
+use crate::{
+    EventKind, FilterError, Outbox, Refusal, StreamEnd, StreamEvent, StreamRun, StreamVerdict,
+};
 
 /// One stream. Events leave in the order in which they came.
 pub(super) struct Run {
@@ -60,15 +62,25 @@ impl Run {
                 .decide(&self.filter.matcher, &mut self.follower)
                 .or(found);
         }
-        let repeated = || self.waiting.back().map(|last| last.event.whole_texts());
-        let refusal = match found {
-            Some(text) => self.filter.refusal(std::iter::once(text)),
-            None => {
-                let texts = repeated().unwrap_or_default().into_iter();
-                self.filter.refusal(texts.map(|(_, text)| text))
-            }
+        let matcher = &self.filter.matcher;
+        let repeated = || {
+            let last = self.waiting.back()?;
+            last.event
+                .whole_texts()
+                .iter()
+                .find_map(|(_, text)| matcher.first(text))
         };
-        refusal.map_or(StreamVerdict::Continue, StreamVerdict::Cut)
+        match &self.filter.action {
+            Action::Mask(_) => StreamVerdict::Continue,
+            Action::Refuse { message, status } => {
+                match found.map(|pattern| matcher.name(pattern)).or_else(repeated) {
+                    Some(name) => StreamVerdict::Cut(
+                        Refusal::new(message).with_status(*status).with_reason(name),
+                    ),
+                    None => StreamVerdict::Continue,
+                }
+            }
+        }
     }
 
     /// Lets out every event whose text is decided, up to the first that must wait.

@@ -164,6 +164,19 @@ async fn a_refused_match_cuts_before_it_is_sent() {
 }
 
 #[tokio::test]
+async fn what_stands_before_a_match_counts() {
+    let refuses = filter(&json!({"patterns": [r"\Bcret\b"]}));
+    let events = [
+        delta(0, "long before, "),
+        delta(0, "se"),
+        delta(0, "cret"),
+        finish(0),
+    ];
+    let done = stream(refuses, &events).await;
+    assert_eq!(done.verdicts[0].detail.as_deref(), Some("pattern 1"));
+}
+
+#[tokio::test]
 async fn repeated_whole_texts_are_masked_as_well() {
     let delta = |text: &str| {
         let data = json!({"type": "response.output_text.delta", "output_index": 0, "content_index": 0, "delta": text});
@@ -260,13 +273,13 @@ proptest! {
         finished in any::<bool>(),
     ) {
         let words = ["ba".to_owned(), "é".to_owned()];
-        let patterns = ["ab{2,3}", "a[^c]*c", "c$", "^a b", r"\bb\b.", "bé|béa", "caa?b?"].map(str::to_owned);
+        let patterns = ["ab{2,3}", "a[^c]*c", "c$", "^a b", r"\bb\b.", r"\Ba\B", "bé|béa", "caa?b?"].map(str::to_owned);
         let whole = Matcher::new(&words, &patterns).unwrap();
         let expected = whole.mask(&text, "*").unwrap_or(text.clone());
         let mut places: Vec<usize> = cuts.iter().map(|cut| text.floor_char_boundary(cut.index(text.len() + 1))).collect();
         places.extend([0, text.len()]);
         places.sort_unstable();
-        let mut events: Vec<String> = places.windows(2).map(|pair| delta(0, &text[pair[0]..pair[1]])).collect();
+        let mut events: Vec<String> = places.windows(2).map(|pair| delta(0, text.get(pair[0]..pair[1]).unwrap())).collect();
         if finished {
             events.push(finish(0));
         }

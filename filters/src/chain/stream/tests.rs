@@ -6,8 +6,8 @@ use bytes::Bytes;
 use super::*;
 use crate::testing::{ExchangeBuilder, FakeClock, Reply};
 use crate::{
-    Context, Endpoint, Entry, Filter, FilterError, OnError, Outbox, Refusal, StreamRun,
-    StreamVerdict,
+    Context, Delivery, Endpoint, Entry, Filter, FilterError, LlmResponse, OnError, Outbox, Refusal,
+    ResponseFilter, ResponseVerdict, StreamRun, StreamVerdict, Target, WhenStreamed,
 };
 
 type Log = Arc<Mutex<Vec<String>>>;
@@ -350,6 +350,53 @@ fn a_panic_on_opening_is_for_the_policy() {
     assert_eq!(
         opens(OnError::Refuse).map_err(|stop| Reply::from(&stop)),
         Err(Reply::Failure("panic"))
+    );
+}
+
+#[test]
+fn a_filter_that_buffers_streams_does_not_see_their_events() {
+    #[derive(Clone)]
+    struct Buffers;
+
+    #[async_trait(?Send)]
+    impl ResponseFilter for Buffers {
+        fn when_streamed(&self) -> WhenStreamed {
+            WhenStreamed::Buffer
+        }
+
+        async fn on_response(
+            &self,
+            _: &mut LlmResponse,
+            cx: &mut Context<'_>,
+        ) -> Result<ResponseVerdict, FilterError> {
+            let target = cx.target().map(|target| target.provider.clone());
+            cx.tag("target", target);
+            cx.tag("attempts", cx.attempts());
+            Ok(ResponseVerdict::Continue)
+        }
+    }
+
+    let opens = |_: &mut Context<'_>| -> Option<Box<dyn StreamRun>> { unreachable!() };
+    let filter = Filter::named("b").on_response(Buffers).on_stream(opens);
+    let run = ExchangeBuilder::chat_text("{}").run(vec![Entry::new(filter)], FakeClock::new());
+    let mut run = run.unwrap();
+    assert!(run.open_stream().unwrap().is_none());
+    run.set_target(
+        Target {
+            provider: "p".to_owned(),
+            model: "m".to_owned(),
+        },
+        2,
+    );
+    let mut response = LlmResponse::answer("a");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .unwrap();
+    runtime.block_on(run.response(&mut response, Delivery::Streamed));
+    assert_eq!(
+        serde_json::json!(run.tags()),
+        serde_json::json!({"target": "p", "attempts": 2})
     );
 }
 

@@ -3,12 +3,10 @@
 
 mod error;
 pub mod time_text;
-mod url;
 pub mod value;
 
 pub use aiproxy_migration::SchemaState;
 pub use error::{DatabaseError, Fault, fault, message};
-pub use url::{DatabaseUrl, DatabaseUrlError};
 
 use std::path::Path;
 use std::str::FromStr;
@@ -21,7 +19,8 @@ use sea_orm::sqlx::sqlite::{
 };
 use sea_orm::sqlx::{ConnectOptions, Executor};
 use sea_orm::{DatabaseConnection, DbBackend, SqlxPostgresConnector, SqlxSqliteConnector};
-use secrecy::ExposeSecret;
+
+use crate::config::DatabaseUrl;
 
 /// Longest wait for a connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -89,12 +88,8 @@ impl Database {
                 let read = sqlite_pool(options.pragma("query_only", "ON"), READERS).await?;
                 (Pool::Sqlite(write), Pool::Sqlite(read))
             }
-            DatabaseUrl::SqliteMemory => {
-                let pool = Pool::Sqlite(sqlite_pool(sqlite_memory(), 1).await?);
-                (pool.clone(), pool)
-            }
             DatabaseUrl::Postgres(text) => {
-                let options = PgConnectOptions::from_str(text.expose_secret())?
+                let options = PgConnectOptions::from_str(text.expose())?
                     .application_name("aiproxy")
                     .statement_cache_capacity(STATEMENTS)
                     .options([(
@@ -263,13 +258,6 @@ fn sqlite_options(path: &Path) -> SqliteConnectOptions {
         .synchronous(SqliteSynchronous::Normal)
         .pragma("wal_autocheckpoint", WAL_PAGES)
         .pragma("journal_size_limit", WAL_BYTES)
-        .statement_cache_capacity(STATEMENTS)
-        .disable_statement_logging()
-}
-
-fn sqlite_memory() -> SqliteConnectOptions {
-    SqliteConnectOptions::new()
-        .in_memory(true)
         .statement_cache_capacity(STATEMENTS)
         .disable_statement_logging()
 }

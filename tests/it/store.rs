@@ -6,7 +6,8 @@ use aiproxy::access_log::query::{Cursor, LogFilter, get, list, stored_response};
 use aiproxy::access_log::record::LogRecord;
 use aiproxy::access_log::retention::{Pruned, Retention, prune};
 use aiproxy::access_log::store::{LogStore, StoreError};
-use aiproxy::database::{Database, DatabaseUrl};
+use aiproxy::config::DatabaseUrl;
+use aiproxy::database::Database;
 use aiproxy::filter::Outcome;
 
 use crate::support::db::{Backend, TestDb, for_each_backend, number, run, texts};

@@ -11,8 +11,9 @@ use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use aiproxy::config::DatabaseUrl;
 use aiproxy::database::value::{Datum, Kind, execute, fetch};
-use aiproxy::database::{Database, DatabaseUrl, Pool};
+use aiproxy::database::{Database, Pool};
 use sea_orm::sqlx::postgres::PgConnection;
 use sea_orm::sqlx::{AssertSqlSafe, Connection, Executor};
 use tempfile::TempDir;

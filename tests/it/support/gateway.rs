@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use aiproxy::access_log::query::{self, LogFilter, Stored};
 use aiproxy::cli::mock::{Mock, MockHandle};
-use aiproxy::config::{Config, Environment, Rules, Sources, load};
-use aiproxy::database::{Database, DatabaseUrl};
+use aiproxy::config::{Config, DatabaseUrl, Environment, Rules, Sources, load};
+use aiproxy::database::Database;
 use aiproxy::gateway::{Gateway, Running};
 use tempfile::TempDir;
 

@@ -115,18 +115,26 @@ impl Database {
         })
     }
 
-    /// Opens a database for reading commands: as [`Database::open`], but makes no SQLite file.
+    /// Opens a database that must be there, as [`Database::open`]; makes no SQLite file.
     ///
     /// # Errors
     /// As [`Database::open`]; also when the SQLite file is not there.
     pub async fn open_existing(url: &DatabaseUrl) -> Result<Self, DatabaseError> {
         match url.sqlite_file() {
             Some(path) if !path.exists() => Err(DatabaseError::Unavailable(format!(
-                "no file {}",
+                "there is no file {}",
                 path.display()
             ))),
             Some(_) | None => Self::open(url).await,
         }
+    }
+
+    /// Opens a database for commands that read it or throw away: it must be there, with our schema.
+    ///
+    /// # Errors
+    /// As [`Database::open_existing`]; [`DatabaseError::Schema`] when the schema is older or newer than this program.
+    pub async fn open_existing_current(url: &DatabaseUrl) -> Result<Self, DatabaseError> {
+        Self::open_existing(url).await?.checked(false).await
     }
 
     /// Opens the database and sees to its schema: migrates it, or with `auto_migrate` false only checks it.
@@ -138,11 +146,15 @@ impl Database {
         url: &DatabaseUrl,
         auto_migrate: bool,
     ) -> Result<Self, DatabaseError> {
-        let database = Self::open(url).await?;
-        match database.ready(auto_migrate).await {
-            Ok(()) => Ok(database),
+        Self::open(url).await?.checked(auto_migrate).await
+    }
+
+    /// This database if its schema fits, else it is closed.
+    async fn checked(self, auto_migrate: bool) -> Result<Self, DatabaseError> {
+        match self.ready(auto_migrate).await {
+            Ok(()) => Ok(self),
             Err(error) => {
-                database.close().await;
+                self.close().await;
                 Err(error)
             }
         }

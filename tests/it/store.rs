@@ -298,14 +298,19 @@ async fn lists_are_filtered_and_paged() {
             .await,
             [4]
         );
-        assert_eq!(
-            ids(LogFilter {
-                model: text("gpt-asked"),
+        for (model, found) in [
+            ("gpt-asked", &[9, 8, 7, 6, 5, 4, 3, 2, 1, 0][..]),
+            ("gpt-answered", &[9, 8, 7, 5, 4, 3, 2, 1, 0]),
+            ("gpt-ans*", &[9, 8, 7, 5, 4, 3, 2, 1, 0]),
+            ("*-Answered", &[]),
+            ("gpt_answered?", &[]),
+        ] {
+            let filter = LogFilter {
+                model: text(model),
                 ..all()
-            })
-            .await,
-            [6]
-        );
+            };
+            assert_eq!(ids(filter).await, found, "{model}");
+        }
         assert_eq!(
             ids(LogFilter {
                 grep: text("100% of_"),

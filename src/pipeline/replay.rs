@@ -246,14 +246,13 @@ impl Recorded {
         mut guard: Option<RecordGuard>,
     ) -> Result<(), Aborted> {
         let started = std::time::Instant::now();
-        let last = self.pieces.len().saturating_sub(1);
-        for (number, piece) in self.pieces.iter().enumerate() {
-            let due = started + speed.apply(piece.at);
+        let schedule = self.schedule(speed);
+        let last = schedule.len().saturating_sub(1);
+        for (number, (due, bytes)) in schedule.into_iter().enumerate() {
+            let due = started + due;
             if std::time::Instant::now() < due {
                 tokio::time::sleep_until(due.into()).await;
             }
-            let end = (piece.offset + piece.length).min(self.body.len());
-            let bytes = self.body.slice(piece.offset.min(end)..end);
             if let Some(guard) = &mut guard {
                 let now = std::time::Instant::now();
                 guard.stream_piece(bytes.clone(), now);

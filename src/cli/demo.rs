@@ -125,7 +125,7 @@ async fn show<W: Write>(
         "  OPENAI_BASE_URL=http://127.0.0.1:8000/v1     # all that your programs need to know",
     )?;
     output.line(
-        "  aiproxy logs                                 # what they said, and what it cost them",
+        "  aiproxy logs                                 # what they asked, and what came back",
     )?;
     output.flush()
 }

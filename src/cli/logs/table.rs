@@ -60,7 +60,7 @@ const COLUMNS: &[Column] = &[
     }),
     column("id", 0, CellAlignment::Left, 36, |row, _| row.id.clone()),
     Column {
-        least: 14,
+        least: 10,
         ..column("model", 2, CellAlignment::Left, 32, |row, _| {
             row.model.clone()
         })
@@ -71,9 +71,12 @@ const COLUMNS: &[Column] = &[
             row.user.clone()
         })
     },
-    column("outcome", 0, CellAlignment::Left, 19, |row, _| {
-        row.outcome.clone()
-    }),
+    Column {
+        least: 8,
+        ..column("outcome", 0, CellAlignment::Left, 19, |row, _| {
+            row.outcome.clone()
+        })
+    },
     column("status", 3, CellAlignment::Right, 6, |row, _| {
         row.status.to_string()
     }),
@@ -264,9 +267,11 @@ fn fit(content: &[u16], width: Option<u16>) -> Vec<Option<u16>> {
             }
         }
     }
-    // What is too wide then is squeezed, the last column first.
+    // What is too wide then is squeezed, in the same order.
     let squeezed = least(&widths);
-    for index in (0..widths.len()).rev() {
+    let mut order: Vec<usize> = (0..widths.len()).collect();
+    order.sort_by_key(|index| std::cmp::Reverse(COLUMNS.get(*index).map(|column| column.spare)));
+    for index in order {
         let over = needed(&widths).saturating_sub(width.saturating_add(2));
         if let (Some(Some(place)), Some(Some(least))) = (widths.get_mut(index), squeezed.get(index))
         {

@@ -67,7 +67,7 @@ fn every_width_keeps_the_id_and_fits() {
 #[test]
 fn a_terminal_of_no_width_is_no_failure() {
     for width in [0, 1, 10, u16::MAX] {
-        assert!(at_width(Some(width)).contains("crashed"), "{width}");
+        assert_eq!(at_width(Some(width)).lines().count(), 4, "{width}");
     }
 }
 

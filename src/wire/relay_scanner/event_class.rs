@@ -88,11 +88,15 @@ pub(super) fn classify<'a>(
         facts.repairs.empty_event = true;
         return Class::Empty;
     }
+    let choices = match options.dialect {
+        Dialect::Chat => choices(trimmed),
+        Dialect::Responses | Dialect::Raw => Choices::Unknown,
+    };
     if options.strip_usage
         && data_lines == 1
         && event.len() <= HOLD_LIMIT
         && let Cow::Borrowed(data) = data
-        && is_usage_chunk(trimmed)
+        && is_usage_chunk(trimmed, choices)
     {
         return Class::Usage(data.trim_ascii());
     }
@@ -106,7 +110,7 @@ pub(super) fn classify<'a>(
         Dialect::Raw => false,
         Dialect::Chat => {
             facts.first_content_seen = facts.first_content_seen || has_content(trimmed);
-            facts.saw_finish_reason = facts.saw_finish_reason || has_finish_reason(trimmed);
+            facts.saw_finish_reason = facts.saw_finish_reason || has_finish_reason(choices);
             false
         }
         Dialect::Responses => {
@@ -165,7 +169,7 @@ fn decide_object(name: Option<&[u8]>, data: &[u8], options: &ScanOptions) -> Dec
         Dialect::Chat if options.strip_usage => match choices(data) {
             Choices::Unknown => Decision::Undecided,
             Choices::None => Decision::Hold,
-            Choices::Some => Decision::Pass,
+            Choices::Some(_) => Decision::Pass,
         },
         Dialect::Chat => Decision::Pass,
         Dialect::Responses => {
@@ -203,18 +207,25 @@ fn any_value(finder: &Finder<'_>, data: &[u8], is: impl Fn(&[u8]) -> bool) -> bo
     false
 }
 
-fn has_finish_reason(data: &[u8]) -> bool {
-    any_value(&FINISH_REASON, data, |value| value.starts_with(b"\""))
+fn has_finish_reason(choices: Choices<'_>) -> bool {
+    match choices {
+        Choices::Some(inside) => {
+            any_value(&FINISH_REASON, inside, |value| value.starts_with(b"\""))
+        }
+        Choices::Unknown | Choices::None => false,
+    }
 }
 
-enum Choices {
+#[derive(Debug, Clone, Copy)]
+enum Choices<'a> {
     Unknown,
     None,
-    Some,
+    /// With what follows the key.
+    Some(&'a [u8]),
 }
 
 /// What the first key `choices` holds, as far as `data` goes.
-fn choices(data: &[u8]) -> Choices {
+fn choices(data: &[u8]) -> Choices<'_> {
     let mut rest = data;
     while let Some(at) = CHOICES.find(rest) {
         rest = &rest[at + CHOICES.needle().len()..];
@@ -232,17 +243,17 @@ fn choices(data: &[u8]) -> Choices {
             [b'[', inside @ ..] => match inside.trim_ascii_start().first() {
                 None => Choices::Unknown,
                 Some(b']') => Choices::None,
-                Some(_) => Choices::Some,
+                Some(_) => Choices::Some(rest),
             },
-            _ => Choices::Some,
+            _ => Choices::Some(rest),
         };
     }
     Choices::Unknown
 }
 
-fn is_usage_chunk(data: &[u8]) -> bool {
+fn is_usage_chunk(data: &[u8], choices: Choices<'_>) -> bool {
     data.starts_with(b"{")
-        && matches!(choices(data), Choices::None)
+        && matches!(choices, Choices::None)
         && any_value(&Finder::new(b"\"usage\""), data, |value| {
             value.starts_with(b"{")
         })

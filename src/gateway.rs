@@ -1,6 +1,8 @@
 //! The entry point for a program of one's own, and for ours: a configuration and what the program adds to it
 //! become a running server.
 
+mod capabilities;
+mod filters;
 mod sink;
 mod start;
 
@@ -12,8 +14,10 @@ use crate::access_log::columns::{self, ColumnError};
 use crate::access_log::observer::Observer;
 use crate::access_log::spool::SpoolError;
 use crate::config::{Config, Problems};
+use crate::filter::{Entry, Filter, FilterFactory, Registry};
 use crate::upstream::registry::ProviderError;
 
+pub use filters::stock_kinds;
 pub use start::Running;
 
 /// Why a gateway did not start.
@@ -26,6 +30,9 @@ pub enum StartError {
     /// A configured column cannot be had.
     #[error(transparent)]
     Column(#[from] ColumnError),
+    /// A filter cannot be had.
+    #[error("filter: {0}")]
+    Filter(String),
     /// A provider's certificate files cannot be used.
     #[error(transparent)]
     Provider(#[from] ProviderError),
@@ -56,9 +63,11 @@ pub enum StartError {
 /// aiproxy::Gateway::builder().config_file("aiproxy.yaml").run()
 /// # }
 /// ```
-#[derive(Default)]
 pub struct Gateway {
     config: ConfigSource,
+    registry: Registry,
+    wrong_kinds: Vec<String>,
+    filters: Vec<Entry>,
     observers: Vec<Arc<dyn Observer>>,
 }
 
@@ -76,7 +85,13 @@ enum ConfigSource {
 impl Gateway {
     /// Starts a description.
     pub fn builder() -> Self {
-        Self::default()
+        Self {
+            config: ConfigSource::default(),
+            registry: Registry::with_stock(),
+            wrong_kinds: Vec::new(),
+            filters: Vec::new(),
+            observers: Vec::new(),
+        }
     }
 
     /// Takes the configuration from this file.
@@ -88,6 +103,25 @@ impl Gateway {
     /// Takes a configuration that was loaded already.
     pub fn config(mut self, config: Config) -> Self {
         self.config = ConfigSource::Loaded(Box::new(config));
+        self
+    }
+
+    /// Makes a kind of filter known to the configuration. A kind that is known already is told at the start.
+    pub fn filter(mut self, kind: &str, factory: impl FilterFactory + 'static) -> Self {
+        if let Err(error) = self.registry.register(kind, factory) {
+            self.wrong_kinds.push(error.to_string());
+        }
+        self
+    }
+
+    /// Puts a filter at the end of the chain, behind those of the configuration.
+    pub fn with(self, filter: Filter) -> Self {
+        self.entry(Entry::new(filter))
+    }
+
+    /// As [`Gateway::with`], with the settings that every filter has: `when`, `on_error`, limits.
+    pub fn entry(mut self, entry: Entry) -> Self {
+        self.filters.push(entry);
         self
     }
 
@@ -116,8 +150,12 @@ impl Gateway {
     fn load(&mut self) -> Result<Config, StartError> {
         use crate::config::{Rules, Sources, load};
         let names = columns::built_in_names();
+        if let Some(wrong) = self.wrong_kinds.first() {
+            return Err(StartError::Filter(wrong.clone()));
+        }
+        let kinds = filters::Kinds(&self.registry);
         let rules = Rules {
-            filters: &(),
+            filters: &kinds,
             built_in_columns: &names,
         };
         let file = match std::mem::take(&mut self.config) {

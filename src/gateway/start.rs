@@ -22,8 +22,10 @@ use crate::access_log::store::{LogStore, StoreError};
 use crate::clock::Clock;
 use crate::config::{Bodies, ColumnKind, Config, Durability, OnSpoolFull};
 use crate::database::DatabaseUrl;
+use crate::gateway::capabilities::capabilities;
 use crate::gateway::sink::SqlSink;
 use crate::gateway::{Addresses, Gateway, StartError};
+use crate::pipeline::filtering::Filters;
 use crate::pipeline::link::{Lifecycle, Stage};
 use crate::pipeline::replay::Replays;
 use crate::pipeline::{RelaySettings, StreamCount, Worker, WorkerParts};
@@ -36,6 +38,7 @@ use crate::server::metrics::{Outcomes, Sources};
 use crate::server::state::{DataState, Unrecorded};
 use crate::telemetry::background::Background;
 use crate::telemetry::tasks::Tasks;
+use crate::telemetry::watchdog::Watchdog;
 use crate::upstream::provider::Provider;
 use crate::upstream::registry;
 
@@ -49,7 +52,7 @@ const DRAIN_LOG: Duration = Duration::from_secs(10);
 const PRUNE_EVERY: Duration = Duration::from_secs(3600);
 
 /// Most threads for filters' blocking work.
-const BLOCKING_THREADS: usize = 4;
+pub(super) const BLOCKING_THREADS: usize = 4;
 
 /// A gateway that serves.
 pub struct Running {
@@ -155,6 +158,7 @@ fn system(what: impl Into<String>, source: io::Error) -> StartError {
 /// Brings it up.
 pub(super) async fn start(mut gateway: Gateway) -> Result<Running, StartError> {
     let config = gateway.load()?;
+    let chain = gateway.chain(&config)?;
     let providers = registry::build(&config.providers)?;
     let locked = lock_sqlite(&config)?;
     let listener = bind(&config.server.host, config.server.port)?;
@@ -176,6 +180,12 @@ pub(super) async fn start(mut gateway: Gateway) -> Result<Running, StartError> {
         outcomes.clone(),
         std::mem::take(&mut gateway.observers),
     )?;
+    let filters = Filters {
+        chain: Arc::new(chain),
+        capabilities: capabilities(background.runner()),
+    };
+    let watchdog =
+        Watchdog::start().map_err(|source| system("cannot start the watchdog", source))?;
     let (stage, lifecycle) = Lifecycle::new();
     let streams = StreamCount::new(max_streams(config.server.max_streams));
     let unrecorded = Arc::new(Unrecorded::default());
@@ -186,7 +196,7 @@ pub(super) async fn start(mut gateway: Gateway) -> Result<Running, StartError> {
             outcomes,
             streams: streams.clone(),
             unrecorded: unrecorded.clone(),
-            stuck_workers: Arc::default(),
+            stuck_workers: watchdog.stuck(),
         },
         replays: replays.clone(),
         token: config.admin.token.clone(),
@@ -203,6 +213,8 @@ pub(super) async fn start(mut gateway: Gateway) -> Result<Running, StartError> {
         unrecorded,
         tasks: tasks.clone(),
         replays,
+        filters,
+        watchdog: watchdog.clone(),
     });
     keep_retention(&config, &stores, &background);
     let (stop, stop_requests) = watch::channel(StopRequest::No);
@@ -441,6 +453,8 @@ struct MakeParts {
     unrecorded: Arc<Unrecorded>,
     tasks: Tasks,
     replays: Replays,
+    filters: Filters,
+    watchdog: Watchdog,
 }
 
 fn make_state(parts: MakeParts) -> MakeState {
@@ -456,13 +470,16 @@ fn make_state(parts: MakeParts) -> MakeState {
         let config = &parts.config;
         let cors = Cors::new(config.server.cors.origins.clone());
         let tasks = parts.tasks.clone();
+        parts.watchdog.watch_this_thread(&parts.tasks);
         let worker = Worker::new(WorkerParts {
             recorder: Rc::new(parts.log.recorder()),
             secrets: Rc::new(secrets.clone()),
             providers: parts.providers.clone(),
+            filters: parts.filters.clone(),
             settings: RelaySettings {
                 repair_streams: config.server.repair_streams,
                 cors: cors.is_configured(),
+                max_body_bytes: config.server.max_body_bytes,
             },
             form: Rc::new(OpenAiForm),
             clock: Clock::machine(),

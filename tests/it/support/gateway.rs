@@ -252,8 +252,9 @@ fn config(dir: &Path, wanted: &Wanted, database_url: &str) -> Config {
     let file = dir.join("aiproxy.yaml");
     std::fs::write(&file, format!("{yaml}\n{more}\n")).expect("a file");
     let names = aiproxy::access_log::columns::built_in_names();
+    let kinds = aiproxy::gateway::stock_kinds();
     let rules = Rules {
-        filters: &(),
+        filters: &kinds,
         built_in_columns: &names,
     };
     let sources = Sources {

@@ -1,3 +1,116 @@
-//! The command line: one file a command.
+//! The command line: one file for each command. A command prints through [`output`], fails with a sentence, and ends
+//! with a code of [`exit`]; nothing here knows how the work is done.
 
+pub mod config;
+pub mod demo;
+pub mod exit;
+pub mod globals;
+pub mod logs;
+pub mod migrate;
 pub mod mock;
+pub mod moment;
+pub mod output;
+pub mod prune;
+pub mod replay;
+pub mod serve;
+
+#[cfg(test)]
+mod tests;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::config::{Environment, Rules};
+
+use self::exit::Exit;
+use self::globals::Globals;
+use self::output::{Output, complain};
+
+/// The flight recorder for LLM traffic: a proxy that records, filters, counts and replays
+#[derive(Debug, Parser)]
+#[command(name = "aiproxy", version, subcommand_precedence_over_arg = true)]
+pub struct Cli {
+    /// Options of every command.
+    #[command(flatten)]
+    pub globals: Globals,
+    /// Options of `serve`, which is what happens without a command; other commands read the same configuration.
+    #[command(flatten)]
+    pub serve: serve::Args,
+    /// As `config show`
+    #[arg(long, hide = true)]
+    pub show: bool,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// What the program can do.
+#[derive(Debug, Clone, clap::Subcommand)]
+pub enum Command {
+    /// Serve (what happens without a command)
+    Serve(serve::Args),
+    /// Show or check the configuration
+    Config(config::Args),
+    /// Start an upstream for tests, with set speed and faults
+    Mock(mock::Args),
+}
+
+/// Runs the program: reads the command line, does what it says, and tells what went wrong on stderr.
+pub fn run<I, T>(arguments: I) -> ExitCode
+where
+    I: IntoIterator<Item = T>,
+    T: Into<OsString> + Clone,
+{
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => return help_or_wrong_use(&error).into(),
+    };
+    match dispatch(&cli) {
+        Ok(()) => Exit::Done.into(),
+        Err(error) => {
+            let exit = exit::of(&error);
+            if exit != Exit::Done {
+                complain(&format!("{error:#}"));
+            }
+            exit.into()
+        }
+    }
+}
+
+/// Help and version are asked for, everything else is wrong use. A closed output is no failure.
+fn help_or_wrong_use(error: &clap::Error) -> Exit {
+    drop(error.print());
+    if error.use_stderr() {
+        Exit::Usage
+    } else {
+        Exit::Done
+    }
+}
+
+fn dispatch(cli: &Cli) -> anyhow::Result<()> {
+    let names = crate::access_log::columns::built_in_names();
+    let rules = Rules {
+        filters: &(),
+        built_in_columns: &names,
+    };
+    let mut output = Output::stdout(&Environment::from_process());
+    match &cli.command {
+        Some(Command::Config(args)) => {
+            config::run(&args.action, &cli.globals, &cli.serve, &rules, &mut output)
+        }
+        None if cli.show => config::run(
+            &config::Action::Show,
+            &cli.globals,
+            &cli.serve,
+            &rules,
+            &mut output,
+        ),
+        Some(Command::Mock(args)) => mock::run(args),
+        Some(Command::Serve(args)) => {
+            serve::run(&cli.globals, &args.clone().or(cli.serve.clone()), &rules)
+        }
+        None => serve::run(&cli.globals, &cli.serve, &rules),
+    }
+}

@@ -1,5 +1,25 @@
-//! The canonical exchange: names that every part of the program shares.
+//! The canonical exchange: names that every part of the program shares, and views over the bytes
+//! of requests, responses and stream events. No I/O; it does not translate between formats.
+mod document;
+mod event;
+mod headers;
+mod json;
+mod message;
+mod request;
+mod response;
+mod texts;
+mod usage;
+
+pub use document::BodyError;
+pub use event::{EventKind, StreamEvent};
+pub use headers::Headers;
+pub use message::Message;
+pub use request::LlmRequest;
+pub use response::LlmResponse;
 use serde::{Deserialize, Serialize};
+pub use usage::Usage;
+
+pub(crate) use event::Ticket;
 
 /// Which API a request calls; its text is the column `endpoint`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

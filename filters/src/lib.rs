@@ -1,3 +1,6 @@
 //! The filter contract.
 pub mod exchange;
-pub use exchange::{Endpoint, Outcome};
+pub use exchange::{
+    BodyError, Endpoint, EventKind, Headers, LlmRequest, LlmResponse, Message, Outcome,
+    StreamEvent, Usage,
+};

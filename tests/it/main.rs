@@ -1,3 +1,5 @@
 //! Integration tests, one binary: each module is a subject.
 
+mod cli;
+mod schema;
 mod support;

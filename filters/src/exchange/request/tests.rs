@@ -1,0 +1,144 @@
+use serde_json::json;
+
+use super::*;
+
+fn request(endpoint: Endpoint, body: &str) -> LlmRequest {
+    LlmRequest::new(endpoint, Bytes::copy_from_slice(body.as_bytes()))
+}
+
+#[track_caller]
+fn check_text(endpoint: Endpoint, body: &str, expected: Option<&str>) {
+    assert_eq!(
+        request(endpoint, body).text().as_deref(),
+        expected,
+        "{body}"
+    );
+}
+
+#[track_caller]
+fn check_mask(endpoint: Endpoint, before: &str, after: &str) {
+    let mut request = request(endpoint, before);
+    let mut mask = |text: &str| text.contains("bad").then(|| text.replace("bad", "***"));
+    assert!(request.map_texts(&mut mask).unwrap());
+    assert_eq!(request.body(), after);
+    assert_eq!(request.revision(), 1);
+}
+
+#[test]
+fn neutral_readers() {
+    let request = request(
+        Endpoint::ChatCompletions,
+        r#"{"model":"gpt\u002d4","metadata":{"user_id":"u1","n":2},"stream":true,"temperature":0.70,
+            "max_completion_tokens":9,"messages":[{"role":"system","content":"s"},{"role":"user","content":"hi"}]}"#,
+    );
+    assert_eq!(request.model(), Some("gpt-4"));
+    assert_eq!(request.user(), Some("u1"));
+    assert!(request.stream());
+    assert_eq!(request.number("temperature"), Some(0.7));
+    assert_eq!(request.get("temperature"), Some("0.70"));
+    assert_eq!(request.number("metadata.n"), Some(2.0));
+    assert_eq!(request.string("metadata.user_id").as_deref(), Some("u1"));
+    assert_eq!(request.max_tokens(), Some(9));
+    assert_eq!(request.messages().len(), 2);
+    assert_eq!(request.messages()[0].role().as_deref(), Some("system"));
+}
+
+#[test]
+fn text_of_the_last_message() {
+    let chat = Endpoint::ChatCompletions;
+    check_text(
+        chat,
+        r#"{"messages":[{"content":"a"},{"content":"b"}]}"#,
+        Some("b"),
+    );
+    check_text(
+        chat,
+        r#"{"messages":[{"content":[{"type":"text","text":"a"},{"type":"image_url"},{"type":"text","text":"b"}]}]}"#,
+        Some("a\nb"),
+    );
+    check_text(
+        chat,
+        r#"{"messages":[{"content":[{"type":"image_url"}]}]}"#,
+        Some(r#"[{"type":"image_url"}]"#),
+    );
+    check_text(chat, r#"{"messages":[{"content":null}]}"#, None);
+    check_text(chat, r#"{"messages":[]}"#, None);
+    check_text(chat, r#"{"messages":7}"#, None);
+    check_text(Endpoint::Completions, r#"{"prompt":"p"}"#, Some("p"));
+    check_text(
+        Endpoint::Completions,
+        r#"{"prompt":["p","q"]}"#,
+        Some("p\nq"),
+    );
+    check_text(Endpoint::Embeddings, r#"{"input":[1,2]}"#, Some("[1,2]"));
+    check_text(Endpoint::Responses, r#"{"input":"i"}"#, Some("i"));
+    check_text(
+        Endpoint::Responses,
+        r#"{"input":[{"role":"user","content":[{"type":"input_text","text":"i"}]},{"type":"item_reference","id":"x"}]}"#,
+        Some("i"),
+    );
+    check_text(Endpoint::Passthrough, r#"{"input":"i"}"#, None);
+}
+
+#[test]
+fn map_texts_edits_texts_and_nothing_else() {
+    check_mask(
+        Endpoint::ChatCompletions,
+        r#"{ "n":1.0, "messages":[{"role":"bad","content":"a bad é"}, {"content":[{"type":"text","text":"bad"},{"type":"image_url","image_url":{"url":"bad"}}]}],"user":"bad"}"#,
+        r#"{ "n":1.0, "messages":[{"role":"bad","content":"a *** é"}, {"content":[{"type":"text","text":"***"},{"type":"image_url","image_url":{"url":"bad"}}]}],"user":"bad"}"#,
+    );
+    check_mask(
+        Endpoint::ChatCompletions,
+        r#"{"messages":[{"content":"ok","content":"\ud800 bad"}]}"#,
+        r#"{"messages":[{"content":"ok","content":"\ud800 ***"}]}"#,
+    );
+    check_mask(
+        Endpoint::Completions,
+        r#"{"prompt":["bad","ok"],"suffix":"bad"}"#,
+        r#"{"prompt":["***","ok"],"suffix":"***"}"#,
+    );
+    check_mask(
+        Endpoint::Embeddings,
+        r#"{"input":"bad"}"#,
+        r#"{"input":"***"}"#,
+    );
+    check_mask(
+        Endpoint::Responses,
+        r#"{"instructions":"bad","input":[{"content":"bad"},{"type":"function_call_output","output":"bad"},{"content":[{"type":"input_text","text":"bad"}]}]}"#,
+        r#"{"instructions":"***","input":[{"content":"***"},{"type":"function_call_output","output":"***"},{"content":[{"type":"input_text","text":"***"}]}]}"#,
+    );
+    check_mask(
+        Endpoint::Responses,
+        r#"{"input":"bad"}"#,
+        r#"{"input":"***"}"#,
+    );
+}
+
+#[test]
+fn setters_are_seen_by_readers() {
+    let mut request = request(Endpoint::ChatCompletions, r#"{"model":"a","user":"u"}"#);
+    assert_eq!((request.model(), request.user()), (Some("a"), Some("u")));
+    request.set_model("b").unwrap();
+    request.set_model("b").unwrap();
+    request.set("user", &json!("v")).unwrap();
+    assert_eq!((request.model(), request.user()), (Some("b"), Some("v")));
+    assert_eq!(request.revision(), 2);
+    assert!(request.remove("user").unwrap());
+    assert_eq!(request.body(), r#"{"model":"b"}"#);
+}
+
+#[test]
+fn a_body_that_is_not_json_exists() {
+    let mut request = request(Endpoint::Passthrough, "--boundary");
+    assert_eq!(
+        (request.model(), request.user(), request.text()),
+        (None, None, None)
+    );
+    assert_eq!(request.set_model("x"), Err(BodyError::NotAnObject));
+    assert_eq!(request.remove("x"), Err(BodyError::NotAnObject));
+    assert_eq!(
+        request.map_texts(&mut |_| None),
+        Err(BodyError::NotAnObject)
+    );
+    assert_eq!(request.into_body(), "--boundary");
+}

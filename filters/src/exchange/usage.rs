@@ -1,0 +1,40 @@
+//! Token counts as an upstream reports them.
+use super::json;
+
+/// Tokens of one exchange; `None` where the upstream said nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Usage {
+    /// All input, cached tokens included.
+    pub prompt_tokens: Option<u64>,
+    /// All output, reasoning included.
+    pub completion_tokens: Option<u64>,
+    /// Both together, as reported.
+    pub total_tokens: Option<u64>,
+    /// The part of the input that was read from a cache.
+    pub cached_tokens: Option<u64>,
+    /// The part of the output that was reasoning.
+    pub reasoning_tokens: Option<u64>,
+}
+
+impl Usage {
+    /// Reads a usage object of the chat, completions, embeddings or Responses API.
+    /// `None` when it is no object.
+    pub fn from_json(raw: &str) -> Option<Self> {
+        let members = json::members(raw)?;
+        let count = |name: &str| json::find(&members, name)?.parse().ok();
+        let part = |group: &str, name: &str| {
+            json::member(json::find(&members, group)?, name)?
+                .parse()
+                .ok()
+        };
+        Some(Self {
+            prompt_tokens: count("prompt_tokens").or_else(|| count("input_tokens")),
+            completion_tokens: count("completion_tokens").or_else(|| count("output_tokens")),
+            total_tokens: count("total_tokens"),
+            cached_tokens: part("prompt_tokens_details", "cached_tokens")
+                .or_else(|| part("input_tokens_details", "cached_tokens")),
+            reasoning_tokens: part("completion_tokens_details", "reasoning_tokens")
+                .or_else(|| part("output_tokens_details", "reasoning_tokens")),
+        })
+    }
+}

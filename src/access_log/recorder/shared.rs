@@ -1,0 +1,195 @@
+//! What the request threads, the writer and the side threads share.
+
+use std::collections::HashSet;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use tokio::sync::{Notify, watch};
+use uuid::Uuid;
+
+use crate::access_log::ledger::Ledger;
+use crate::access_log::queue::{Fill, Item, Queue, QueueBounds};
+use crate::access_log::recorder::{AccessLogOptions, AccessLogStats};
+use crate::access_log::spool::Spool;
+use crate::access_log::spool::read::Loaded;
+use crate::access_log::spool::recovery::{OldLane, RecoveryTarget};
+use crate::access_log::sync::locked;
+
+/// Whether the access log is to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stop {
+    /// No.
+    Run,
+    /// When all is stored, at the latest then.
+    Drain(Instant),
+    /// At once.
+    Now,
+}
+
+/// What all threads of the access log share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) ledger: Ledger,
+    pub(crate) queue: Queue,
+    pub(crate) recovered: Queue,
+    pub(crate) bounds: QueueBounds,
+    pub(crate) flush_after: Duration,
+    pub(crate) spool: Option<Spool>,
+    pub(crate) unfinished: Unfinished,
+    pub(crate) wake: Notify,
+    pub(crate) stop: watch::Sender<Stop>,
+    /// Whether the writer has gone.
+    pub(crate) ended: watch::Sender<bool>,
+    pub(crate) db_up: AtomicBool,
+    pub(crate) recovering: AtomicU64,
+    pub(crate) recovery_over: AtomicBool,
+    pub(crate) in_hand_since: Mutex<Option<Instant>>,
+}
+
+impl Shared {
+    pub(crate) fn new(options: &AccessLogOptions, spool: Option<Spool>) -> Self {
+        let bounds = options.queue_bounds();
+        // What an earlier process left is read in small pieces: a batch in hand, a batch ahead.
+        let ahead = QueueBounds {
+            records: bounds.batch_records,
+            bytes: bounds.batch_bytes,
+            ..bounds
+        };
+        Self {
+            ledger: Ledger::default(),
+            queue: Queue::new(bounds),
+            recovered: Queue::new(ahead),
+            bounds,
+            flush_after: options.flush_after,
+            spool,
+            unfinished: Unfinished::default(),
+            wake: Notify::new(),
+            stop: watch::Sender::new(Stop::Run),
+            ended: watch::Sender::new(false),
+            db_up: AtomicBool::new(true),
+            recovering: AtomicU64::new(0),
+            recovery_over: AtomicBool::new(false),
+            in_hand_since: Mutex::new(None),
+        }
+    }
+
+    /// Whether exchanges of this process wait in the spool alone.
+    pub(crate) fn is_lagging(&self) -> bool {
+        let lagging = |spool: &Spool| spool.lanes().iter().any(|lane| lane.is_lagging());
+        self.spool.as_ref().is_some_and(lagging)
+    }
+
+    /// Whether all that an earlier process left has been handed to the writer and taken by it.
+    pub(crate) fn is_recovery_over(&self) -> bool {
+        self.recovery_over.load(Ordering::Acquire) && self.recovered.fill() == Fill::Empty
+    }
+
+    /// Whether side threads are to end without finishing what they do.
+    pub(crate) fn is_over(&self) -> bool {
+        *self.ended.borrow()
+            || match *self.stop.borrow() {
+                Stop::Run => false,
+                Stop::Drain(deadline) => deadline <= Instant::now(),
+                Stop::Now => true,
+            }
+    }
+
+    /// Hands the writer what earlier processes left. Blocks until it has taken all, or the process ends.
+    pub(crate) fn recover(&self, lanes: Vec<OldLane>) {
+        if let Some(spool) = &self.spool {
+            spool.recover(lanes, &mut IntoQueue(self));
+        }
+        self.recovery_over.store(true, Ordering::Release);
+        self.wake.notify_one();
+    }
+
+    pub(crate) fn stats(&self) -> AccessLogStats {
+        let spool = self.spool.as_ref();
+        AccessLogStats {
+            ledger: self.ledger.snapshot(),
+            spool_bytes: spool.map_or(0, Spool::bytes),
+            spool_corrupt_total: spool.map_or(0, Spool::corrupt_total),
+            spool_failing: spool.is_some_and(Spool::is_failing),
+            recovering: self.recovering.load(Ordering::Relaxed),
+            oldest_unpersisted: self.oldest_unpersisted(),
+            db_up: self.db_up.load(Ordering::Relaxed),
+        }
+    }
+
+    fn oldest_unpersisted(&self) -> Duration {
+        let queued = match self.queue.fill() {
+            Fill::Empty => None,
+            Fill::Some(since) | Fill::Batch(since) => Some(since.elapsed()),
+        };
+        let in_hand = locked(&self.in_hand_since).map(|since| since.elapsed());
+        let waiting = self.spool.as_ref().and_then(|spool| {
+            let lanes = spool.lanes();
+            let oldest = lanes
+                .iter()
+                .filter_map(|lane| lane.oldest_unread_s())
+                .min()?;
+            Some(Duration::from_secs(
+                spool.age_s().saturating_sub(oldest).into(),
+            ))
+        });
+        [queued, in_hand, waiting]
+            .into_iter()
+            .flatten()
+            .max()
+            .unwrap_or_default()
+    }
+}
+
+/// Recovered exchanges go into the queue for them, and wait for room there.
+struct IntoQueue<'a>(&'a Shared);
+
+impl RecoveryTarget for IntoQueue<'_> {
+    fn expect(&mut self, count: u64) {
+        self.0.recovering.fetch_add(count, Ordering::Relaxed);
+    }
+
+    fn take(&mut self, loaded: Loaded) -> bool {
+        let item = Box::new(Item::new(loaded.finished, Vec::new(), loaded.pins, true));
+        self.0
+            .recovered
+            .push_waiting(item, &self.0.wake, || self.0.is_over())
+            .is_ok()
+    }
+
+    fn miss(&mut self) {
+        self.0.recovering.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+const SHARDS: usize = 16;
+
+/// Ids of exchanges that are open, or finished and in memory: those that a query cannot find yet.
+#[derive(Debug, Default)]
+pub(crate) struct Unfinished {
+    shards: [Mutex<HashSet<Uuid>>; SHARDS],
+}
+
+impl Unfinished {
+    pub(crate) fn insert(&self, id: Uuid) {
+        self.shard(id)
+            .iter()
+            .for_each(|shard| drop(locked(shard).insert(id)));
+    }
+
+    pub(crate) fn remove(&self, id: Uuid) {
+        self.shard(id)
+            .iter()
+            .for_each(|shard| drop(locked(shard).remove(&id)));
+    }
+
+    pub(crate) fn contains(&self, id: Uuid) -> bool {
+        self.shard(id)
+            .is_some_and(|shard| locked(shard).contains(&id))
+    }
+
+    /// By the last bits, which are random in a UUIDv7.
+    fn shard(&self, id: Uuid) -> Option<&Mutex<HashSet<Uuid>>> {
+        self.shards.get(id.as_u128() as usize % SHARDS)
+    }
+}

@@ -1,0 +1,222 @@
+//! One transaction of a batch: every table's rows in, the ids of the new exchanges out.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use sea_orm::sqlx;
+use sea_orm::sqlx::postgres::{PgArguments, PgConnection};
+use sea_orm::sqlx::sqlite::{SqliteArguments, SqliteConnection};
+use sea_orm::sqlx::{Arguments, AssertSqlSafe, Connection, Row};
+
+use crate::access_log::columns::CustomColumn;
+use crate::access_log::record::LogRecord;
+use crate::access_log::store::batch::Matrix;
+use crate::access_log::store::statements::{SQLITE_ROWS, Statements};
+use crate::database::Pool;
+use crate::database::value::{Cell, Jsonb, Kind, Timestamp, bind_sqlite};
+
+/// Longest time of one transaction; beyond it the connection is thrown away.
+const TIME_LIMIT: Duration = Duration::from_secs(15);
+
+/// Statements with more bytes of values than this are not kept prepared, for SQLite would keep the values too.
+const KEPT_BYTES: usize = 512 << 10;
+
+/// Stores some records in one transaction and gives the request ids that were not there before.
+pub(super) async fn transaction(
+    pool: &Pool,
+    statements: &Statements,
+    records: &[LogRecord],
+    custom: &[CustomColumn],
+) -> Result<HashSet<String>, sqlx::Error> {
+    let matrices = Matrix::all(records, custom);
+    match pool {
+        Pool::Sqlite(pool) => {
+            let mut connection = pool.acquire().await?;
+            let done =
+                tokio::time::timeout(TIME_LIMIT, sqlite(&mut connection, statements, &matrices));
+            match done.await {
+                Ok(result) => result,
+                Err(_) => {
+                    connection.close_on_drop();
+                    Err(too_slow())
+                }
+            }
+        }
+        Pool::Postgres(pool) => {
+            let mut connection = pool.acquire().await?;
+            let done =
+                tokio::time::timeout(TIME_LIMIT, postgres(&mut connection, statements, &matrices));
+            match done.await {
+                Ok(result) => result,
+                Err(_) => {
+                    // Not given back to the pool, and without a farewell, which a hanging server never takes.
+                    drop(connection.detach());
+                    Err(too_slow())
+                }
+            }
+        }
+    }
+}
+
+fn encode(error: sea_orm::sea_query::error::Error) -> sqlx::Error {
+    sqlx::Error::Encode(error.into())
+}
+
+fn too_slow() -> sqlx::Error {
+    let text = format!("the batch was not done within {TIME_LIMIT:?}");
+    sqlx::Error::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, text))
+}
+
+async fn sqlite(
+    connection: &mut SqliteConnection,
+    statements: &Statements,
+    matrices: &[Matrix<'_>],
+) -> Result<HashSet<String>, sqlx::Error> {
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    let mut new = HashSet::new();
+    for matrix in matrices {
+        let mut from = 0;
+        while from < matrix.rows {
+            let left = matrix.rows - from;
+            let count = SQLITE_ROWS
+                .into_iter()
+                .find(|size| *size <= left)
+                .unwrap_or(1);
+            let mut arguments = SqliteArguments::default();
+            let used: Vec<usize> = matrix.used().map(|(place, _)| place).collect();
+            arguments.reserve(used.len() * count, 0);
+            let mut bytes = 0;
+            for row in matrix.rows(from, count) {
+                for cell in used.iter().filter_map(|place| row.get(*place)) {
+                    bytes += length(cell);
+                    bind_sqlite(&mut arguments, cell).map_err(sqlx::Error::Encode)?;
+                }
+            }
+            let rows = sqlx::query_with(
+                AssertSqlSafe(statements.sqlite(matrix, count).map_err(encode)?),
+                arguments,
+            )
+            .persistent(bytes <= KEPT_BYTES)
+            .fetch_all(&mut *transaction)
+            .await?;
+            for row in rows {
+                new.insert(row.try_get(0)?);
+            }
+            from += count;
+        }
+    }
+    transaction.commit().await?;
+    Ok(new)
+}
+
+async fn postgres(
+    connection: &mut PgConnection,
+    statements: &Statements,
+    matrices: &[Matrix<'_>],
+) -> Result<HashSet<String>, sqlx::Error> {
+    let mut transaction = connection.begin().await?;
+    let mut new = HashSet::new();
+    for matrix in matrices {
+        let text = statements.postgres(matrix).map_err(encode)?;
+        let mut arguments = PgArguments::default();
+        for (place, column) in matrix.used() {
+            array(&mut arguments, matrix, place, column.kind)?;
+        }
+        let rows = sqlx::query_with(AssertSqlSafe(text), arguments)
+            .fetch_all(&mut *transaction)
+            .await?;
+        for row in rows {
+            new.insert(row.try_get(0)?);
+        }
+    }
+    transaction.commit().await?;
+    Ok(new)
+}
+
+/// Adds one column of a matrix as an array. A cell of another kind than its column's becomes NULL.
+fn array(
+    arguments: &mut PgArguments,
+    matrix: &Matrix<'_>,
+    place: usize,
+    kind: Kind,
+) -> Result<(), sqlx::Error> {
+    let integers = |cell: &Cell<'_>| {
+        if let Cell::Integer(number) = cell {
+            Some(*number)
+        } else {
+            None
+        }
+    };
+    let cells = matrix.column(place);
+    match kind {
+        Kind::Text => arguments.add(cells.map(text).collect::<Vec<Option<&str>>>()),
+        Kind::Json => arguments.add(cells.map(|cell| text(cell).map(Jsonb)).collect::<Vec<_>>()),
+        Kind::Integer => arguments.add(
+            cells
+                .map(|cell| integers(cell).and_then(|number| i32::try_from(number).ok()))
+                .collect::<Vec<_>>(),
+        ),
+        Kind::BigInt => arguments.add(cells.map(integers).collect::<Vec<_>>()),
+        Kind::Double => arguments.add(
+            cells
+                .map(|cell| {
+                    if let Cell::Double(number) = cell {
+                        Some(*number)
+                    } else {
+                        None
+                    }
+                })
+                .collect::<Vec<_>>(),
+        ),
+        Kind::Boolean => arguments.add(
+            cells
+                .map(|cell| {
+                    if let Cell::Boolean(truth) = cell {
+                        Some(*truth)
+                    } else {
+                        None
+                    }
+                })
+                .collect::<Vec<_>>(),
+        ),
+        Kind::Time => arguments.add(
+            cells
+                .map(|cell| {
+                    if let Cell::Time(us) = cell {
+                        Some(Timestamp(*us))
+                    } else {
+                        None
+                    }
+                })
+                .collect::<Vec<_>>(),
+        ),
+        Kind::Bytes => arguments.add(
+            cells
+                .map(|cell| {
+                    if let Cell::Bytes(bytes) = cell {
+                        Some(*bytes)
+                    } else {
+                        None
+                    }
+                })
+                .collect::<Vec<_>>(),
+        ),
+    }
+    .map_err(sqlx::Error::Encode)
+}
+
+fn text<'a>(cell: &'a Cell<'_>) -> Option<&'a str> {
+    if let Cell::Text(text) = cell {
+        Some(text)
+    } else {
+        None
+    }
+}
+
+fn length(cell: &Cell<'_>) -> usize {
+    match cell {
+        Cell::Text(text) => text.len(),
+        Cell::Bytes(bytes) => bytes.len(),
+        Cell::Null | Cell::Integer(_) | Cell::Double(_) | Cell::Boolean(_) | Cell::Time(_) => 8,
+    }
+}

@@ -1,0 +1,122 @@
+//! Where an upstream is.
+
+use serde::Serialize;
+use url::Url;
+
+/// Where OpenAI's own API is, with its version (platform.openai.com, API reference).
+const OPENAI_BASE_URL: &str = "https://api.openai.com/v1";
+
+/// An `http` or `https` URL that paths can be added to; it holds no credentials.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(into = "String")]
+pub struct BaseUrl {
+    text: String,
+    host: String,
+    port: u16,
+    https: bool,
+}
+
+impl BaseUrl {
+    /// Reads a URL; slashes at its end go.
+    ///
+    /// # Errors
+    /// What is allowed, without the URL itself.
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        const ALLOWED: &str = "expected a URL such as https://api.openai.com/v1";
+        let url = Url::parse(text.trim()).map_err(|_| ALLOWED)?;
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(ALLOWED);
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err("credentials in the URL are not sent; use api_keys or headers");
+        }
+        if url.query().is_some() || url.fragment().is_some() {
+            return Err("a URL without `?` and `#` is needed, because paths are added to it");
+        }
+        let host = url
+            .host_str()
+            .filter(|host| !host.is_empty())
+            .ok_or(ALLOWED)?;
+        Ok(Self {
+            text: url.as_str().trim_end_matches('/').to_owned(),
+            host: host
+                .trim_start_matches('[')
+                .trim_end_matches(']')
+                .to_owned(),
+            port: url.port_or_known_default().ok_or(ALLOWED)?,
+            https: url.scheme() == "https",
+        })
+    }
+
+    /// OpenAI's own API.
+    pub fn openai() -> Self {
+        Self {
+            text: OPENAI_BASE_URL.to_owned(),
+            host: "api.openai.com".to_owned(),
+            port: 443,
+            https: true,
+        }
+    }
+
+    /// The URL, without a slash at its end.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Its host, without the brackets of IPv6.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// Its port, or the scheme's own.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Whether it is reached over TLS.
+    pub fn is_https(&self) -> bool {
+        self.https
+    }
+}
+
+impl From<BaseUrl> for String {
+    fn from(url: BaseUrl) -> Self {
+        url.text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn base_urls_lose_their_last_slash() {
+        for (text, expected) in [
+            (OPENAI_BASE_URL, "https://api.openai.com/v1"),
+            ("http://127.0.0.1:9000/", "http://127.0.0.1:9000"),
+            ("http://h/v1//", "http://h/v1"),
+            ("HTTP://H:80/v1", "http://h/v1"),
+            ("http://[::1]:8000/v1", "http://[::1]:8000/v1"),
+        ] {
+            assert_eq!(BaseUrl::parse(text).expect(text).as_str(), expected);
+        }
+        for wrong in [
+            "",
+            "api.openai.com",
+            "ftp://h",
+            "http://",
+            "http://u:p@h",
+            "http://h/v1?a=b",
+            "http://h/#x",
+        ] {
+            assert!(BaseUrl::parse(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn host_and_port_are_those_that_are_connected_to() {
+        let url = BaseUrl::parse("https://[::1]/v1").expect("valid");
+        assert_eq!((url.host(), url.port(), url.is_https()), ("::1", 443, true));
+        assert_eq!(BaseUrl::parse(OPENAI_BASE_URL), Ok(BaseUrl::openai()));
+    }
+}

@@ -1,0 +1,258 @@
+//! What the environment says to every program: where the configuration names no provider, they come from the
+//! variables that OpenAI's own clients read, and from those of an older proxy.
+
+use std::time::Duration;
+
+use super::base_url::BaseUrl;
+use super::environment::Environment;
+use super::glob::Glob;
+use super::overlay::place;
+use super::problem::{Origin, Problem};
+use super::providers::{
+    ApiKeyConfig, ModelsConfig, OnDisconnect, ProviderConfig, ProviderKind, TimeoutsConfig,
+    UsageMode,
+};
+use super::secret::Secret;
+use super::section::{Reading, secret_from};
+use super::tree::Node;
+
+/// The tree that stands where there is no file: `HOST` and `PORT`, if they are set.
+pub(super) fn tree_without_file(environment: &Environment, problems: &mut Vec<Problem>) -> Node {
+    let mut root = Node::empty(Origin::Default);
+    for (name, key) in [("HOST", "host"), ("PORT", "port")] {
+        let origin = Origin::Environment(name.to_owned());
+        let placed = match environment.lookup(name) {
+            Ok(Some(text)) => place(&mut root, &["server", key], text, &origin),
+            Ok(None) => Ok(()),
+            Err(problem) => Err(problem),
+        };
+        problems.extend(placed.err());
+    }
+    root
+}
+
+/// The providers that the environment names: those of `ENDPOINTS`, and OpenAI unless only `ENDPOINTS` is there.
+/// Without any key the client's own is passed on. `TIMEOUT` counts only where there is no file.
+pub(super) fn providers(reading: &Reading<'_>, without_file: bool) -> Vec<ProviderConfig> {
+    let shared_key = key(reading, "API_KEY");
+    let mut upstreams = Vec::new();
+    let endpoints = variable(reading, "ENDPOINTS").filter(|text| !text.trim().is_empty());
+    let is_set = |name: &str| reading.environment.has(name);
+    if endpoints.is_none() || OPENAI_VARIABLES.iter().any(|name| is_set(name)) {
+        let own_key = key(reading, "OPENAI_API_KEY");
+        upstreams.push((openai_url(reading), own_key.or_else(|| shared_key.clone())));
+    }
+    for (url, own_key) in split_endpoints(endpoints.as_deref().unwrap_or_default()) {
+        let own_key = match own_key {
+            Some(text) => checked_key(reading, "ENDPOINTS", &text),
+            None => shared_key.clone(),
+        };
+        upstreams.push((
+            checked_url(reading, "ENDPOINTS", &with_version(&url)),
+            own_key,
+        ));
+    }
+    let timeouts = if without_file {
+        time_limits(reading)
+    } else {
+        TimeoutsConfig::default()
+    };
+    let names = (1..).map(|n| {
+        if n == 1 {
+            "openai".to_owned()
+        } else {
+            format!("openai-{n}")
+        }
+    });
+    upstreams
+        .into_iter()
+        .zip(names)
+        .map(|((base_url, key), name)| ProviderConfig {
+            name,
+            kind: ProviderKind::Openai,
+            base_url,
+            api_keys: key
+                .map(|key| ApiKeyConfig {
+                    key,
+                    name: "environment".to_owned(),
+                })
+                .into_iter()
+                .collect(),
+            models: ModelsConfig {
+                allow: vec![Glob::new("*")],
+                list: Vec::new(),
+            },
+            ca_cert: None,
+            client_cert: None,
+            client_key: None,
+            headers: Vec::new(),
+            timeouts: timeouts.clone(),
+            on_disconnect: OnDisconnect::Cancel,
+            usage: UsageMode::Ask,
+            max_event_bytes: 8_388_608,
+        })
+        .collect()
+}
+
+/// Variables of which each one asks for the provider OpenAI.
+const OPENAI_VARIABLES: &[&str] = &[
+    "OPENAI_API_KEY",
+    "OPENAI_API_KEY_FILE",
+    "OPENAI_BASE_URL",
+    "TARGET_OPENAI_URL",
+];
+
+fn openai_url(reading: &Reading<'_>) -> BaseUrl {
+    let given = |name| variable(reading, name).filter(|text| !text.trim().is_empty());
+    if let Some(text) = given("OPENAI_BASE_URL") {
+        checked_url(reading, "OPENAI_BASE_URL", &text)
+    } else if let Some(text) = given("TARGET_OPENAI_URL") {
+        checked_url(reading, "TARGET_OPENAI_URL", &with_version(&text))
+    } else {
+        BaseUrl::openai()
+    }
+}
+
+/// The older variables name the server without a version.
+fn with_version(url: &str) -> String {
+    let url = url.trim().trim_end_matches('/');
+    if url.ends_with("/v1") {
+        url.to_owned()
+    } else {
+        format!("{url}/v1")
+    }
+}
+
+/// `{"URL": "KEY", …}`, or URLs with commas between them.
+fn split_endpoints(text: &str) -> Vec<(String, Option<String>)> {
+    if let Ok(serde_json::Value::Object(pairs)) = serde_json::from_str(text) {
+        return pairs
+            .into_iter()
+            .map(|(url, key)| {
+                (
+                    url,
+                    key.as_str()
+                        .filter(|key| !key.is_empty())
+                        .map(str::to_owned),
+                )
+            })
+            .collect();
+    }
+    text.split(',')
+        .map(str::trim)
+        .filter(|url| !url.is_empty())
+        .map(|url| (url.to_owned(), None))
+        .collect()
+}
+
+/// `TIMEOUT` is the longest wait for an answer to begin and to go on, in seconds.
+fn time_limits(reading: &Reading<'_>) -> TimeoutsConfig {
+    let mut timeouts = TimeoutsConfig::default();
+    if let Some(text) = variable(reading, "TIMEOUT") {
+        match text.trim().parse::<f64>() {
+            Ok(seconds) if (0.001..=604_800.0).contains(&seconds) => {
+                timeouts.first_byte = Duration::from_secs_f64(seconds);
+                timeouts.idle = Duration::from_secs_f64(seconds);
+            }
+            Ok(_) | Err(_) => report(
+                reading,
+                "TIMEOUT",
+                "expected seconds; allowed: 0.001 to 604800",
+            ),
+        }
+    }
+    timeouts
+}
+
+fn key(reading: &Reading<'_>, name: &str) -> Option<Secret> {
+    let text = variable(reading, name)?;
+    checked_key(reading, name, &text)
+}
+
+fn checked_key(reading: &Reading<'_>, name: &str, text: &str) -> Option<Secret> {
+    secret_from(text)
+        .map_err(|message| report(reading, name, message))
+        .ok()
+}
+
+fn checked_url(reading: &Reading<'_>, name: &str, text: &str) -> BaseUrl {
+    BaseUrl::parse(text).unwrap_or_else(|message| {
+        report(reading, name, message);
+        BaseUrl::openai()
+    })
+}
+
+fn variable(reading: &Reading<'_>, name: &str) -> Option<String> {
+    reading.environment.lookup(name).unwrap_or_else(|problem| {
+        reading.add(problem);
+        None
+    })
+}
+
+fn report(reading: &Reading<'_>, name: &str, message: &str) {
+    reading.report(&Origin::Environment(name.to_owned()), "", message);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One line for each provider, then one for each problem.
+    fn listing(variables: &[(&str, &str)]) -> String {
+        let environment: Environment = variables.iter().copied().collect();
+        let reading = Reading::new(&environment, Vec::new());
+        let mut lines: Vec<String> = providers(&reading, true)
+            .iter()
+            .map(|provider| {
+                let keys: Vec<&str> = provider
+                    .api_keys
+                    .iter()
+                    .map(|key| key.key.expose())
+                    .collect();
+                let limit = provider.timeouts.first_byte.as_secs();
+                format!(
+                    "{} {} {keys:?} {limit}s",
+                    provider.name,
+                    provider.base_url.as_str()
+                )
+            })
+            .collect();
+        lines.extend(reading.into_problems().iter().map(ToString::to_string));
+        lines.join("\n")
+    }
+
+    #[test]
+    fn providers_come_from_the_environment() {
+        let cases: &[&[(&str, &str)]] = &[
+            &[],
+            &[("OPENAI_API_KEY", "sk-1")],
+            &[
+                ("OPENAI_API_KEY", "sk-1"),
+                ("OPENAI_BASE_URL", "http://h:9/v1/"),
+            ],
+            &[
+                ("API_KEY", "sk-2"),
+                ("TARGET_OPENAI_URL", "http://h:9"),
+                ("TIMEOUT", "60"),
+            ],
+            &[
+                ("ENDPOINTS", "http://a:1, http://b:2/v1"),
+                ("API_KEY", "sk-3"),
+            ],
+            &[("ENDPOINTS", r#"{"http://a:1":"ka","http://b:2":""}"#)],
+            &[("ENDPOINTS", "http://a:1"), ("OPENAI_API_KEY", "sk-1")],
+            &[("OPENAI_API_KEY", " ")],
+            &[
+                ("OPENAI_BASE_URL", "h:9"),
+                ("TIMEOUT", "soon"),
+                ("API_KEY", "a\nb"),
+            ],
+            &[("OPENAI_BASE_URL", ""), ("ENDPOINTS", "")],
+        ];
+        let shown: Vec<String> = cases
+            .iter()
+            .map(|case| format!("{case:?}\n{}\n", listing(case)))
+            .collect();
+        insta::assert_snapshot!(shown.join("\n"));
+    }
+}

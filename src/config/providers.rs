@@ -1,0 +1,321 @@
+//! `providers`: who answers. In the order of the file; the first one is the default.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Serialize, Serializer};
+
+use super::base_url::BaseUrl;
+use super::glob::Glob;
+use super::item::Word;
+use super::secret::{Secret, has_scheme, is_credential_name, mask_url, serialize_masked};
+use super::section::Section;
+use super::tree::Value;
+use super::units::as_seconds;
+
+/// An upstream.
+#[derive(Debug, Clone, Serialize)]
+pub struct ProviderConfig {
+    /// Its name in paths, rows and metrics; unique.
+    pub name: String,
+    /// Which API it speaks.
+    pub kind: ProviderKind,
+    /// Where it is, with its version, without a slash at the end.
+    pub base_url: BaseUrl,
+    /// Our keys; none: the client's own `Authorization` is passed on.
+    pub api_keys: Vec<ApiKeyConfig>,
+    /// Which models it takes.
+    pub models: ModelsConfig,
+    /// Certificates trusted besides the system's, a PEM file.
+    pub ca_cert: Option<PathBuf>,
+    /// Our certificate for mutual TLS, a PEM file; with `client_key`.
+    pub client_cert: Option<PathBuf>,
+    /// The key of `client_cert`, a PEM file.
+    pub client_key: Option<PathBuf>,
+    /// Headers sent upstream as they are.
+    #[serde(serialize_with = "headers_as_map")]
+    pub headers: Vec<HeaderConfig>,
+    /// How long each phase of an attempt may take.
+    pub timeouts: TimeoutsConfig,
+    /// What happens upstream when the client leaves a stream.
+    pub on_disconnect: OnDisconnect,
+    /// Whether usage is asked for on streams.
+    pub usage: UsageMode,
+    /// Longest event of a stream, in bytes.
+    pub max_event_bytes: usize,
+}
+
+/// Which API a provider speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ProviderKind {
+    /// OpenAI's, or a server compatible with it.
+    Openai,
+}
+
+/// What happens upstream when the client leaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnDisconnect {
+    /// The upstream connection is dropped at once.
+    Cancel,
+}
+
+/// Where the usage of a stream comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UsageMode {
+    /// `stream_options.include_usage` is asked for; the extra chunk is taken out again.
+    Ask,
+    /// What the client asked for stays as it is.
+    Passive,
+}
+
+/// One of our keys with a provider.
+#[derive(Debug, Clone, Serialize)]
+pub struct ApiKeyConfig {
+    /// The key.
+    #[serde(serialize_with = "serialize_masked")]
+    pub key: Secret,
+    /// Its name in the column `provider_key`; unique within its provider.
+    pub name: String,
+}
+
+/// Which models a provider takes: those listed, and those that match.
+#[derive(Debug, Clone, Serialize)]
+pub struct ModelsConfig {
+    /// Patterns of further names that it takes. `["*"]` where `models` is left out, else none.
+    pub allow: Vec<Glob>,
+    /// Names that it has.
+    pub list: Vec<String>,
+}
+
+/// A header for the upstream.
+#[derive(Debug, Clone)]
+pub struct HeaderConfig {
+    /// Its name, lower-case.
+    pub name: String,
+    /// Its value.
+    pub value: Secret,
+    /// Whether it is shown masked: its name is a credential's, it begins with an authentication scheme, or it came
+    /// from the environment.
+    pub is_credential: bool,
+}
+
+/// Longest times of an attempt.
+#[derive(Debug, Clone, Serialize)]
+pub struct TimeoutsConfig {
+    /// Name look-up, TCP and TLS together.
+    #[serde(rename = "connect_s", serialize_with = "as_seconds")]
+    pub connect: Duration,
+    /// From the request's end to the answer's first byte.
+    #[serde(rename = "first_byte_s", serialize_with = "as_seconds")]
+    pub first_byte: Duration,
+    /// Between two pieces of the answer.
+    #[serde(rename = "idle_s", serialize_with = "as_seconds")]
+    pub idle: Duration,
+    /// The whole attempt.
+    #[serde(rename = "total_s", serialize_with = "as_seconds")]
+    pub total: Duration,
+}
+
+impl Word for ProviderKind {
+    const WORDS: &'static [(&'static str, Self)] = &[("openai", Self::Openai)];
+}
+
+impl Word for OnDisconnect {
+    const WORDS: &'static [(&'static str, Self)] = &[("cancel", Self::Cancel)];
+}
+
+impl Word for UsageMode {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("ask", Self::Ask), ("passive", Self::Passive)];
+}
+
+/// Whether `name` can be the name of a header (RFC 9110, section 5.6.2: a token).
+pub(super) fn is_header_name(name: &str) -> bool {
+    !name.is_empty()
+        && name
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c))
+}
+
+fn headers_as_map<S: Serializer>(headers: &[HeaderConfig], to: S) -> Result<S::Ok, S::Error> {
+    to.collect_map(headers.iter().map(|header| {
+        let value = if header.is_credential {
+            header.value.masked()
+        } else {
+            mask_url(header.value.expose())
+        };
+        (header.name.as_str(), value)
+    }))
+}
+
+/// Reads one entry of `providers`.
+pub(super) fn read_provider(mut section: Section<'_>) -> ProviderConfig {
+    if section.item("kind").is_none() {
+        section.report("kind", "missing; allowed: openai");
+    }
+    let kind = section.word("kind", ProviderKind::Openai);
+    let provider = ProviderConfig {
+        name: section.text("name").unwrap_or_else(|| "openai".to_owned()),
+        kind,
+        base_url: read_base_url(&mut section),
+        api_keys: read_keys(&mut section),
+        models: read_models(&mut section),
+        ca_cert: section.path_of("ca_cert"),
+        client_cert: section.path_of("client_cert"),
+        client_key: section.path_of("client_key"),
+        headers: read_headers(&mut section),
+        timeouts: read_timeouts(section.section("timeouts")),
+        on_disconnect: section.word("on_disconnect", OnDisconnect::Cancel),
+        usage: section.word("usage", UsageMode::Ask),
+        max_event_bytes: section.number("max_event_bytes", 8_388_608, 1_024..=1_073_741_824),
+    };
+    section.finish();
+    provider
+}
+
+fn read_base_url(section: &mut Section<'_>) -> BaseUrl {
+    match section.text("base_url").map(|text| BaseUrl::parse(&text)) {
+        Some(Ok(url)) => url,
+        Some(Err(message)) => {
+            section.report("base_url", message);
+            BaseUrl::openai()
+        }
+        None => BaseUrl::openai(),
+    }
+}
+
+fn read_keys(section: &mut Section<'_>) -> Vec<ApiKeyConfig> {
+    let mut keys: Vec<ApiKeyConfig> = Vec::new();
+    let reading = section.reading();
+    for (index, (path, item)) in section
+        .list("api_keys")
+        .unwrap_or_default()
+        .into_iter()
+        .enumerate()
+    {
+        let mut entry = Section::new(item.node, path, reading);
+        if entry.item("key").is_none() {
+            entry.report(
+                "key",
+                "missing; to pass the client's own key on, leave api_keys out",
+            );
+        }
+        let key = entry.secret("key");
+        let name = entry
+            .text("name")
+            .unwrap_or_else(|| format!("key-{}", index + 1));
+        if keys.iter().any(|known| known.name == name) {
+            entry.report(
+                "name",
+                "is the name of another key of this provider; give each its own",
+            );
+        }
+        entry.finish();
+        if let Some(key) = key {
+            keys.push(ApiKeyConfig { key, name });
+        }
+    }
+    keys
+}
+
+fn read_models(section: &mut Section<'_>) -> ModelsConfig {
+    let given = section.item("models").is_some();
+    let mut models = section.section("models");
+    let allow = models
+        .texts("allow")
+        .map(|texts| texts.into_iter().map(Glob::new).collect());
+    let config = ModelsConfig {
+        allow: allow.unwrap_or_else(|| {
+            if given {
+                Vec::new()
+            } else {
+                vec![Glob::new("*")]
+            }
+        }),
+        list: models.texts("list").unwrap_or_default(),
+    };
+    models.finish();
+    config
+}
+
+fn read_headers(section: &mut Section<'_>) -> Vec<HeaderConfig> {
+    let mut headers = Vec::new();
+    let reading = section.reading();
+    for (entry, path) in section.named("headers") {
+        if !is_header_name(&entry.key) {
+            reading.report(&entry.key_origin, &path, "not the name of a header");
+            continue;
+        }
+        let name = entry.key.to_ascii_lowercase();
+        if FRAMING_HEADERS.contains(&name.as_str()) {
+            reading.report(
+                &entry.key_origin,
+                &path,
+                "this header is set by the connection itself",
+            );
+            continue;
+        }
+        let item = super::item::Item {
+            node: &entry.node,
+            reading,
+        };
+        match item.text(&path) {
+            Some(text) if text.chars().any(char::is_control) => {
+                item.report(&path, "holds a control character or a line end");
+            }
+            Some(text) if is_credential_name(&name) && text.trim().is_empty() => {
+                item.report(&path, "is empty; leave it out or give a value");
+            }
+            Some(text) => {
+                let is_credential = is_credential_name(&name)
+                    || has_scheme(&text)
+                    || matches!(entry.node.value, Value::Open { .. });
+                headers.push(HeaderConfig {
+                    name,
+                    value: Secret::new(text),
+                    is_credential,
+                });
+            }
+            None => {}
+        }
+    }
+    headers
+}
+
+/// Headers that frame a message or belong to one connection (RFC 9110, section 7.6.1).
+const FRAMING_HEADERS: &[&str] = &[
+    "connection",
+    "content-length",
+    "host",
+    "keep-alive",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
+fn read_timeouts(mut section: Section<'_>) -> TimeoutsConfig {
+    let default = TimeoutsConfig::default();
+    let config = TimeoutsConfig {
+        connect: section.seconds("connect_s", default.connect),
+        first_byte: section.seconds("first_byte_s", default.first_byte),
+        idle: section.seconds("idle_s", default.idle),
+        total: section.seconds("total_s", default.total),
+    };
+    section.finish();
+    config
+}
+
+impl Default for TimeoutsConfig {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(5),
+            first_byte: Duration::from_secs(120),
+            idle: Duration::from_secs(60),
+            total: Duration::from_secs(1_800),
+        }
+    }
+}

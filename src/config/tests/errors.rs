@@ -1,0 +1,171 @@
+//! Listings of problems: all at once, each with its place, its path and what is allowed.
+
+use super::{Case, from_yaml};
+
+#[track_caller]
+fn check(name: &str, yaml: &str) {
+    let listing = from_yaml(yaml).expect_err("wrong");
+    insta::assert_snapshot!(name, format!("{yaml}\n{listing}"));
+}
+
+#[test]
+fn many_at_once() {
+    check(
+        "many_at_once",
+        r#"
+server:
+  prot: 8000
+  port: 70000
+  keep_alive_s: soon
+  max_body_bytes: -1
+  insecure: yes
+  trusted_proxies: [10.0.0.0/8, 10.0.0.0/99, home]
+  cors: { origins: ["https://a.example", "https://a.example/path"] }
+admin: []
+database:
+  url: mysql://u:canary@h/db
+log:
+  durability: disk
+  bodies: { rules: [] }
+  columns:
+    Team: { from: request.header.x-team }
+    model: { from: tag.m, kind: text }
+    cost: { from: nowhere, type: money }
+providers:
+  - name: V1
+    base_url: api.openai.com
+    api_keys:
+      - { key: "" }
+      - { name: a }
+      - { key: " sk-1", weight: 3 }
+    timeouts: { idle_s: 0 }
+    on_disconnect: drain
+  - { kind: azure, name: two, headers: { "bad name": x, host: y } }
+filters:
+  - { kind: baned_users }
+  - { kind: banned_users, users: mallory }
+  - { on_error: ignore, when: { endpoints: [chat] } }
+keys: { required: false }
+telemetry: { log_level: 5 }
+"#,
+    );
+}
+
+#[test]
+fn broken_yaml() {
+    check("broken_yaml", "server:\n  port: [1\nadmin: {}\n");
+}
+
+#[test]
+fn keys_said_twice() {
+    check(
+        "keys_said_twice",
+        "server: { port: 1 }\nadmin: { port: 2, port: 3 }\nserver: { port: 4 }\n",
+    );
+}
+
+#[test]
+fn listeners() {
+    check(
+        "listeners_beyond_loopback",
+        "server: { host: 0.0.0.0 }\nadmin: { host: '::', token: '' }\n",
+    );
+    check(
+        "listeners_meet",
+        "server: { host: localhost, port: 9000 }\nadmin: { port: 9000 }\n",
+    );
+    check(
+        "listeners_malformed",
+        "server: { host: 'http://localhost' }\nadmin: { token: ' ' }\n",
+    );
+}
+
+#[test]
+fn providers() {
+    let head = "providers:\n";
+    for (name, rows) in [
+        ("providers_empty", "[]"),
+        (
+            "providers_same_name",
+            "- { kind: openai }\n- { kind: openai, name: OpenAI }",
+        ),
+        (
+            "providers_files",
+            "- { kind: openai, ca_cert: /nonexistent/ca.pem, client_cert: /nonexistent/c.pem }",
+        ),
+        (
+            "providers_keys_same_name",
+            "- { kind: openai, api_keys: [{ key: a, name: x }, { key: b, name: x }] }",
+        ),
+    ] {
+        check(name, &format!("{head}  {}\n", rows.replace('\n', "\n  ")));
+    }
+}
+
+#[test]
+fn variables_that_are_not_there() {
+    check(
+        "variables_that_are_not_there",
+        "server: { port: \"${PORT_A}\" }\nproviders:\n  - kind: openai\n    api_keys: [{ key: \"${KEY_A}\" }, { key: '${oops' }]\n",
+    );
+}
+
+#[test]
+fn the_proxy_is_not_its_own_upstream() {
+    for (url, refused) in [
+        ("http://127.0.0.1:8000/v1", true),
+        ("http://localhost:8000", true),
+        ("http://LOCALHOST:8000", true),
+        ("http://0.0.0.0:8000/v1", true),
+        ("http://2130706433:8000/v1", true),
+        ("https://127.0.0.1:8000/v1", true),
+        ("http://[::ffff:127.0.0.1]:8000/v1", true),
+        ("http://127.0.0.1:8001/v1", true),
+        ("http://127.0.0.1:9000/v1", false),
+        ("http://[::1]:8000/v1", false),
+        ("http://upstream:8000/v1", false),
+    ] {
+        let yaml = format!("providers: [{{ kind: openai, base_url: '{url}' }}]");
+        let found = from_yaml(&yaml).err();
+        assert_eq!(found.is_some(), refused, "{url}: {found:?}");
+        let case = Case {
+            variables: &[("OPENAI_BASE_URL", url)],
+            ..Case::default()
+        };
+        assert_eq!(case.load().is_err(), refused, "{url} from the environment");
+    }
+    check(
+        "loop",
+        "providers: [{ kind: openai, base_url: 'http://localhost:8000/v1' }]",
+    );
+}
+
+#[test]
+fn no_secret_is_in_a_listing() {
+    let canary = "canary-0123456789";
+    let yaml = format!(
+        "server: {{ host: '${{S}}', port: '${{S}}' }}\nlog: {{ durability: '${{S}}' }}\n\
+         database: {{ url: 'mysql://u:{canary}@h/d' }}\nadmin: {{ token: ' {canary}' }}\n\
+         providers:\n  - {{ kind: '${{S}}', base_url: 'http://u:{canary}@h', api_keys: [{{ key: '{canary} ' }}] }}\n"
+    );
+    let variables = [
+        ("S", canary),
+        ("AIPROXY__SERVER__WORKERS", canary),
+        ("AIPROXY__FILTERS", canary),
+    ];
+    let case = Case {
+        yaml: Some(&yaml),
+        variables: &variables,
+        ..Case::default()
+    };
+    let listing = case.load().expect_err("wrong");
+    assert!(!listing.contains(canary), "{listing}");
+    assert!(listing.lines().count() > 7, "{listing}");
+}
+
+#[test]
+fn a_file_cannot_steer_the_terminal() {
+    let listing = from_yaml("\"k\\e[31m\\nforged: line\": 1\n").expect_err("wrong");
+    assert!(!listing.contains('\x1b'), "{listing}");
+    assert_eq!(listing.lines().count(), 2, "{listing}");
+}

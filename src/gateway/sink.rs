@@ -1,0 +1,45 @@
+//! Joins the writer and the SQL store.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::access_log::record::LogRecord;
+use crate::access_log::store::{LogStore, StoreError};
+use crate::access_log::writer::sink::{Sink, SinkError, SinkReport};
+
+/// The SQL store as the writer sees it.
+pub(super) struct SqlSink(pub(super) Arc<LogStore>);
+
+#[async_trait]
+impl Sink for SqlSink {
+    async fn insert(&mut self, batch: &[LogRecord]) -> Result<SinkReport, SinkError> {
+        let inserted = match self.0.insert(batch).await {
+            Err(StoreError::Poison(_)) => self.0.insert_isolating(batch).await,
+            other => other,
+        };
+        match inserted {
+            Ok(inserted) => {
+                let new = inserted.new_rows() as u64;
+                let quarantined = inserted.quarantined.len() as u64;
+                for row in &inserted.quarantined {
+                    tracing::error!(
+                        exchange.id = row.request_id,
+                        "a record cannot be stored and stands in log_quarantine: {}",
+                        row.error
+                    );
+                }
+                let duplicate = (batch.len() as u64).saturating_sub(new + quarantined);
+                Ok(SinkReport {
+                    new,
+                    duplicate,
+                    quarantined,
+                })
+            }
+            Err(StoreError::Schema(_) | StoreError::Column(_)) => Err(SinkError::SchemaMisfit),
+            Err(error @ (StoreError::Unavailable(_) | StoreError::Poison(_))) => {
+                Err(SinkError::Unavailable(error.to_string()))
+            }
+        }
+    }
+}

@@ -1,0 +1,564 @@
+//! Brings everything up in order and down again in reverse: log, listeners, then exchanges, queue and spool.
+
+use std::fs::File;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use tokio::sync::{oneshot, watch};
+
+use crate::access_log::columns::{ColumnType, CustomColumn};
+use crate::access_log::digest::{Digest, DigestOptions};
+use crate::access_log::draft::Keep;
+use crate::access_log::observer::Observer;
+use crate::access_log::recorder::{AccessLog, AccessLogOptions};
+use crate::access_log::redact::Secrets;
+use crate::access_log::retention::{self, Retention};
+use crate::access_log::spool::{self, SpoolError, SpoolOptions};
+use crate::access_log::store::{LogStore, StoreError};
+use crate::clock::Clock;
+use crate::config::{Bodies, ColumnKind, Config, Durability, OnSpoolFull};
+use crate::gateway::sink::SqlSink;
+use crate::gateway::{Addresses, Gateway, StartError};
+use crate::pipeline::link::{Lifecycle, Stage};
+use crate::pipeline::replay::Replays;
+use crate::pipeline::{RelaySettings, StreamCount, Worker, WorkerParts};
+use crate::server::admin::AdminState;
+use crate::server::cors::Cors;
+use crate::server::form::OpenAiForm;
+use crate::server::ingest::BodyLimits;
+use crate::server::listen::{self, HttpSettings, MakeState};
+use crate::server::metrics::{Outcomes, Sources};
+use crate::server::state::{DataState, Unrecorded};
+use crate::telemetry::background::Background;
+use crate::telemetry::tasks::Tasks;
+use crate::upstream::provider::Provider;
+use crate::upstream::registry;
+
+/// Before the grace period ends, streams get this long to take their error event.
+const CUT_BEFORE_END: Duration = Duration::from_secs(2);
+
+/// Longest time that finished records are waited for at the end.
+const DRAIN_LOG: Duration = Duration::from_secs(10);
+
+/// Time between two rounds of retention.
+const PRUNE_EVERY: Duration = Duration::from_secs(3600);
+
+/// Most threads for filters' blocking work.
+const BLOCKING_THREADS: usize = 4;
+
+/// A gateway that serves.
+pub struct Running {
+    addresses: Addresses,
+    stop: watch::Sender<StopRequest>,
+    ended: watch::Receiver<bool>,
+    thread: Option<thread::JoinHandle<()>>,
+    log: Arc<AccessLog>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum StopRequest {
+    No,
+    Graceful,
+    Now,
+}
+
+impl Running {
+    /// Where it listens.
+    pub fn addresses(&self) -> Addresses {
+        self.addresses
+    }
+
+    /// Counts and gauges of the access log.
+    pub fn log(&self) -> &Arc<AccessLog> {
+        &self.log
+    }
+
+    /// Stops it: no new exchanges; open ones may end within the grace period, then they are cut.
+    pub async fn stop(mut self) {
+        self.stop.send_replace(StopRequest::Graceful);
+        self.wait().await;
+        self.join();
+    }
+
+    /// Asks it to stop without waiting; a second time, everything is cut at once.
+    pub fn request_stop(&self) {
+        self.stop.send_modify(|stop| {
+            *stop = match stop {
+                StopRequest::No => StopRequest::Graceful,
+                StopRequest::Graceful | StopRequest::Now => StopRequest::Now,
+            };
+        });
+    }
+
+    /// Waits until it has ended.
+    pub async fn wait(&mut self) {
+        // An error means that the thread is gone: it has ended too.
+        drop(self.ended.wait_for(|ended| *ended).await);
+    }
+
+    fn join(&mut self) {
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the server's thread panicked");
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.stop.send_replace(StopRequest::Now);
+        self.join();
+    }
+}
+
+/// Serves until a signal.
+pub(super) fn run(gateway: Gateway) -> Result<(), StartError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|source| system("cannot start a runtime", source))?;
+    runtime.block_on(async {
+        let mut running = start(gateway).await?;
+        let mut terminate = signal(tokio::signal::unix::SignalKind::terminate())?;
+        let mut interrupt = signal(tokio::signal::unix::SignalKind::interrupt())?;
+        loop {
+            tokio::select! {
+                () = running.wait() => break,
+                _ = terminate.recv() => running.request_stop(),
+                _ = interrupt.recv() => running.request_stop(),
+            }
+        }
+        running.join();
+        Ok(())
+    })
+}
+
+fn signal(
+    kind: tokio::signal::unix::SignalKind,
+) -> Result<tokio::signal::unix::Signal, StartError> {
+    tokio::signal::unix::signal(kind).map_err(|source| system("cannot listen for signals", source))
+}
+
+fn system(what: impl Into<String>, source: io::Error) -> StartError {
+    StartError::System {
+        what: what.into(),
+        source,
+    }
+}
+
+/// Brings it up.
+pub(super) async fn start(mut gateway: Gateway) -> Result<Running, StartError> {
+    let config = gateway.load()?;
+    let providers = registry::build(&config.providers)?;
+    let locked = lock_sqlite(&config)?;
+    let listener = bind(&config.server.host, config.server.port)?;
+    let admin_listener = match config.admin.enabled {
+        true => Some(bind(&config.admin.host, config.admin.port)?),
+        false => None,
+    };
+    let addresses = Addresses {
+        data: address(&listener)?,
+        admin: admin_listener.as_ref().map(address).transpose()?,
+    };
+    let background = Background::start(BLOCKING_THREADS)
+        .map_err(|source| system("cannot start the background thread", source))?;
+    let stores = Stores::open(&config, &background).await?;
+    let outcomes = Arc::new(Outcomes::default());
+    let log = start_log(
+        &config,
+        &stores,
+        outcomes.clone(),
+        std::mem::take(&mut gateway.observers),
+    )?;
+    let (stage, lifecycle) = Lifecycle::new();
+    let streams = StreamCount::new(max_streams(config.server.max_streams));
+    let unrecorded = Arc::new(Unrecorded::default());
+    let replays = Replays::new(log.clone(), stores.read.clone(), background.runner());
+    let admin = AdminState {
+        sources: Sources {
+            log: log.clone(),
+            outcomes,
+            streams: streams.clone(),
+            unrecorded: unrecorded.clone(),
+            stuck_workers: Arc::default(),
+        },
+        replays: replays.clone(),
+        token: config.admin.token.clone(),
+        hosts: vec![config.admin.host.clone()],
+    };
+    let tasks = Tasks::default();
+    let make = make_state(MakeParts {
+        config: config.clone(),
+        instance: addresses.data.to_string(),
+        providers,
+        log: log.clone(),
+        lifecycle,
+        streams,
+        unrecorded,
+        tasks: tasks.clone(),
+        replays,
+    });
+    keep_retention(&config, &stores, &background);
+    let (stop, stop_requests) = watch::channel(StopRequest::No);
+    let (ended, has_ended) = watch::channel(false);
+    let (ready, is_ready) = oneshot::channel();
+    let server = Server {
+        settings: http_settings(&config),
+        grace: config.server.shutdown_grace,
+        listener,
+        admin: admin_listener.map(|listener| (listener, admin)),
+        make,
+        log: log.clone(),
+        stage,
+        stop: stop_requests,
+        tasks,
+    };
+    let thread = thread::Builder::new()
+        .name("server".to_owned())
+        .spawn(move || {
+            actix_rt::System::new().block_on(server.serve(ready));
+            drop((background, locked));
+            ended.send_replace(true);
+        })
+        .map_err(|source| system("cannot start the server's thread", source))?;
+    match is_ready.await {
+        Ok(Ok(())) => {}
+        Ok(Err(source)) => return Err(system("cannot serve", source)),
+        Err(_) => return Err(system("cannot serve", io::ErrorKind::Other.into())),
+    }
+    tracing::info!(
+        data = %addresses.data,
+        admin = addresses.admin.map(|address| address.to_string()),
+        database = config.database.url.masked(),
+        "serving"
+    );
+    Ok(Running {
+        addresses,
+        stop,
+        ended: has_ended,
+        thread: Some(thread),
+        log,
+    })
+}
+
+fn bind(host: &str, port: u16) -> Result<TcpListener, StartError> {
+    listen::bind(host, port)
+        .map_err(|source| system(format!("cannot listen on {host}:{port}"), source))
+}
+
+fn address(listener: &TcpListener) -> Result<SocketAddr, StartError> {
+    listener
+        .local_addr()
+        .map_err(|source| system("the listener has no address", source))
+}
+
+/// Two instances on one SQLite file would fight over it: the second is told so.
+fn lock_sqlite(config: &Config) -> Result<Option<File>, StartError> {
+    let Some(file) = config.database.url.sqlite_file() else {
+        return Ok(None);
+    };
+    let mut name = file.as_os_str().to_owned();
+    name.push(".lock");
+    let open = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&name);
+    // A folder that cannot be written is the store's trouble, which does not keep the proxy from starting.
+    let Ok(lock) = open else { return Ok(None) };
+    match lock.try_lock() {
+        Ok(()) => Ok(Some(lock)),
+        Err(std::fs::TryLockError::WouldBlock) => {
+            Err(StartError::Held(format!("the database {}", file.display())))
+        }
+        Err(std::fs::TryLockError::Error(_)) => Ok(None),
+    }
+}
+
+/// The store twice: one for the writer's thread, one for the background thread.
+struct Stores {
+    write: Arc<LogStore>,
+    read: Arc<LogStore>,
+}
+
+impl Stores {
+    async fn open(config: &Config, background: &Background) -> Result<Self, StartError> {
+        let url = crate::database::DatabaseUrl::parse(config.database.url.expose())
+            .map_err(|error| system(error.to_string(), io::ErrorKind::InvalidInput.into()))?;
+        let columns = custom_columns(config);
+        let write = Arc::new(LogStore::new(
+            url.clone(),
+            config.database.auto_migrate,
+            columns.clone(),
+        )?);
+        let read = Arc::new(LogStore::new(url, false, columns)?);
+        let first = write.clone();
+        // Opened once here, so that a schema that does not fit is told at the start; a store that is away is not.
+        let runner = background.runner();
+        let opened = runner.run(async move {
+            let opened = first.database().await.map(drop);
+            first.close().await;
+            opened
+        });
+        match opened.await {
+            Ok(Err(StoreError::Schema(text))) => Err(StartError::Schema(text)),
+            Ok(Err(StoreError::Column(error))) => Err(error.into()),
+            Ok(Err(StoreError::Unavailable(text) | StoreError::Poison(text))) => {
+                tracing::warn!("the log store is away, records wait in the spool: {text}");
+                Ok(Self { write, read })
+            }
+            Ok(Ok(())) | Err(_) => Ok(Self { write, read }),
+        }
+    }
+}
+
+fn custom_columns(config: &Config) -> Vec<CustomColumn> {
+    let kind = |kind| match kind {
+        ColumnKind::Text => ColumnType::Text,
+        ColumnKind::Integer => ColumnType::Integer,
+        ColumnKind::Float => ColumnType::Float,
+        ColumnKind::Boolean => ColumnType::Boolean,
+    };
+    config
+        .log
+        .columns
+        .iter()
+        .map(|column| CustomColumn {
+            name: column.name.clone(),
+            kind: kind(column.kind),
+            index: column.index,
+        })
+        .collect()
+}
+
+fn start_log(
+    config: &Config,
+    stores: &Stores,
+    outcomes: Arc<Outcomes>,
+    mut observers: Vec<Arc<dyn Observer>>,
+) -> Result<Arc<AccessLog>, StartError> {
+    let spool = match config.log.durability {
+        Durability::Memory => None,
+        Durability::Process => Some(SpoolOptions {
+            max_bytes: config.log.spool_max_bytes,
+            on_full: match config.log.on_spool_full {
+                OnSpoolFull::Degrade => spool::OnSpoolFull::Degrade,
+                OnSpoolFull::Refuse => spool::OnSpoolFull::Refuse,
+            },
+            ..SpoolOptions::new(&config.log.spool_dir)
+        }),
+    };
+    let options = AccessLogOptions {
+        spool,
+        queue_bytes: config.log.queue_bytes,
+        ..AccessLogOptions::default()
+    };
+    observers.push(outcomes);
+    let digest = Digest::new(DigestOptions::default());
+    let digest = Box::new(move |finished| digest.digest(finished));
+    let sink = Box::new(SqlSink(stores.write.clone()));
+    match AccessLog::start(&options, digest, sink, observers) {
+        Ok(log) => Ok(Arc::new(log)),
+        Err(SpoolError::Locked { dir }) => {
+            Err(StartError::Held(format!("the spool directory {dir}")))
+        }
+        Err(error) => Err(StartError::Spool(error)),
+    }
+}
+
+fn keep_retention(config: &Config, stores: &Stores, background: &Background) {
+    let retention = Retention {
+        exchanges_days: config.log.retention.exchanges_days,
+        bodies_days: config.log.retention.bodies_days,
+    };
+    let store = stores.read.clone();
+    let clock = Clock::machine();
+    background.runner().start("retention", async move {
+        loop {
+            tokio::time::sleep(PRUNE_EVERY).await;
+            let Ok(database) = store.database().await else {
+                continue;
+            };
+            match retention::prune(&database, retention, clock.wall_us()).await {
+                Ok(pruned) => tracing::info!(?pruned, "retention ran"),
+                Err(error) => tracing::warn!("retention failed, it runs again in an hour: {error}"),
+            }
+        }
+    });
+}
+
+fn http_settings(config: &Config) -> HttpSettings {
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    let workers = if config.server.workers == 0 {
+        cores
+    } else {
+        config.server.workers
+    };
+    HttpSettings {
+        workers,
+        keep_alive: config.server.keep_alive,
+        header_read: config.server.header_read,
+        max_connections: 25_000,
+        shutdown_timeout: config.server.shutdown_grace + Duration::from_secs(1),
+    }
+}
+
+/// 0 is `min(20000, (open-file limit - 200) / 2)`.
+fn max_streams(configured: usize) -> usize {
+    if configured != 0 {
+        return configured;
+    }
+    (open_files().saturating_sub(200) / 2).clamp(1, 20_000)
+}
+
+/// The soft limit of open files of this process (`/proc/self/limits`, Linux).
+fn open_files() -> usize {
+    let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
+    limits
+        .lines()
+        .find_map(|line| line.strip_prefix("Max open files"))
+        .and_then(|rest| rest.split_whitespace().next())
+        .and_then(|soft| soft.parse().ok())
+        .unwrap_or(1024)
+}
+
+struct MakeParts {
+    config: Config,
+    instance: String,
+    providers: Arc<[Provider]>,
+    log: Arc<AccessLog>,
+    lifecycle: Lifecycle,
+    streams: StreamCount,
+    unrecorded: Arc<Unrecorded>,
+    tasks: Tasks,
+    replays: Replays,
+}
+
+fn make_state(parts: MakeParts) -> MakeState {
+    let keys: Vec<Vec<u8>> = parts
+        .config
+        .providers
+        .iter()
+        .flat_map(|provider| &provider.api_keys)
+        .map(|key| key.key.expose().as_bytes().to_vec())
+        .collect();
+    let secrets = Secrets::new(keys.iter().map(Vec::as_slice));
+    Arc::new(move || {
+        let config = &parts.config;
+        let cors = Cors::new(config.server.cors.origins.clone());
+        let tasks = parts.tasks.clone();
+        let worker = Worker::new(WorkerParts {
+            recorder: Rc::new(parts.log.recorder()),
+            secrets: Rc::new(secrets.clone()),
+            providers: parts.providers.clone(),
+            settings: RelaySettings {
+                repair_streams: config.server.repair_streams,
+                cors: cors.is_configured(),
+            },
+            form: Rc::new(OpenAiForm),
+            clock: Clock::machine(),
+            lifecycle: parts.lifecycle.clone(),
+            streams: parts.streams.clone(),
+            spawn: Rc::new(move |task| tasks.spawn_local("exchange", task)),
+        });
+        DataState {
+            worker: Rc::new(worker),
+            body_limits: BodyLimits {
+                max_bytes: config.server.max_body_bytes,
+                idle: config.server.body_idle,
+                total: config.server.body_total,
+            },
+            body_max_bytes: config.log.body_max_bytes,
+            keep: match config.log.bodies {
+                Bodies::Full => Keep::Full,
+                Bodies::Metadata => Keep::Metadata,
+                Bodies::None => Keep::Nothing,
+            },
+            instance: parts.instance.clone(),
+            config_version: config.version().to_owned(),
+            cors,
+            trusted_proxies: config.server.trusted_proxies.clone(),
+            log: parts.log.clone(),
+            counts: parts.unrecorded.clone(),
+            replays: parts.replays.clone(),
+        }
+    })
+}
+
+struct Server {
+    settings: HttpSettings,
+    grace: Duration,
+    listener: TcpListener,
+    admin: Option<(TcpListener, AdminState)>,
+    make: MakeState,
+    log: Arc<AccessLog>,
+    stage: watch::Sender<Stage>,
+    stop: watch::Receiver<StopRequest>,
+    tasks: Tasks,
+}
+
+impl Server {
+    async fn serve(mut self, ready: oneshot::Sender<io::Result<()>>) {
+        let started = listen::data_port(self.listener, self.settings, self.make);
+        let (data, data_server) = match started {
+            Ok(started) => started,
+            Err(error) => return drop(ready.send(Err(error))),
+        };
+        self.tasks
+            .spawn_local("data port", async { drop(data_server.await) });
+        let admin = match self.admin.take() {
+            None => None,
+            Some((listener, state)) => match listen::admin_port(listener, state) {
+                Ok((handle, server)) => {
+                    self.tasks
+                        .spawn_local("admin port", async { drop(server.await) });
+                    Some(handle)
+                }
+                Err(error) => return drop(ready.send(Err(error))),
+            },
+        };
+        drop(ready.send(Ok(())));
+        // An error means that nobody can ask for a stop any more: then it is time to.
+        drop(self.stop.wait_for(|stop| *stop != StopRequest::No).await);
+        self.stage.send_replace(Stage::Draining);
+        tracing::info!("stopping: open exchanges may end");
+        let data_stop = data.stop(true);
+        self.tasks.spawn_local("stop", data_stop);
+        let log = self.log.clone();
+        let idle = async move {
+            while log.stats().ledger.open != 0 {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let mut stop = self.stop.clone();
+        let now = stop.wait_for(|stop| *stop == StopRequest::Now);
+        let ended = tokio::select! {
+            () = idle => true,
+            () = tokio::time::sleep(self.grace.saturating_sub(CUT_BEFORE_END)) => false,
+            _ = now => false,
+        };
+        if !ended {
+            self.stage.send_replace(Stage::Cutting);
+            let log = self.log.clone();
+            let cut = async move {
+                while log.stats().ledger.open != 0 {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+            };
+            drop(tokio::time::timeout(CUT_BEFORE_END, cut).await);
+        }
+        // Answers that were just completed are still on their way out of the workers' buffers.
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        data.stop(false).await;
+        if let Some(admin) = admin {
+            admin.stop(false).await;
+        }
+        let drained = self.log.drain(DRAIN_LOG).await;
+        tracing::info!(?drained, "stopped");
+    }
+}

@@ -1,0 +1,169 @@
+//! Runs exchanges: the steps in order, attempts, relays. Knows neither actix-web nor any dialect; how things look to
+//! a client comes in as a [`reply::ClientForm`].
+
+pub mod answer;
+pub mod attempt;
+pub mod events;
+pub mod exchange;
+pub mod failure;
+pub mod generator;
+pub mod link;
+pub mod replay;
+pub mod reply;
+pub mod timer;
+pub mod whole;
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use futures_util::future::LocalBoxFuture;
+
+use crate::access_log::recorder::Recorder;
+use crate::access_log::redact::Secrets;
+use crate::clock::Clock;
+use crate::pipeline::link::Lifecycle;
+use crate::pipeline::reply::ClientForm;
+use crate::upstream::provider::Provider;
+use crate::upstream::transport::{Transport, TransportOptions};
+
+/// What exchanges need, once for each worker thread.
+pub struct Worker {
+    /// Where records go.
+    pub recorder: Rc<Recorder>,
+    /// Texts that are masked in every record.
+    pub secrets: Rc<Secrets>,
+    /// The providers, in the order of the configuration.
+    pub providers: Arc<[Provider]>,
+    /// Settings of the relay.
+    pub settings: RelaySettings,
+    /// How errors and filter answers look.
+    pub form: Rc<dyn ClientForm>,
+    /// Time of day.
+    pub clock: Clock,
+    /// The server's stage.
+    pub lifecycle: Lifecycle,
+    /// How many streams are open.
+    pub streams: StreamCount,
+    /// Starts work that goes on without a client.
+    pub spawn: Rc<dyn Fn(LocalBoxFuture<'static, ()>)>,
+    transports: Vec<Transport>,
+}
+
+/// Settings of the relay.
+#[derive(Debug, Clone)]
+pub struct RelaySettings {
+    /// Whether streams are mended (promise P1).
+    pub repair_streams: bool,
+    /// Whether CORS headers are ours to give.
+    pub cors: bool,
+}
+
+/// What a worker is made of.
+pub struct WorkerParts {
+    /// See [`Worker::recorder`].
+    pub recorder: Rc<Recorder>,
+    /// See [`Worker::secrets`].
+    pub secrets: Rc<Secrets>,
+    /// See [`Worker::providers`].
+    pub providers: Arc<[Provider]>,
+    /// See [`Worker::settings`].
+    pub settings: RelaySettings,
+    /// See [`Worker::form`].
+    pub form: Rc<dyn ClientForm>,
+    /// See [`Worker::clock`].
+    pub clock: Clock,
+    /// See [`Worker::lifecycle`].
+    pub lifecycle: Lifecycle,
+    /// See [`Worker::streams`].
+    pub streams: StreamCount,
+    /// See [`Worker::spawn`].
+    pub spawn: Rc<dyn Fn(LocalBoxFuture<'static, ()>)>,
+}
+
+impl Worker {
+    /// A worker for the thread that calls this.
+    pub fn new(parts: WorkerParts) -> Self {
+        let transports = parts
+            .providers
+            .iter()
+            .map(|provider| {
+                Transport::new(&TransportOptions {
+                    connect: provider.timeouts.connect,
+                    tls: provider.tls.clone(),
+                })
+            })
+            .collect();
+        let WorkerParts {
+            recorder,
+            secrets,
+            providers,
+            settings,
+            form,
+            clock,
+            lifecycle,
+            streams,
+            spawn,
+        } = parts;
+        Self {
+            recorder,
+            secrets,
+            providers,
+            settings,
+            form,
+            clock,
+            lifecycle,
+            streams,
+            spawn,
+            transports,
+        }
+    }
+
+    /// The transport of a provider, by its index.
+    pub fn transport(&self, provider: usize) -> &Transport {
+        &self.transports[provider]
+    }
+}
+
+/// How many streams are open in the whole process, and how many may be.
+#[derive(Debug, Clone)]
+pub struct StreamCount {
+    open: Arc<AtomicUsize>,
+    limit: usize,
+}
+
+/// One open stream; counted until it is dropped.
+#[derive(Debug)]
+pub struct StreamSlot(Arc<AtomicUsize>);
+
+impl StreamCount {
+    /// None open, at most `limit`.
+    pub fn new(limit: usize) -> Self {
+        Self {
+            open: Arc::default(),
+            limit,
+        }
+    }
+
+    /// Whether one more may be opened.
+    pub fn has_room(&self) -> bool {
+        self.open.load(Ordering::Relaxed) < self.limit
+    }
+
+    /// How many are open.
+    pub fn open(&self) -> usize {
+        self.open.load(Ordering::Relaxed)
+    }
+
+    /// Counts one more.
+    pub fn take_slot(&self) -> StreamSlot {
+        self.open.fetch_add(1, Ordering::Relaxed);
+        StreamSlot(self.open.clone())
+    }
+}
+
+impl Drop for StreamSlot {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,240 @@
+//! What becomes of an upstream's answer: which kind it is, which headers the client gets, who relays its body.
+
+use std::rc::Rc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+
+use crate::access_log::guard::RecordGuard;
+use crate::filter::Endpoint;
+use crate::pipeline::failure::{Failure, of_upstream_status};
+use crate::pipeline::link::ClientLink;
+use crate::pipeline::reply::{Reply, ReplyBody, note_failure, note_headers, own_headers, refuse};
+use crate::pipeline::{Worker, events, whole};
+use crate::upstream::headers::to_client;
+use crate::upstream::provider::Provider;
+use crate::upstream::transport::{UpstreamBody, UpstreamReply};
+
+/// What the client asked for, as far as the answer depends on it.
+pub struct Asked {
+    /// Which API.
+    pub endpoint: Endpoint,
+    /// Whether it asked for a stream.
+    pub stream: bool,
+    /// Whether we asked for usage on our own account.
+    pub usage_asked: bool,
+    /// Our id, as text.
+    pub request_id: String,
+    /// When the head of the answer was there.
+    pub since: Instant,
+}
+
+/// Longest error body that is read whole, in bytes.
+const MAX_ERROR_BODY_BYTES: usize = 1024 * 1024;
+
+/// Turns the upstream's answer into the client's.
+pub async fn answer(
+    worker: &Rc<Worker>,
+    provider: &Provider,
+    asked: Asked,
+    reply: UpstreamReply,
+    mut guard: RecordGuard,
+    link: ClientLink,
+) -> Reply {
+    let kind = match classify(&reply, asked.endpoint) {
+        Ok(kind) => kind,
+        Err(failure) => {
+            keep_upstream_body(&mut guard, reply.body, provider).await;
+            return refuse(guard, &failure, &asked.request_id, worker.form.as_ref());
+        }
+    };
+    match kind {
+        Kind::Error => error(worker, provider, asked, reply, guard).await,
+        Kind::Events => {
+            let (status, headers) = head(worker, &reply, &mut guard);
+            let pieces = events::relay(worker, provider, asked, reply, guard, link);
+            Reply {
+                status,
+                headers,
+                body: ReplyBody::Pieces(pieces, None),
+                close: false,
+            }
+        }
+        Kind::Whole => {
+            let (status, headers) = head(worker, &reply, &mut guard);
+            let length = reply.content_length;
+            match whole::relay(worker, provider, asked, reply, guard, link).await {
+                Ok(ReplyBody::Pieces(pieces, _)) => Reply {
+                    status,
+                    headers,
+                    body: ReplyBody::Pieces(pieces, length),
+                    close: false,
+                },
+                Ok(body @ ReplyBody::Whole(_)) => Reply {
+                    status,
+                    headers,
+                    body,
+                    close: false,
+                },
+                Err(refused) => refused,
+            }
+        }
+    }
+}
+
+enum Kind {
+    /// An event stream.
+    Events,
+    /// Anything else with a good status.
+    Whole,
+    /// An error status.
+    Error,
+}
+
+fn classify(reply: &UpstreamReply, endpoint: Endpoint) -> Result<Kind, Failure> {
+    match reply.status {
+        ..200 => {
+            let detail = format!("interim status {}", reply.status);
+            return Err(Failure::UpstreamProtocol { detail });
+        }
+        300..=303 | 305..=399 => return Err(Failure::UpstreamRedirect),
+        400.. => return Ok(Kind::Error),
+        _ => {}
+    }
+    let content_type = reply.headers.get("content-type").unwrap_or_default();
+    let media_type = content_type.split(';').next().unwrap_or_default().trim();
+    if media_type.eq_ignore_ascii_case("text/event-stream") {
+        return Ok(Kind::Events);
+    }
+    let wants_json = endpoint != Endpoint::Passthrough && !matches!(reply.status, 204 | 304);
+    if wants_json && !is_json(media_type) {
+        return Err(Failure::UpstreamBadContentType);
+    }
+    Ok(Kind::Whole)
+}
+
+fn is_json(media_type: &str) -> bool {
+    let media_type = media_type.to_ascii_lowercase();
+    media_type == "application/json" || media_type.ends_with("+json")
+}
+
+/// Status and headers for the client, put on record.
+fn head(
+    worker: &Worker,
+    reply: &UpstreamReply,
+    guard: &mut RecordGuard,
+) -> (u16, Vec<(String, Vec<u8>)>) {
+    let mut headers: Vec<(String, Vec<u8>)> =
+        to_client(&reply.headers, worker.settings.cors, |value| {
+            guard.secrets().occur_in(value)
+        })
+        .map(|(name, value)| (name.to_owned(), value.to_vec()))
+        .collect();
+    note_headers(guard, &headers);
+    headers.extend(own_headers(guard));
+    guard.closed_mut().status_code = reply.status;
+    (reply.status, headers)
+}
+
+/// An upstream's own error: a JSON body passes with its status, other bodies get our shape.
+async fn error(
+    worker: &Worker,
+    provider: &Provider,
+    asked: Asked,
+    reply: UpstreamReply,
+    mut guard: RecordGuard,
+) -> Reply {
+    let status = reply.status;
+    let (_, mut headers) = head(worker, &reply, &mut guard);
+    let body = read_bounded(reply.body, provider).await;
+    guard.upstream_ends(Instant::now());
+    let refused_our_key = matches!(status, 401 | 403) && provider.key.is_some();
+    let is_whole_json = serde_json::from_slice::<serde::de::IgnoredAny>(&body).is_ok();
+    if refused_our_key || !is_whole_json {
+        guard.upstream_response_piece(body);
+        let failure = match refused_our_key {
+            true => Failure::UpstreamAuth { status },
+            false => Failure::UpstreamStatus { status },
+        };
+        let mut refused = refuse(guard, &failure, &asked.request_id, worker.form.as_ref());
+        if !refused_our_key {
+            let kept = headers
+                .into_iter()
+                .filter(|(name, _)| name.starts_with("retry-after"));
+            refused.headers.extend(kept);
+        }
+        return refused;
+    }
+    let shown = guard.secrets().mask(body.clone());
+    if shown != body {
+        guard.upstream_response_piece(body);
+        headers.retain(|(name, _)| name != "content-length");
+    }
+    note_upstream_error(&mut guard, &shown);
+    guard.response_piece(shown.clone());
+    guard.closed_mut().response_complete = Some(true);
+    guard.end(of_upstream_status(status));
+    guard.finish();
+    Reply {
+        status,
+        headers,
+        body: ReplyBody::Whole(shown),
+        close: false,
+    }
+}
+
+/// Type, code and message of an upstream's JSON error, for the row.
+fn note_upstream_error(guard: &mut RecordGuard, body: &[u8]) {
+    #[derive(serde::Deserialize)]
+    struct Body {
+        error: serde_json::Value,
+    }
+    let Ok(Body { error }) = serde_json::from_slice::<Body>(body) else {
+        return;
+    };
+    let text = |key: &str| {
+        error.get(key).and_then(|value| match value {
+            serde_json::Value::String(text) => Some(text.clone()),
+            serde_json::Value::Number(number) => Some(number.to_string()),
+            _ => None,
+        })
+    };
+    guard.closed_mut().error = Some(crate::access_log::draft::RecordedError {
+        kind: text("type"),
+        code: text("code"),
+        message: text("message").or_else(|| error.as_str().map(str::to_owned)),
+    });
+}
+
+async fn keep_upstream_body(guard: &mut RecordGuard, body: UpstreamBody, provider: &Provider) {
+    let body = read_bounded(body, provider).await;
+    guard.upstream_ends(Instant::now());
+    if !body.is_empty() {
+        guard.upstream_response_piece(body);
+    }
+}
+
+/// Reads at most [`MAX_ERROR_BODY_BYTES`], for at most the idle limit between pieces; what came is what counts.
+async fn read_bounded(mut body: UpstreamBody, provider: &Provider) -> Bytes {
+    let mut read = Vec::new();
+    let deadline = tokio::time::Instant::now() + provider.timeouts.idle;
+    while let Ok(Some(Ok(piece))) = tokio::time::timeout_at(deadline, body.next()).await {
+        let room = MAX_ERROR_BODY_BYTES.saturating_sub(read.len());
+        read.extend_from_slice(piece.get(..room.min(piece.len())).unwrap_or_default());
+        if read.len() == MAX_ERROR_BODY_BYTES {
+            break;
+        }
+    }
+    Bytes::from(read)
+}
+
+/// Ends a relay that failed after its head was sent. Returns the words for an error event.
+pub fn note_cut(
+    guard: &mut RecordGuard,
+    failure: &Failure,
+    error: &crate::pipeline::reply::ErrorForm,
+) {
+    note_failure(guard, failure, error);
+    guard.closed_mut().response_complete = Some(false);
+}

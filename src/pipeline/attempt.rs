@@ -1,0 +1,276 @@
+//! One try of a provider: the request goes out, the head of the answer comes back, or a failure says why not.
+
+use std::cell::RefCell;
+use std::pin::pin;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+use tokio::sync::Notify;
+
+use crate::access_log::draft::AttemptDraft;
+use crate::access_log::guard::RecordGuard;
+use crate::filter::{Headers, Outcome};
+use crate::pipeline::Worker;
+use crate::pipeline::failure::{Failure, of_upstream_status};
+use crate::pipeline::link::{ClientLink, Leaving};
+use crate::upstream::headers::to_upstream;
+use crate::upstream::provider::Provider;
+use crate::upstream::transport::{
+    BodyStream, RequestBody, SendFailure, Transport, UpstreamReply, UpstreamRequest,
+};
+
+/// What is sent, to whom.
+pub struct Call<'a> {
+    /// The provider.
+    pub provider: &'a Provider,
+    /// HTTP method.
+    pub method: &'a str,
+    /// Absolute URL.
+    pub url: &'a str,
+    /// The client's headers.
+    pub headers: &'a Headers,
+    /// Model name as sent.
+    pub model: Option<&'a str>,
+    /// Whether the client's leaving ends the try: so for streams.
+    pub cancel_when_client_leaves: bool,
+}
+
+/// The body of a call.
+pub enum CallBody {
+    /// No body.
+    None,
+    /// Held whole.
+    Whole(Bytes),
+    /// Flows through, with the client's `Content-Length`.
+    Flowing(BodyStream, Option<u64>),
+}
+
+/// How long a FIN may stand, before a stream's head, until it counts as leaving.
+const LEAVING_AFTER_FIN: Duration = Duration::from_secs(2);
+
+/// Sends, once more on a fresh connection where a kept-alive one had died before any answer byte.
+///
+/// # Errors
+/// [`Failure`] when no head arrived.
+pub async fn attempt(
+    worker: &Worker,
+    transport: &Transport,
+    call: &Call<'_>,
+    body: CallBody,
+    guard: &mut RecordGuard,
+    link: &ClientLink,
+) -> Result<UpstreamReply, Failure> {
+    let headers = to_upstream(call.headers, call.provider);
+    let request = |body| UpstreamRequest {
+        method: call.method,
+        url: call.url,
+        headers: &headers,
+        body,
+    };
+    guard.upstream_starts(Instant::now());
+    let (first, again) = match body {
+        CallBody::None => (RequestBody::None, Some(RequestBody::None)),
+        CallBody::Whole(body) => (
+            RequestBody::Whole(body.clone()),
+            Some(RequestBody::Whole(body)),
+        ),
+        CallBody::Flowing(stream, length) => {
+            let sent = Rc::new(Notify::new());
+            let tap = Tap::default();
+            let flowing = tapped(stream, sent.clone(), tap.clone());
+            let try_ = Try::start(worker, call, guard);
+            let mut send = pin!(transport.send(request(RequestBody::Flowing(flowing, length))));
+            let recorded = std::future::poll_fn(|cx| {
+                let polled = send.as_mut().poll(cx);
+                tap.take()
+                    .into_iter()
+                    .for_each(|piece| guard.request_piece(piece));
+                polled
+            });
+            let answered = within(worker, call, link, recorded, Some(sent)).await;
+            return try_.done(guard, call, answered);
+        }
+    };
+    let try_ = Try::start(worker, call, guard);
+    let answered = within(worker, call, link, transport.send(request(first)), None).await;
+    match (answered, again) {
+        (Err(NoHead::Send(SendFailure::Stale)), Some(body)) => {
+            try_.stale(guard, call);
+            let try_ = Try::start(worker, call, guard);
+            let send = transport.send_fresh(request(body));
+            let answered = within(worker, call, link, send, None).await;
+            try_.done(guard, call, answered)
+        }
+        (answered, _) => try_.done(guard, call, answered),
+    }
+}
+
+/// Why there is no head.
+enum NoHead {
+    Send(SendFailure),
+    TooSlow,
+    ClientLeft,
+    ServerStops,
+}
+
+/// Runs a send under everything that may end it. `sent`: told when a flowing body has gone out; until then the
+/// limit for the first byte does not run.
+async fn within(
+    worker: &Worker,
+    call: &Call<'_>,
+    link: &ClientLink,
+    send: impl Future<Output = Result<UpstreamReply, SendFailure>>,
+    sent: Option<Rc<Notify>>,
+) -> Result<UpstreamReply, NoHead> {
+    let limit = call.provider.timeouts.first_byte;
+    let too_slow = async move {
+        if let Some(sent) = sent {
+            sent.notified().await;
+        }
+        tokio::time::sleep(limit).await;
+    };
+    let client_left = async {
+        if !call.cancel_when_client_leaves {
+            return std::future::pending().await;
+        }
+        if link.leaving().await == Leaving::Finished {
+            tokio::time::sleep(LEAVING_AFTER_FIN).await;
+        }
+    };
+    tokio::select! {
+        biased;
+        answered = send => answered.map_err(NoHead::Send),
+        () = too_slow => Err(NoHead::TooSlow),
+        () = worker.lifecycle.cutting() => Err(NoHead::ServerStops),
+        () = client_left => Err(NoHead::ClientLeft),
+    }
+}
+
+/// Pieces that went by since the record took the last ones.
+type Tap = Rc<RefCell<Vec<Bytes>>>;
+
+/// The stream with each piece left in `tap`, and `sent` told at its end.
+fn tapped(stream: BodyStream, sent: Rc<Notify>, tap: Tap) -> BodyStream {
+    let end = futures_util::stream::poll_fn(move |_| {
+        sent.notify_one();
+        std::task::Poll::Ready(None)
+    });
+    let stream = stream.inspect(move |item| {
+        if let Ok(piece) = item {
+            tap.borrow_mut().push(piece.clone());
+        }
+    });
+    Box::pin(stream.chain(end))
+}
+
+/// The record of a try.
+struct Try {
+    started: Instant,
+    draft: AttemptDraft,
+}
+
+impl Try {
+    fn start(worker: &Worker, call: &Call<'_>, guard: &mut RecordGuard) -> Self {
+        let closed = guard.closed_mut();
+        closed.attempts += 1;
+        closed.provider = Some(call.provider.name.clone());
+        closed.provider_key = call.provider.key.as_ref().map(|key| key.name.clone());
+        closed.sent_model = call.model.map(str::to_owned);
+        Self {
+            started: Instant::now(),
+            draft: AttemptDraft {
+                number: closed.attempts,
+                provider: call.provider.name.clone(),
+                model: closed.sent_model.clone(),
+                provider_key: closed.provider_key.clone(),
+                started_at_us: worker.clock.wall_us(),
+                status_code: None,
+                outcome: Outcome::UpstreamError,
+                error_message: None,
+                connect_ms: None,
+                first_byte_ms: None,
+                duration_ms: 0.0,
+                skip_reason: None,
+            },
+        }
+    }
+
+    fn stale(mut self, guard: &mut RecordGuard, _call: &Call<'_>) {
+        self.draft.skip_reason = Some("stale_connection".to_owned());
+        self.draft.error_message = Some(SendFailure::Stale.to_string());
+        self.draft.duration_ms = self.elapsed_ms();
+        guard.closed_mut().tries.push(self.draft);
+    }
+
+    fn done(
+        mut self,
+        guard: &mut RecordGuard,
+        _call: &Call<'_>,
+        answered: Result<UpstreamReply, NoHead>,
+    ) -> Result<UpstreamReply, Failure> {
+        self.draft.duration_ms = self.elapsed_ms();
+        match answered {
+            Ok(reply) => {
+                let connect_ms = reply.connect.map(|time| time.as_secs_f64() * 1000.0);
+                let closed = guard.closed_mut();
+                closed.upstream_status = Some(reply.status);
+                closed.times.connect_ms = connect_ms;
+                self.draft.status_code = Some(reply.status);
+                self.draft.connect_ms = connect_ms;
+                self.draft.first_byte_ms = Some(self.draft.duration_ms);
+                self.draft.outcome = of_upstream_status(reply.status);
+                if 1 < closed.attempts || self.draft.outcome != Outcome::Ok {
+                    closed.tries.push(self.draft);
+                }
+                Ok(reply)
+            }
+            Err(no_head) => {
+                let failure = failure(&no_head);
+                guard.upstream_ends(Instant::now());
+                self.draft.outcome = failure.outcome();
+                self.draft.error_message = match &no_head {
+                    NoHead::Send(failure) => Some(failure.to_string()),
+                    NoHead::TooSlow => Some("no answer within the time limit".to_owned()),
+                    NoHead::ClientLeft => Some("the client left".to_owned()),
+                    NoHead::ServerStops => Some("the server stopped".to_owned()),
+                };
+                guard.closed_mut().tries.push(self.draft);
+                Err(failure)
+            }
+        }
+    }
+
+    fn elapsed_ms(&self) -> f64 {
+        self.started.elapsed().as_secs_f64() * 1000.0
+    }
+}
+
+fn failure(no_head: &NoHead) -> Failure {
+    match no_head {
+        NoHead::TooSlow => Failure::UpstreamTimeout,
+        NoHead::ClientLeft => Failure::ClientGone,
+        NoHead::ServerStops => Failure::ShuttingDown,
+        NoHead::Send(failure) => match failure {
+            SendFailure::Dns => Failure::UpstreamDns,
+            SendFailure::Connect(detail) => Failure::UpstreamUnreachable {
+                detail: detail.clone(),
+            },
+            SendFailure::ConnectTimeout => Failure::UpstreamUnreachable {
+                detail: "no connection in time".to_owned(),
+            },
+            SendFailure::Tls(detail) => Failure::UpstreamTls {
+                detail: detail.clone(),
+            },
+            SendFailure::Stale | SendFailure::Closed => Failure::UpstreamClosed,
+            SendFailure::Protocol(detail) => Failure::UpstreamProtocol {
+                detail: detail.clone(),
+            },
+            SendFailure::RequestBody => Failure::ClientGone,
+            SendFailure::Url => Failure::UpstreamProtocol {
+                detail: "unusable URL".to_owned(),
+            },
+        },
+    }
+}

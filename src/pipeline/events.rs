@@ -1,0 +1,268 @@
+//! Relays an event stream: every byte goes on as it comes, except that the terminal event waits for the record.
+//!
+//! The scanner watches borders and endings without parsing; what it takes out (usage that only we asked for) and
+//! mends is flagged in the row. When the upstream breaks off, the client gets an error event in its dialect.
+
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::Instant;
+
+use bytes::Bytes;
+use futures_util::future::LocalBoxFuture;
+use futures_util::{FutureExt, StreamExt};
+
+use crate::access_log::guard::RecordGuard;
+use crate::filter::{Endpoint, Outcome};
+use crate::pipeline::Worker;
+use crate::pipeline::answer::{Asked, note_cut};
+use crate::pipeline::failure::Failure;
+use crate::pipeline::generator::{Aborted, Generator, Yielder};
+use crate::pipeline::link::{ClientLink, Leaving};
+use crate::pipeline::timer::{PieceTimer, TimedOut};
+use crate::upstream::provider::Provider;
+use crate::upstream::transport::{BodyFailure, UpstreamBody, UpstreamReply};
+use crate::wire::relay_scanner::{Dialect, Piece, ScanOptions, Scanner, StreamEnd};
+
+/// The comment that makes a client that has gone answer with a reset. One line end only: with two, some SDKs see
+/// an empty event.
+const COMMENT: &[u8] = b": ka\n";
+
+/// Starts the relay.
+pub fn relay(
+    worker: &Rc<Worker>,
+    provider: &Provider,
+    asked: Asked,
+    reply: UpstreamReply,
+    mut guard: RecordGuard,
+    link: ClientLink,
+) -> Generator {
+    guard.closed_mut().response_is_stream = true;
+    let dialect = dialect(asked.endpoint);
+    let repair = worker.settings.repair_streams && dialect != Dialect::Raw;
+    let relay = Relay {
+        scanner: Scanner::new(ScanOptions {
+            dialect,
+            strip_usage: asked.usage_asked,
+            repair,
+            max_event_bytes: provider.max_event_bytes,
+        }),
+        repair,
+        timer: PieceTimer::new(
+            provider.timeouts.idle,
+            provider.timeouts.total,
+            guard.started(),
+        ),
+        leaving: Some(link.leaving()),
+        cutting: worker.lifecycle.cutting().boxed_local(),
+        body: reply.body,
+        worker: worker.clone(),
+        slot: worker.streams.take_slot(),
+        asked,
+        guard,
+    };
+    Generator::new(|out| relay.run(out))
+}
+
+fn dialect(endpoint: Endpoint) -> Dialect {
+    match endpoint {
+        Endpoint::ChatCompletions | Endpoint::Completions => Dialect::Chat,
+        Endpoint::Responses => Dialect::Responses,
+        Endpoint::Embeddings | Endpoint::Models | Endpoint::Passthrough => Dialect::Raw,
+    }
+}
+
+struct Relay {
+    scanner: Scanner,
+    repair: bool,
+    timer: PieceTimer,
+    leaving: Option<LocalBoxFuture<'static, Leaving>>,
+    cutting: LocalBoxFuture<'static, ()>,
+    body: UpstreamBody,
+    worker: Rc<Worker>,
+    slot: crate::pipeline::StreamSlot,
+    asked: Asked,
+    guard: RecordGuard,
+}
+
+enum Next {
+    Piece(Bytes),
+    End,
+    Broken(BodyFailure),
+    Late(TimedOut),
+    ClientLeaves(Leaving),
+    ServerStops,
+}
+
+impl Relay {
+    async fn run(mut self, mut out: Yielder) -> Result<(), Aborted> {
+        let mut pieces = Vec::new();
+        loop {
+            match self.next().await {
+                Next::Piece(chunk) => {
+                    let now = Instant::now();
+                    self.timer.piece_came(now);
+                    let scanned = self.scanner.push(chunk, &mut pieces);
+                    if self.scanner.facts().first_content_seen {
+                        self.guard.first_token(now);
+                    }
+                    self.guard.worked(now.elapsed());
+                    self.send(&mut pieces, &mut out, now).await;
+                    if scanned.is_err() {
+                        return self.cut(&Failure::UpstreamEventTooLarge, &mut out).await;
+                    }
+                }
+                Next::End => return self.end(&mut out).await,
+                Next::ClientLeaves(Leaving::Finished) => {
+                    if self.scanner.at_event_border() {
+                        out.send(Bytes::from_static(COMMENT)).await;
+                    }
+                }
+                Next::ClientLeaves(Leaving::Reset) => return Err(Aborted),
+                // What comes after the end of the stream is not waited for.
+                Next::Broken(_) | Next::Late(_) if self.guard.has_ended() => {
+                    return self.close(Outcome::Ok);
+                }
+                Next::Broken(BodyFailure::Framing) => {
+                    let detail = BodyFailure::Framing.to_string();
+                    return self
+                        .cut(&Failure::UpstreamProtocol { detail }, &mut out)
+                        .await;
+                }
+                Next::Broken(_) => return self.cut(&Failure::UpstreamDisconnected, &mut out).await,
+                Next::Late(late) => return self.cut(&late.into(), &mut out).await,
+                Next::ServerStops => return self.cut(&Failure::ShuttingDown, &mut out).await,
+            }
+        }
+    }
+
+    /// Waits for whatever comes first. A ready piece costs one poll of the body and nothing else.
+    async fn next(&mut self) -> Next {
+        let Self {
+            body,
+            timer,
+            leaving,
+            cutting,
+            ..
+        } = self;
+        let mut late = std::pin::pin!(timer.late());
+        std::future::poll_fn(|cx| {
+            if let Poll::Ready(item) = body.poll_next_unpin(cx) {
+                return Poll::Ready(match item {
+                    Some(Ok(piece)) => Next::Piece(piece),
+                    Some(Err(error)) => Next::Broken(error),
+                    None => Next::End,
+                });
+            }
+            if let Poll::Ready(timed_out) = late.as_mut().poll(cx) {
+                return Poll::Ready(Next::Late(timed_out));
+            }
+            if let Some(watch) = leaving
+                && let Poll::Ready(how) = watch.poll_unpin(cx)
+            {
+                *leaving = None;
+                return Poll::Ready(Next::ClientLeaves(how));
+            }
+            cutting.poll_unpin(cx).map(|()| Next::ServerStops)
+        })
+        .await
+    }
+
+    /// Hands pieces to the client; the record has its end before a terminal one goes.
+    async fn send(&mut self, pieces: &mut Vec<Piece>, out: &mut Yielder, now: Instant) {
+        for piece in pieces.drain(..) {
+            match piece {
+                Piece::Send(bytes) => {
+                    self.guard.stream_piece(bytes.clone(), now);
+                    self.guard.first_byte(now);
+                    out.send(bytes).await;
+                }
+                Piece::Terminal(bytes) => {
+                    self.guard.stream_piece(bytes.clone(), now);
+                    self.guard.upstream_ends(now);
+                    self.put_end_on_record();
+                    out.send(bytes).await;
+                }
+                Piece::Stripped(data) => {
+                    let masked = self.guard.secrets().mask(data);
+                    self.guard.closed_mut().usage_chunk =
+                        std::str::from_utf8(&masked).ok().map(str::to_owned);
+                }
+            }
+        }
+    }
+
+    fn put_end_on_record(&mut self) {
+        let failed = self.scanner.facts().saw_error_event;
+        self.note_repairs();
+        self.guard.closed_mut().response_complete = Some(!failed);
+        self.guard.end(if failed {
+            Outcome::UpstreamError
+        } else {
+            Outcome::Ok
+        });
+    }
+
+    fn note_repairs(&mut self) {
+        let words = self
+            .scanner
+            .facts()
+            .repairs
+            .words()
+            .map(str::to_owned)
+            .collect();
+        self.guard.closed_mut().repairs = words;
+    }
+
+    /// The upstream ended the body cleanly.
+    async fn end(mut self, out: &mut Yielder) -> Result<(), Aborted> {
+        let mut pieces = Vec::new();
+        let end = self.scanner.finish(&mut pieces);
+        let now = Instant::now();
+        self.send(&mut pieces, out, now).await;
+        self.guard.upstream_ends(now);
+        match end {
+            StreamEnd::Complete => {
+                if !self.guard.has_ended() {
+                    self.put_end_on_record();
+                }
+                self.close(Outcome::Ok)
+            }
+            StreamEnd::Truncated => self.cut(&Failure::UpstreamTruncated, out).await,
+        }
+    }
+
+    /// Hands the record over; `outcome` counts only where no end is on record yet.
+    fn close(mut self, outcome: Outcome) -> Result<(), Aborted> {
+        if !self.guard.has_ended() {
+            self.guard.end(outcome);
+        }
+        self.guard.finish();
+        drop(self.slot);
+        Ok(())
+    }
+
+    /// The stream ends before its end: an error event where the dialect has one, else no end at all.
+    async fn cut(mut self, failure: &Failure, out: &mut Yielder) -> Result<(), Aborted> {
+        let now = Instant::now();
+        self.guard.upstream_ends(now);
+        let mut pieces = Vec::new();
+        self.scanner.cut(&mut pieces);
+        self.send(&mut pieces, out, now).await;
+        let (error, event) = self.worker.form.error_event(failure, self.asked.endpoint);
+        self.note_repairs();
+        note_cut(&mut self.guard, failure, &error);
+        if !self.repair {
+            self.guard.end(failure.outcome());
+            self.guard.finish();
+            return Err(Aborted);
+        }
+        self.guard
+            .closed_mut()
+            .repairs
+            .push("error_event".to_owned());
+        self.guard.stream_piece(event.clone(), now);
+        self.guard.end(failure.outcome());
+        out.send(event).await;
+        self.close(failure.outcome())
+    }
+}

@@ -1,0 +1,290 @@
+//! Serves a recorded answer again: status, content type and body byte for byte, at once or in its own time.
+
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use uuid::Uuid;
+
+use crate::access_log::guard::RecordGuard;
+use crate::access_log::query::{StoredResponse, stored_response};
+use crate::access_log::recorder::AccessLog;
+use crate::access_log::store::LogStore;
+use crate::filter::Outcome;
+use crate::pipeline::failure::Failure;
+use crate::pipeline::generator::{Aborted, Generator, Yielder};
+use crate::pipeline::reply::{Reply, ReplyBody, note_headers};
+use crate::telemetry::background::Runner;
+
+/// How fast a recorded stream is served: N times as fast as recorded, 0 at once.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Speed(f64);
+
+impl Speed {
+    /// At once.
+    pub const AT_ONCE: Self = Self(0.0);
+
+    /// Reads the value of `x-aiproxy-replay-speed`; nothing means at once.
+    ///
+    /// # Errors
+    /// [`Failure::BadHeader`] for everything but a finite number from 0.
+    pub fn parse(text: Option<&str>) -> Result<Self, Failure> {
+        let Some(text) = text else {
+            return Ok(Self::AT_ONCE);
+        };
+        match f64::from_str(text.trim()) {
+            Ok(speed) if speed.is_finite() && 0.0 <= speed => Ok(Self(speed)),
+            _ => Err(Failure::BadHeader {
+                name: "x-aiproxy-replay-speed",
+                reason: "a number from 0 is expected",
+            }),
+        }
+    }
+
+    /// N times as fast as recorded.
+    pub fn times(speed: f64) -> Self {
+        Self(speed.max(0.0))
+    }
+
+    fn apply(self, recorded: Duration) -> Duration {
+        if self.0 == 0.0 {
+            Duration::ZERO
+        } else {
+            recorded.div_f64(self.0)
+        }
+    }
+}
+
+/// Finds recorded answers.
+#[derive(Debug, Clone)]
+pub struct Replays {
+    log: Arc<AccessLog>,
+    store: Arc<LogStore>,
+    runner: Runner,
+}
+
+impl Replays {
+    /// Reads from `store` on the background thread.
+    pub fn new(log: Arc<AccessLog>, store: Arc<LogStore>, runner: Runner) -> Self {
+        Self { log, store, runner }
+    }
+
+    /// The recorded answer of an exchange.
+    ///
+    /// # Errors
+    /// [`Failure::ReplayNotFound`], [`Failure::ReplayNotComplete`], [`Failure::ReplayBodyUnavailable`].
+    pub async fn find(&self, id: &str) -> Result<Recorded, Failure> {
+        let id = Uuid::parse_str(id.trim()).map_err(|_| Failure::ReplayNotFound)?;
+        let store = self.store.clone();
+        let read = self.runner.run(async move {
+            let database = store.database().await.ok()?;
+            stored_response(&database, &id.to_string()).await.ok()
+        });
+        match read.await {
+            Ok(Some(Some(stored))) => Recorded::new(id, stored),
+            Ok(Some(None)) if self.log.is_unfinished(id) => Err(Failure::ReplayNotComplete),
+            Ok(Some(None)) => Err(Failure::ReplayNotFound),
+            // The store is away: what is still on its way to it is known, the rest cannot be told.
+            Ok(None) | Err(_) if self.log.is_unfinished(id) => Err(Failure::ReplayNotComplete),
+            Ok(None) | Err(_) => Err(Failure::ReplayBodyUnavailable),
+        }
+    }
+}
+
+/// A recorded answer, ready to be served.
+#[derive(Debug, Clone)]
+pub struct Recorded {
+    id: Uuid,
+    status: u16,
+    content_type: Option<String>,
+    body: Bytes,
+    pieces: Vec<RecordedPiece>,
+    complete: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct RecordedPiece {
+    offset: usize,
+    length: usize,
+    at: Duration,
+}
+
+impl Recorded {
+    fn new(id: Uuid, stored: StoredResponse) -> Result<Self, Failure> {
+        let has_head = 100 <= stored.status_code && stored.status_code != 499;
+        let headers = stored.headers.as_deref().unwrap_or("{}");
+        let headers: serde_json::Map<String, serde_json::Value> =
+            serde_json::from_str(headers).unwrap_or_default();
+        let stored_bytes = stored.body.as_ref().map_or(0, Bytes::len) as i64;
+        let is_cut = stored.body_size.is_some_and(|size| stored_bytes < size);
+        if !has_head || stored.headers.is_none() || is_cut || stored.body_state != "stored" {
+            return Err(Failure::ReplayBodyUnavailable);
+        }
+        let body = stored.body.unwrap_or_default();
+        Ok(Self {
+            id,
+            status: stored.status_code,
+            content_type: headers
+                .get("content-type")
+                .and_then(|value| value.as_str())
+                .map(str::to_owned),
+            pieces: stored
+                .chunk_times
+                .as_deref()
+                .map(pieces)
+                .unwrap_or_default(),
+            complete: stored.response_complete != Some(false),
+            body,
+        })
+    }
+
+    /// The whole body.
+    pub fn body(&self) -> &Bytes {
+        &self.body
+    }
+
+    /// HTTP status as it was sent.
+    pub fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// Headers of the replay.
+    pub fn headers(&self) -> Vec<(String, Vec<u8>)> {
+        let mut headers = Vec::new();
+        if let Some(content_type) = &self.content_type {
+            headers.push(("content-type".to_owned(), content_type.clone().into_bytes()));
+        }
+        headers.push((
+            "x-aiproxy-replayed".to_owned(),
+            self.id.to_string().into_bytes(),
+        ));
+        if !self.complete {
+            headers.push(("x-aiproxy-replay-incomplete".to_owned(), b"true".to_vec()));
+        }
+        headers
+    }
+
+    /// As an answer that leaves no row.
+    pub fn into_reply(self, speed: Speed) -> Reply {
+        let headers = self.headers();
+        let (status, is_stream) = (self.status, !self.pieces.is_empty());
+        let body = if is_stream {
+            ReplyBody::Pieces(Generator::new(|out| self.serve(speed, out, None)), None)
+        } else {
+            ReplyBody::Whole(self.body)
+        };
+        Reply {
+            status,
+            headers,
+            body,
+            close: false,
+        }
+    }
+
+    /// As an answer with a row of its own.
+    pub fn into_recorded_reply(self, speed: Speed, mut guard: RecordGuard) -> Reply {
+        let headers = self.headers();
+        note_headers(&mut guard, &headers);
+        let closed = guard.closed_mut();
+        closed.replay_of = Some(self.id);
+        closed.status_code = self.status;
+        closed.response_complete = Some(self.complete);
+        closed.response_is_stream = !self.pieces.is_empty();
+        if self.pieces.is_empty() {
+            guard.response_piece(self.body.clone());
+            guard.end(Outcome::Replayed);
+            guard.finish();
+            let status = self.status;
+            return Reply {
+                status,
+                headers,
+                body: ReplyBody::Whole(self.body),
+                close: false,
+            };
+        }
+        let status = self.status;
+        let generator = Generator::new(|out| self.serve(speed, out, Some(guard)));
+        Reply {
+            status,
+            headers,
+            body: ReplyBody::Pieces(generator, None),
+            close: false,
+        }
+    }
+
+    async fn serve(
+        self,
+        speed: Speed,
+        mut out: Yielder,
+        mut guard: Option<RecordGuard>,
+    ) -> Result<(), Aborted> {
+        let started = std::time::Instant::now();
+        let last = self.pieces.len().saturating_sub(1);
+        for (number, piece) in self.pieces.iter().enumerate() {
+            let due = started + speed.apply(piece.at);
+            if std::time::Instant::now() < due {
+                tokio::time::sleep_until(due.into()).await;
+            }
+            let end = (piece.offset + piece.length).min(self.body.len());
+            let bytes = self.body.slice(piece.offset.min(end)..end);
+            if let Some(guard) = &mut guard {
+                let now = std::time::Instant::now();
+                guard.stream_piece(bytes.clone(), now);
+                guard.first_byte(now);
+                if number == last {
+                    guard.end(Outcome::Replayed);
+                }
+            }
+            out.send(bytes).await;
+        }
+        if let Some(guard) = guard {
+            guard.finish();
+        }
+        Ok(())
+    }
+}
+
+/// Reads `offset,length,microseconds;…`.
+fn pieces(text: &str) -> Vec<RecordedPiece> {
+    text.split(';')
+        .filter_map(|entry| {
+            let mut numbers = entry.split(',');
+            Some(RecordedPiece {
+                offset: numbers.next()?.parse().ok()?,
+                length: numbers.next()?.parse().ok()?,
+                at: Duration::from_micros(numbers.next()?.parse().ok()?),
+            })
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn speeds_are_numbers_from_zero() {
+        assert_eq!(Speed::parse(None), Ok(Speed::AT_ONCE));
+        assert_eq!(Speed::parse(Some(" 2.5 ")), Ok(Speed(2.5)));
+        for bad in ["-1", "fast", "NaN", "inf", ""] {
+            assert!(Speed::parse(Some(bad)).is_err(), "{bad}");
+        }
+        assert_eq!(
+            Speed(2.0).apply(Duration::from_secs(4)),
+            Duration::from_secs(2)
+        );
+        assert_eq!(Speed::AT_ONCE.apply(Duration::from_secs(4)), Duration::ZERO);
+    }
+
+    #[test]
+    fn piece_times_are_read_back() {
+        let expected = [(0, 5, 10), (5, 7, 30)].map(|(offset, length, us)| RecordedPiece {
+            offset,
+            length,
+            at: Duration::from_micros(us),
+        });
+        assert_eq!(pieces("0,5,10;5,7,30"), expected);
+        assert_eq!(pieces("nonsense"), []);
+    }
+}

@@ -1,0 +1,228 @@
+//! Relays an answer that is no event stream: bytes go out as they come, the record is closed before the last.
+
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::Instant;
+
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt;
+
+use crate::access_log::guard::RecordGuard;
+use crate::filter::Outcome;
+use crate::pipeline::Worker;
+use crate::pipeline::answer::{Asked, note_cut};
+use crate::pipeline::failure::Failure;
+use crate::pipeline::generator::{Aborted, Generator};
+use crate::pipeline::link::ClientLink;
+use crate::pipeline::reply::{Reply, ReplyBody, refuse};
+use crate::pipeline::timer::{PieceTimer, TimedOut};
+use crate::upstream::provider::Provider;
+use crate::upstream::transport::{BodyFailure, UpstreamBody, UpstreamReply};
+
+/// Relays the body. What has arrived already is taken at once: a short answer leaves in one piece.
+///
+/// # Errors
+/// The refusal for the client, when the body breaks off before anything was sent.
+pub async fn relay(
+    worker: &Rc<Worker>,
+    provider: &Provider,
+    asked: Asked,
+    reply: UpstreamReply,
+    mut guard: RecordGuard,
+    link: ClientLink,
+) -> Result<ReplyBody, Reply> {
+    let mut body = reply.body;
+    let at_hand = take_what_is_there(&mut body).await;
+    for piece in &at_hand.pieces {
+        guard.response_piece(piece.clone());
+    }
+    match at_hand.end {
+        Some(Ok(())) => {
+            let now = Instant::now();
+            guard.upstream_ends(now);
+            guard.worked(now.duration_since(asked.since));
+            guard.first_byte(now);
+            close(guard, &link);
+            Ok(ReplyBody::Whole(join(at_hand.pieces)))
+        }
+        Some(Err(error)) => {
+            guard.upstream_ends(Instant::now());
+            guard.closed_mut().response_complete = Some(false);
+            Err(refuse(
+                guard,
+                &broken(&error),
+                &asked.request_id,
+                worker.form.as_ref(),
+            ))
+        }
+        None => {
+            let timer = PieceTimer::new(
+                provider.timeouts.idle,
+                provider.timeouts.total,
+                guard.started(),
+            );
+            let rest = Rest {
+                worker: worker.clone(),
+                asked,
+                body,
+                timer,
+                link: link.clone(),
+            };
+            let length = reply.content_length;
+            let generator = Generator::new(|mut out| async move {
+                let mut left = length;
+                let mut guard = guard;
+                for piece in at_hand.pieces {
+                    left = left.map(|left| left.saturating_sub(piece.len() as u64));
+                    guard.first_byte(Instant::now());
+                    out.send(piece).await;
+                }
+                rest.relay(guard, left, &mut out).await
+            });
+            let spawn = worker.spawn.clone();
+            Ok(ReplyBody::Pieces(
+                generator.finish_detached(Rc::new(move |rest| {
+                    link.mark_gone();
+                    spawn(rest);
+                })),
+                length,
+            ))
+        }
+    }
+}
+
+/// What is left to relay after the head was sent.
+struct Rest {
+    worker: Rc<Worker>,
+    asked: Asked,
+    body: UpstreamBody,
+    timer: PieceTimer,
+    link: ClientLink,
+}
+
+impl Rest {
+    async fn relay(
+        mut self,
+        mut guard: RecordGuard,
+        mut left: Option<u64>,
+        out: &mut crate::pipeline::generator::Yielder,
+    ) -> Result<(), Aborted> {
+        loop {
+            let next = tokio::select! {
+                biased;
+                next = self.body.next() => next,
+                late = self.timer.late() => return Err(self.cut(guard, &late.into())),
+                () = self.worker.lifecycle.cutting() => {
+                    return Err(self.cut(guard, &Failure::ShuttingDown));
+                }
+            };
+            let now = Instant::now();
+            match next {
+                Some(Ok(piece)) => {
+                    self.timer.piece_came(now);
+                    guard.response_piece(piece.clone());
+                    guard.first_byte(now);
+                    left = left.map(|left| left.saturating_sub(piece.len() as u64));
+                    if left == Some(0) {
+                        // The bytes that complete the answer go out after the record has its end.
+                        guard.upstream_ends(now);
+                        end(&mut guard, &self.link);
+                    }
+                    guard.worked(now.elapsed());
+                    out.send(piece).await;
+                }
+                None => {
+                    guard.upstream_ends(now);
+                    close(guard, &self.link);
+                    return Ok(());
+                }
+                Some(Err(error)) => return Err(self.cut(guard, &broken(&error))),
+            }
+        }
+    }
+
+    /// The head is out and no error can be told: the connection is closed without the body's end.
+    fn cut(&self, mut guard: RecordGuard, failure: &Failure) -> Aborted {
+        guard.upstream_ends(Instant::now());
+        let error = self.worker.form.error(failure, &self.asked.request_id);
+        note_cut(&mut guard, failure, &error);
+        guard.end(failure.outcome());
+        guard.finish();
+        Aborted
+    }
+}
+
+/// Pieces that had arrived, and the end, if it had too.
+struct AtHand {
+    pieces: Vec<Bytes>,
+    end: Option<Result<(), BodyFailure>>,
+}
+
+async fn take_what_is_there(body: &mut UpstreamBody) -> AtHand {
+    let mut pieces = Vec::new();
+    let end = std::future::poll_fn(|cx| {
+        loop {
+            match body.poll_next_unpin(cx) {
+                Poll::Ready(Some(Ok(piece))) => pieces.push(piece),
+                Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(Err(error))),
+                Poll::Ready(None) => return Poll::Ready(Some(Ok(()))),
+                Poll::Pending => return Poll::Ready(None),
+            }
+            if MOST_PIECES_AT_ONCE < pieces.len() {
+                return Poll::Ready(None);
+            }
+        }
+    })
+    .await;
+    AtHand { pieces, end }
+}
+
+/// An answer that arrives faster than it can be read is not gathered without bound.
+const MOST_PIECES_AT_ONCE: usize = 16;
+
+fn end(guard: &mut RecordGuard, link: &ClientLink) {
+    guard.closed_mut().response_complete = Some(true);
+    let outcome = if link.is_gone() {
+        Outcome::ClientDisconnected
+    } else {
+        Outcome::Ok
+    };
+    guard.end(outcome);
+}
+
+fn close(mut guard: RecordGuard, link: &ClientLink) {
+    end(&mut guard, link);
+    guard.finish();
+}
+
+fn broken(error: &BodyFailure) -> Failure {
+    match error {
+        BodyFailure::Truncated => Failure::UpstreamTruncated,
+        BodyFailure::Io(_) => Failure::UpstreamDisconnected,
+        BodyFailure::Framing => Failure::UpstreamProtocol {
+            detail: error.to_string(),
+        },
+    }
+}
+
+impl From<TimedOut> for Failure {
+    fn from(timed_out: TimedOut) -> Self {
+        match timed_out {
+            TimedOut::Idle => Self::UpstreamIdleTimeout,
+            TimedOut::Total => Self::UpstreamTimeout,
+        }
+    }
+}
+
+fn join(pieces: Vec<Bytes>) -> Bytes {
+    match <[Bytes; 1]>::try_from(pieces) {
+        Ok([only]) => only,
+        Err(pieces) => {
+            let mut joined = BytesMut::with_capacity(pieces.iter().map(Bytes::len).sum());
+            for piece in pieces {
+                joined.extend_from_slice(&piece);
+            }
+            joined.freeze()
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! The admin port: metrics and management, on a listener and a thread of its own.
+//!
+//! Its `Host` must be one of ours, so that a web page that points its own name at loopback reads nothing (DNS
+//! rebinding); with a token configured, everything but `/health` asks for it.
+
+use actix_web::body::BoxBody;
+use actix_web::dev::ServiceResponse;
+use actix_web::http::StatusCode;
+use actix_web::middleware::{Next, from_fn};
+use actix_web::{HttpRequest, HttpResponse, dev::ServiceRequest, web};
+use serde_json::json;
+
+use crate::config::Secret;
+use crate::pipeline::failure::Failure;
+use crate::pipeline::replay::{Replays, Speed};
+use crate::server::metrics::{self, Sources};
+use crate::server::{about, error};
+
+/// What the admin port needs.
+#[derive(Clone)]
+pub struct AdminState {
+    /// For `/metrics`.
+    pub sources: Sources,
+    /// For replays.
+    pub replays: Replays,
+    /// Asked for as `Authorization: Bearer …`.
+    pub token: Option<Secret>,
+    /// Host names that callers may use, besides the loopback ones.
+    pub hosts: Vec<String>,
+}
+
+/// Names of this machine for itself.
+const LOOPBACK_HOSTS: &[&str] = &["localhost", "127.0.0.1", "[::1]"];
+
+/// Puts the routes into an application.
+pub fn configure(state: AdminState) -> impl FnOnce(&mut web::ServiceConfig) {
+    move |config| {
+        config.app_data(web::Data::new(state)).service(
+            web::scope("")
+                .wrap(from_fn(guard))
+                .route("/health", web::get().to(async || about::health()))
+                .route("/metrics", web::get().to(metrics_text))
+                .route("/api/exchanges/{id}/replay", web::get().to(replay))
+                .default_service(web::to(not_found)),
+        );
+    }
+}
+
+async fn guard(
+    request: ServiceRequest,
+    next: Next<BoxBody>,
+) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
+    let refusal = request
+        .app_data::<web::Data<AdminState>>()
+        .and_then(|state| refusal(state, &request));
+    match refusal {
+        Some(response) => Ok(request.into_response(response)),
+        None => next.call(request).await,
+    }
+}
+
+fn refusal(state: &AdminState, request: &ServiceRequest) -> Option<HttpResponse> {
+    let headers = request.headers();
+    let host = headers
+        .get("host")
+        .and_then(|host| host.to_str().ok())
+        .unwrap_or_default();
+    if !is_ours(host, &state.hosts) {
+        return Some(refuse(
+            StatusCode::FORBIDDEN,
+            "this Host is not served here",
+        ));
+    }
+    let token = state.token.as_ref()?;
+    let given = headers
+        .get("authorization")
+        .and_then(|value| value.to_str().ok());
+    let given = given
+        .and_then(|value| value.strip_prefix("Bearer "))
+        .unwrap_or_default();
+    let good = request.path() == "/health" || same(given, token.expose());
+    (!good).then(|| refuse(StatusCode::UNAUTHORIZED, "the admin token is needed"))
+}
+
+/// Compares digests, so that the time tells nothing of the token.
+fn same(given: &str, token: &str) -> bool {
+    use sha2::{Digest, Sha256};
+    Sha256::digest(given) == Sha256::digest(token)
+}
+
+fn is_ours(host: &str, hosts: &[String]) -> bool {
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
+    };
+    LOOPBACK_HOSTS.contains(&name) || hosts.iter().any(|ours| ours.eq_ignore_ascii_case(name))
+}
+
+fn refuse(status: StatusCode, message: &str) -> HttpResponse {
+    HttpResponse::build(status).json(json!({ "error": { "message": message } }))
+}
+
+async fn not_found() -> HttpResponse {
+    refuse(StatusCode::NOT_FOUND, "nothing is served at this path")
+}
+
+async fn metrics_text(state: web::Data<AdminState>) -> HttpResponse {
+    match metrics::render(&state.sources) {
+        Ok(text) => HttpResponse::Ok()
+            .content_type(metrics::CONTENT_TYPE)
+            .body(text),
+        Err(_) => refuse(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "the metrics could not be written",
+        ),
+    }
+}
+
+#[derive(serde::Deserialize)]
+struct ReplayQuery {
+    speed: Option<String>,
+}
+
+async fn replay(
+    request: HttpRequest,
+    state: web::Data<AdminState>,
+    id: web::Path<String>,
+    query: web::Query<ReplayQuery>,
+) -> HttpResponse {
+    let answer = async {
+        let speed = Speed::parse(query.speed.as_deref())?;
+        state.replays.find(&id).await.map(|stored| (stored, speed))
+    };
+    match answer.await {
+        Ok((stored, speed)) => super::data::encode(stored.into_reply(speed)),
+        Err(failure) => failed(&failure, request.path()),
+    }
+}
+
+fn failed(failure: &Failure, path: &str) -> HttpResponse {
+    let reply = error::reply(failure);
+    let status = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    HttpResponse::build(status)
+        .json(json!({ "error": { "message": reply.message, "code": reply.code }, "path": path }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn s18_only_our_own_names_are_hosts() {
+        let hosts = ["proxy.example".to_owned()];
+        for host in [
+            "localhost",
+            "localhost:8001",
+            "127.0.0.1:1",
+            "[::1]:8001",
+            "PROXY.example:80",
+        ] {
+            assert!(is_ours(host, &hosts), "{host}");
+        }
+        for host in [
+            "",
+            "evil.example",
+            "localhost.evil.example",
+            "127.0.0.1.evil.example:8001",
+            "x@localhost",
+        ] {
+            assert!(!is_ours(host, &hosts), "{host}");
+        }
+    }
+}

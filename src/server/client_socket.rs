@@ -1,0 +1,49 @@
+//! Sees that a client has gone while nothing is being written to it.
+//!
+//! actix keeps the socket to itself and does not report a FIN while an answer is pending. So each connection
+//! leaves a duplicate of its descriptor with the connection's data; a watcher peeks at it.
+
+use std::any::Any;
+use std::future::Future;
+use std::os::fd::{AsFd, OwnedFd};
+
+use actix_web::dev::Extensions;
+use actix_web::rt::net::TcpStream;
+
+use crate::pipeline::link::Leaving;
+
+/// A duplicate of a client connection's descriptor.
+pub struct ClientSocket(OwnedFd);
+
+/// To be called for each new connection, with its stream.
+pub fn remember(connection: &dyn Any, data: &mut Extensions) {
+    if let Some(stream) = connection.downcast_ref::<TcpStream>()
+        && let Ok(duplicate) = stream.as_fd().try_clone_to_owned()
+    {
+        data.insert(ClientSocket(duplicate));
+    }
+}
+
+impl ClientSocket {
+    /// A future that ends when the client has sent a FIN or a reset. It never ends for a client that sends
+    /// further requests on the connection meanwhile, nor when the descriptor cannot be watched.
+    pub fn leaving(&self) -> impl Future<Output = Leaving> + use<> {
+        let watched = self.watched();
+        async move {
+            match watched {
+                Ok(stream) => match stream.peek(&mut [0]).await {
+                    Ok(0) => Leaving::Finished,
+                    Ok(_) => std::future::pending().await,
+                    Err(_) => Leaving::Reset,
+                },
+                Err(_) => std::future::pending().await,
+            }
+        }
+    }
+
+    fn watched(&self) -> std::io::Result<tokio::net::TcpStream> {
+        let stream = std::net::TcpStream::from(self.0.try_clone()?);
+        stream.set_nonblocking(true)?;
+        tokio::net::TcpStream::from_std(stream)
+    }
+}

@@ -1,0 +1,383 @@
+//! The data port: a request comes in, is read, runs through the pipeline, and the reply goes out.
+
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use actix_web::body::{BodySize, BoxBody, MessageBody};
+use actix_web::dev::Payload;
+use actix_web::http::StatusCode;
+use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::{HttpRequest, HttpResponse, web};
+use bytes::Bytes;
+use futures_util::future::LocalBoxFuture;
+use futures_util::{FutureExt, Stream};
+
+use crate::access_log::guard::RecordGuard;
+use crate::filter::{Endpoint, Headers};
+use crate::pipeline::exchange::{self, Exchange};
+use crate::pipeline::failure::Failure;
+use crate::pipeline::generator::{Aborted, Generator};
+use crate::pipeline::link::{ClientLink, Stage};
+use crate::pipeline::replay::Speed;
+use crate::pipeline::reply::{Reply, ReplyBody, refuse};
+use crate::server::client_socket::ClientSocket;
+use crate::server::routes::{self, Route};
+use crate::server::state::DataState;
+use crate::server::{about, cors, ingest, opened, target};
+
+/// Answers one request of the data port.
+pub async fn handle(request: HttpRequest, payload: web::Payload) -> HttpResponse<BoxBody> {
+    let started = Instant::now();
+    let Some(state) = request.app_data::<Rc<DataState>>().cloned() else {
+        return HttpResponse::new(StatusCode::INTERNAL_SERVER_ERROR);
+    };
+    let request_id = uuid::Uuid::now_v7();
+    let mut response = respond(&request, payload.into_inner(), &state, request_id, started).await;
+    cors::add_to(&state.cors, &request, response.headers_mut());
+    let id = HeaderValue::from_str(&request_id.to_string());
+    if let Ok(id) = id {
+        response
+            .headers_mut()
+            .insert(HeaderName::from_static("x-aiproxy-request-id"), id);
+    }
+    response
+}
+
+async fn respond(
+    request: &HttpRequest,
+    payload: Payload,
+    state: &Rc<DataState>,
+    request_id: uuid::Uuid,
+    started: Instant,
+) -> HttpResponse<BoxBody> {
+    if let Err(failure) = check_target(request) {
+        state.counts.refused_unrecorded(&failure);
+        return plain_error(state, &failure, request_id);
+    }
+    if let Some(preflight) = cors::preflight(&state.cors, request) {
+        return preflight;
+    }
+    let route = routes::find(request.method().as_str(), request.path(), |name| {
+        state.is_provider(name)
+    });
+    match route {
+        Ok(Route::About) => about::about(),
+        Ok(Route::Health) => about::health(),
+        Ok(Route::Version) => about::version(),
+        Ok(Route::Ready) => about::ready(state),
+        Ok(Route::Api {
+            endpoint,
+            provider,
+            rest,
+        }) => {
+            let asked = Asked {
+                endpoint,
+                provider,
+                rest,
+                failure: None,
+            };
+            record_and_run(request, payload, state, request_id, started, asked).await
+        }
+        Err(unserved) if unserved.recorded => {
+            let asked = Asked {
+                endpoint: Endpoint::Passthrough,
+                provider: None,
+                rest: String::new(),
+                failure: Some(unserved.failure),
+            };
+            record_and_run(request, payload, state, request_id, started, asked).await
+        }
+        Err(unserved) => {
+            state.counts.refused_unrecorded(&unserved.failure);
+            plain_error(state, &unserved.failure, request_id)
+        }
+    }
+}
+
+/// What the path asks for.
+struct Asked {
+    endpoint: Endpoint,
+    provider: Option<String>,
+    rest: String,
+    failure: Option<Failure>,
+}
+
+fn check_target(request: &HttpRequest) -> Result<(), Failure> {
+    if request.method() == actix_web::http::Method::CONNECT {
+        return Err(Failure::MethodNotAllowed);
+    }
+    let uri = request.head().uri.clone();
+    if uri.scheme().is_some() || uri.authority().is_some() {
+        return Err(Failure::BadTarget {
+            reason: "the target must be a path",
+        });
+    }
+    if let Some(host) = request.headers().get("host") {
+        target::check_host(host.as_bytes())?;
+    }
+    match target::check_path(uri.path(), uri.query().map_or(0, str::len)) {
+        // Too long is a wrong request like others: it has a row.
+        Err(Failure::TargetTooLong) | Ok(()) => Ok(()),
+        Err(failure) => Err(failure),
+    }
+}
+
+async fn record_and_run(
+    request: &HttpRequest,
+    payload: Payload,
+    state: &Rc<DataState>,
+    request_id: uuid::Uuid,
+    started: Instant,
+    asked: Asked,
+) -> HttpResponse<BoxBody> {
+    let headers = ingest::headers(request);
+    let mut guard = RecordGuard::new(
+        state.worker.recorder.clone(),
+        state.worker.secrets.clone(),
+        opened::opened(request, &headers, state, request_id, asked.endpoint),
+        started,
+        state.body_max_bytes,
+    );
+    guard.closed_mut().tags = opened::tags(&headers);
+    let link = link(request);
+    let run = run(
+        request,
+        headers,
+        payload,
+        state.clone(),
+        guard,
+        link.clone(),
+        asked,
+        request_id,
+    );
+    let guarded = AssertUnwindSafe(run).catch_unwind().boxed_local();
+    match (Detachable {
+        run: Some(guarded),
+        link,
+        state: state.clone(),
+    })
+    .await
+    {
+        Ok(reply) => encode(reply),
+        Err(_) => plain_error(state, &Failure::Internal, request_id),
+    }
+}
+
+#[expect(
+    clippy::too_many_arguments,
+    reason = "each is one thing the exchange is made of"
+)]
+fn run(
+    request: &HttpRequest,
+    headers: Headers,
+    payload: Payload,
+    state: Rc<DataState>,
+    mut guard: RecordGuard,
+    link: ClientLink,
+    asked: Asked,
+    request_id: uuid::Uuid,
+) -> impl Future<Output = Reply> + use<> {
+    let method = request.method().as_str().to_owned();
+    let query = request
+        .uri()
+        .query()
+        .map_or_else(String::new, |query| format!("?{query}"));
+    let head = match asked.failure {
+        Some(failure) => Err(failure),
+        None => may_run(request, &state),
+    };
+    async move {
+        let request_id = request_id.to_string();
+        let body = match head {
+            Ok(()) => {
+                ingest::body(
+                    &headers,
+                    asked.endpoint,
+                    payload,
+                    state.body_limits,
+                    &mut guard,
+                )
+                .await
+            }
+            Err(failure) => Err(failure),
+        };
+        let body = match body {
+            Ok(body) => body,
+            Err(failure) => {
+                return refuse(guard, &failure, &request_id, state.worker.form.as_ref());
+            }
+        };
+        guard.request_is_read();
+        if let Some(id) = headers.get("x-aiproxy-replay") {
+            return replay(id, &headers, &state, guard, &request_id).await;
+        }
+        let exchange = Exchange {
+            guard,
+            link,
+            request_id,
+            endpoint: asked.endpoint,
+            method,
+            provider: asked.provider,
+            rest: asked.rest,
+            query,
+            headers,
+            body,
+        };
+        exchange::run(exchange, &state.worker).await
+    }
+}
+
+/// Serves a recorded answer; the request's body does not matter.
+async fn replay(
+    id: &str,
+    headers: &Headers,
+    state: &DataState,
+    guard: RecordGuard,
+    request_id: &str,
+) -> Reply {
+    let speed = Speed::parse(headers.get("x-aiproxy-replay-speed"));
+    let found = match speed {
+        Ok(speed) => state
+            .replays
+            .find(id)
+            .await
+            .map(|recorded| (recorded, speed)),
+        Err(failure) => Err(failure),
+    };
+    match found {
+        Ok((recorded, speed)) => recorded.into_recorded_reply(speed, guard),
+        Err(failure) => refuse(guard, &failure, request_id, state.worker.form.as_ref()),
+    }
+}
+
+/// Whether the server takes one more exchange with such a head.
+fn may_run(request: &HttpRequest, state: &DataState) -> Result<(), Failure> {
+    let uri = request.uri();
+    target::check_path(uri.path(), uri.query().map_or(0, str::len))?;
+    ingest::check_head(request)?;
+    if state.worker.lifecycle.stage() != Stage::Running {
+        return Err(Failure::ShuttingDown);
+    }
+    if !state.worker.recorder.accepts() {
+        return Err(Failure::LogUnavailable);
+    }
+    Ok(())
+}
+
+fn link(request: &HttpRequest) -> ClientLink {
+    let request = request.clone();
+    match request.conn_data::<ClientSocket>() {
+        None => ClientLink::default(),
+        Some(_) => ClientLink::new(Box::new(move || {
+            match request.conn_data::<ClientSocket>() {
+                Some(socket) => socket.leaving().boxed_local(),
+                None => std::future::pending().boxed_local(),
+            }
+        })),
+    }
+}
+
+/// An exchange that goes on without its client where a whole answer was asked for.
+struct Detachable {
+    run: Option<LocalBoxFuture<'static, Result<Reply, Box<dyn std::any::Any + Send>>>>,
+    link: ClientLink,
+    state: Rc<DataState>,
+}
+
+impl Future for Detachable {
+    type Output = Result<Reply, Box<dyn std::any::Any + Send>>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match &mut self.run {
+            None => Poll::Pending,
+            Some(run) => {
+                let polled = run.as_mut().poll(cx);
+                if polled.is_ready() {
+                    self.run = None;
+                }
+                polled
+            }
+        }
+    }
+}
+
+impl Drop for Detachable {
+    fn drop(&mut self) {
+        self.link.mark_gone();
+        if let Some(run) = self.run.take()
+            && self.link.finishes_without_client()
+        {
+            // The reply has nobody to go to; dropping it lets its body finish by itself.
+            (self.state.worker.spawn)(Box::pin(run.map(drop)));
+        }
+    }
+}
+
+/// An error without a row.
+fn plain_error(
+    state: &DataState,
+    failure: &Failure,
+    request_id: uuid::Uuid,
+) -> HttpResponse<BoxBody> {
+    let form = state.worker.form.error(failure, &request_id.to_string());
+    let mut headers = vec![("content-type".to_owned(), b"application/json".to_vec())];
+    headers.extend(form.headers);
+    encode(Reply {
+        status: form.status,
+        headers,
+        body: ReplyBody::Whole(form.body),
+        close: form.close,
+    })
+}
+
+/// An answer in actix's types.
+pub fn encode(reply: Reply) -> HttpResponse<BoxBody> {
+    let status = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::BAD_GATEWAY);
+    let body = match reply.body {
+        ReplyBody::Whole(bytes) => BoxBody::new(bytes),
+        ReplyBody::Pieces(pieces, length) => BoxBody::new(PiecesBody { pieces, length }),
+    };
+    let mut response = HttpResponse::with_body(status, body);
+    for (name, value) in reply.headers {
+        let name = HeaderName::from_bytes(name.as_bytes());
+        let value = HeaderValue::from_bytes(&value);
+        if let (Ok(name), Ok(value)) = (name, value)
+            && value.len() <= LONGEST_HEADER_VALUE
+        {
+            response.headers_mut().append(name, value);
+        }
+    }
+    if reply.close {
+        response
+            .head_mut()
+            .set_connection_type(actix_web::http::ConnectionType::Close);
+    }
+    response
+}
+
+/// Longest header value that is sent, in bytes.
+const LONGEST_HEADER_VALUE: usize = 8 * 1024;
+
+/// A generator as an actix body.
+struct PiecesBody {
+    pieces: Generator,
+    length: Option<u64>,
+}
+
+impl MessageBody for PiecesBody {
+    type Error = Aborted;
+
+    fn size(&self) -> BodySize {
+        self.length.map_or(BodySize::Stream, BodySize::Sized)
+    }
+
+    fn poll_next(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, Self::Error>>> {
+        Pin::new(&mut self.pieces).poll_next(cx)
+    }
+}

@@ -1,0 +1,199 @@
+//! Reads a request: its head into our own types, its JSON body whole and within limits, other bodies as a stream.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use actix_web::HttpRequest;
+use actix_web::dev::Payload;
+use actix_web::error::PayloadError;
+use bytes::{Bytes, BytesMut};
+use futures_util::{Stream, StreamExt};
+
+use crate::access_log::guard::RecordGuard;
+use crate::filter::{Endpoint, Headers};
+use crate::pipeline::exchange::Body;
+use crate::pipeline::failure::Failure;
+use crate::server::target::{MAX_HEADER_BYTES, MAX_HEADERS};
+
+/// Limits on reading a body.
+#[derive(Debug, Clone, Copy)]
+pub struct BodyLimits {
+    /// Longest body that is held whole, in bytes.
+    pub max_bytes: usize,
+    /// Longest wait for the next piece.
+    pub idle: Duration,
+    /// Longest time for all of it.
+    pub total: Duration,
+}
+
+/// What of a body that is refused is kept for the record, in bytes.
+const KEPT_OF_REFUSED: usize = 64 * 1024;
+
+/// Room made ahead for a body of known length; longer ones grow as they come, so that a false length costs nothing.
+const MOST_ROOM_AHEAD: usize = 1024 * 1024;
+
+/// The request's headers in our own type.
+pub fn headers(request: &HttpRequest) -> Headers {
+    Headers::from_pairs(
+        request
+            .headers()
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_bytes())),
+    )
+}
+
+/// Refuses heads that are larger than we take.
+///
+/// # Errors
+/// [`Failure::HeadersTooLarge`].
+pub fn check_head(request: &HttpRequest) -> Result<(), Failure> {
+    let headers = request.headers();
+    let bytes: usize = headers
+        .iter()
+        .map(|(name, value)| name.as_str().len() + value.len())
+        .sum();
+    if MAX_HEADERS < headers.len() || MAX_HEADER_BYTES < bytes {
+        return Err(Failure::HeadersTooLarge);
+    }
+    Ok(())
+}
+
+/// Reads the body, or hands it on as a stream where it is not JSON.
+///
+/// # Errors
+/// [`Failure`] when it is too long, too slow, or broken; what came of it is on record then.
+pub async fn body(
+    headers: &Headers,
+    endpoint: Endpoint,
+    mut payload: Payload,
+    limits: BodyLimits,
+    guard: &mut RecordGuard,
+) -> Result<Body, Failure> {
+    let length = headers
+        .get("content-length")
+        .and_then(|text| text.trim().parse::<u64>().ok());
+    let chunked = headers.get("transfer-encoding").is_some();
+    if length.unwrap_or(0) == 0 && !chunked {
+        return Ok(match endpoint {
+            // An empty body is not JSON: the check says so.
+            Endpoint::ChatCompletions
+            | Endpoint::Completions
+            | Endpoint::Embeddings
+            | Endpoint::Responses => Body::Whole(Bytes::new()),
+            Endpoint::Models | Endpoint::Passthrough => Body::None,
+        });
+    }
+    if endpoint == Endpoint::Passthrough && !is_json(headers) {
+        return Ok(Body::Flowing(flowing(payload, limits), length));
+    }
+    if (limits.max_bytes as u64) < length.unwrap_or(0) {
+        read_prefix(&mut payload, guard, limits).await;
+        return Err(Failure::BodyTooLarge {
+            limit: limits.max_bytes as u64,
+        });
+    }
+    read_whole(payload, length, limits, guard)
+        .await
+        .map(Body::Whole)
+}
+
+fn is_json(headers: &Headers) -> bool {
+    let content_type = headers.get("content-type").unwrap_or_default();
+    let media_type = content_type.split(';').next().unwrap_or_default().trim();
+    media_type.eq_ignore_ascii_case("application/json")
+}
+
+async fn read_whole(
+    mut payload: Payload,
+    length: Option<u64>,
+    limits: BodyLimits,
+    guard: &mut RecordGuard,
+) -> Result<Bytes, Failure> {
+    let deadline = tokio::time::Instant::now() + limits.total;
+    let mut first: Option<Bytes> = None;
+    let mut gathered = BytesMut::new();
+    let failure = loop {
+        let until = deadline.min(tokio::time::Instant::now() + limits.idle);
+        match tokio::time::timeout_at(until, payload.next()).await {
+            Err(_) => break Failure::BodyTimeout,
+            Ok(Some(Err(error))) => break body_failure(&error),
+            Ok(None) => {
+                let body = first.unwrap_or_else(|| gathered.freeze());
+                guard.request_piece(body.clone());
+                return Ok(body);
+            }
+            Ok(Some(Ok(piece))) => {
+                let so_far = first.as_ref().map_or(gathered.len(), Bytes::len);
+                if limits.max_bytes < so_far + piece.len() {
+                    gathered.extend_from_slice(&piece);
+                    break Failure::BodyTooLarge {
+                        limit: limits.max_bytes as u64,
+                    };
+                }
+                match first.take() {
+                    None if gathered.is_empty() => first = Some(piece),
+                    before => {
+                        if let Some(before) = before {
+                            let ahead = usize::try_from(length.unwrap_or(0)).unwrap_or(0);
+                            gathered.reserve(
+                                ahead.min(MOST_ROOM_AHEAD).max(before.len() + piece.len()),
+                            );
+                            gathered.extend_from_slice(&before);
+                        }
+                        gathered.extend_from_slice(&piece);
+                    }
+                }
+            }
+        }
+    };
+    let kept = first.unwrap_or_else(|| gathered.freeze());
+    let kept_bytes = kept.len().min(KEPT_OF_REFUSED);
+    guard.request_cut(&kept, kept_bytes);
+    Err(failure)
+}
+
+/// Reads what has come of a body that is refused for its length.
+async fn read_prefix(payload: &mut Payload, guard: &mut RecordGuard, limits: BodyLimits) {
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(1).min(limits.idle);
+    let mut kept = BytesMut::new();
+    while kept.len() < KEPT_OF_REFUSED {
+        match tokio::time::timeout_at(deadline, payload.next()).await {
+            Ok(Some(Ok(piece))) => kept.extend_from_slice(&piece),
+            Ok(Some(Err(_)) | None) | Err(_) => break,
+        }
+    }
+    guard.request_cut(&kept, kept.len().min(KEPT_OF_REFUSED));
+}
+
+fn body_failure(error: &PayloadError) -> Failure {
+    match error {
+        PayloadError::Incomplete(_) | PayloadError::Io(_) => Failure::ClientGone,
+        PayloadError::Overflow => Failure::HeadersTooLarge,
+        _ => Failure::BodyBroken,
+    }
+}
+
+/// A body that is not held: each piece must come within the idle limit.
+fn flowing(
+    payload: Payload,
+    limits: BodyLimits,
+) -> std::pin::Pin<Box<dyn Stream<Item = std::io::Result<Bytes>>>> {
+    let ended = Rc::new(Cell::new(false));
+    Box::pin(futures_util::stream::unfold(
+        (payload, ended),
+        move |(mut payload, ended)| async move {
+            if ended.get() {
+                return None;
+            }
+            let item = match tokio::time::timeout(limits.idle, payload.next()).await {
+                Ok(None) => return None,
+                Ok(Some(Ok(piece))) => Ok(piece),
+                Ok(Some(Err(error))) => Err(std::io::Error::other(error.to_string())),
+                Err(_) => Err(std::io::ErrorKind::TimedOut.into()),
+            };
+            ended.set(item.is_err());
+            Some((item, (payload, ended)))
+        },
+    ))
+}

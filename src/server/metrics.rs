@@ -1,0 +1,263 @@
+//! `/metrics`: every name and label in one place, from one consistent snapshot.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::Registry;
+
+use crate::access_log::ledger::DropReason;
+use crate::access_log::observer::Observer;
+use crate::access_log::record::LogRecord;
+use crate::access_log::recorder::AccessLog;
+use crate::pipeline::StreamCount;
+use crate::server::state::Unrecorded;
+
+/// Media type of the answer (OpenMetrics 1.0).
+pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// What is shown.
+#[derive(Debug, Clone)]
+pub struct Sources {
+    /// The access log's own counts.
+    pub log: Arc<AccessLog>,
+    /// Finished exchanges by outcome.
+    pub outcomes: Arc<Outcomes>,
+    /// Open streams.
+    pub streams: StreamCount,
+    /// Requests without a row.
+    pub unrecorded: Arc<Unrecorded>,
+    /// Worker threads that are stuck.
+    pub stuck_workers: Arc<AtomicU64>,
+}
+
+/// Counts finished records by outcome, and failures of filters.
+#[derive(Debug, Default)]
+pub struct Outcomes {
+    by_outcome: Mutex<BTreeMap<String, u64>>,
+    filter_errors: Mutex<BTreeMap<(String, String), u64>>,
+    attempts: Mutex<BTreeMap<(String, String), u64>>,
+}
+
+impl Observer for Outcomes {
+    fn on_complete(&self, record: &LogRecord) {
+        add(&self.by_outcome, record.outcome.clone());
+        for verdict in record
+            .verdicts
+            .iter()
+            .filter(|verdict| verdict.verdict == "failed")
+        {
+            let kind = verdict.detail.as_deref().unwrap_or("error");
+            let kind = kind.split(':').next().unwrap_or(kind).to_owned();
+            add(&self.filter_errors, (verdict.filter.clone(), kind));
+        }
+        let Some(provider) = &record.provider else {
+            return;
+        };
+        if record.tries.is_empty() {
+            add(&self.attempts, (provider.clone(), record.outcome.clone()));
+        }
+        for tried in &record.tries {
+            add(
+                &self.attempts,
+                (tried.provider.clone(), tried.outcome.as_str().to_owned()),
+            );
+        }
+    }
+}
+
+fn add<K: Ord>(counts: &Mutex<BTreeMap<K, u64>>, key: K) {
+    *counts
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .entry(key)
+        .or_default() += 1;
+}
+
+/// The text of `/metrics`.
+///
+/// # Errors
+/// Never in practice: writing to a `String` does not fail.
+pub fn render(sources: &Sources) -> Result<String, fmt::Error> {
+    let mut registry = Registry::with_prefix("aiproxy");
+    registry.register_collector(Box::new(sources.clone()));
+    let mut text = String::new();
+    encode(&mut text, &registry)?;
+    Ok(text)
+}
+
+impl Collector for Sources {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let stats = self.log.stats();
+        let ledger = &stats.ledger;
+        let mut one = |name: &str, help: &str, kind: MetricType, metric: &dyn Encode| {
+            metric.encode_to(encoder.encode_descriptor(name, help, None, kind)?)
+        };
+        let (counter, gauge) = (MetricType::Counter, MetricType::Gauge);
+        one(
+            "log_accepted",
+            "Exchanges accepted",
+            counter,
+            &count(ledger.accepted),
+        )?;
+        one("log_open", "Exchanges running", gauge, &level(ledger.open))?;
+        one(
+            "log_queued",
+            "Finished exchanges in memory",
+            gauge,
+            &level(ledger.queued),
+        )?;
+        one(
+            "log_spooled",
+            "Finished exchanges in the spool only",
+            gauge,
+            &level(ledger.spooled),
+        )?;
+        one(
+            "log_stored",
+            "Exchanges committed to SQL",
+            counter,
+            &count(ledger.stored),
+        )?;
+        one(
+            "log_spool_bytes",
+            "Bytes of all spool files",
+            gauge,
+            &level(stats.spool_bytes),
+        )?;
+        one(
+            "log_recovering",
+            "Exchanges of earlier processes not resolved yet",
+            gauge,
+            &level(stats.recovering),
+        )?;
+        one(
+            "log_db_up",
+            "Whether the last insert succeeded",
+            gauge,
+            &level(u64::from(stats.db_up)),
+        )?;
+        one(
+            "spool_corrupt",
+            "Damaged places found in the spool",
+            counter,
+            &count(stats.spool_corrupt_total),
+        )?;
+        one(
+            "streams_active",
+            "Event streams open",
+            gauge,
+            &level(self.streams.open() as u64),
+        )?;
+        let stuck = self.stuck_workers.load(Ordering::Relaxed);
+        one(
+            "worker_stuck",
+            "Worker threads kept by a filter for more than a second",
+            gauge,
+            &level(stuck),
+        )?;
+        let oldest = ConstGauge::new(stats.oldest_unpersisted.as_secs_f64());
+        one(
+            "log_oldest_unpersisted_seconds",
+            "Age of the oldest finished exchange not in SQL",
+            gauge,
+            &oldest,
+        )?;
+
+        let reasons = DropReason::ALL.into_iter();
+        family(
+            &mut encoder,
+            "log_dropped",
+            "Exchanges that have no row, by reason",
+            reasons.map(|reason| {
+                (
+                    [("reason", reason.as_str().to_owned())],
+                    ledger.dropped(reason),
+                )
+            }),
+        )?;
+        let totals = self.unrecorded.totals().into_iter();
+        family(
+            &mut encoder,
+            "shed",
+            "Requests refused without a row, by reason",
+            totals.map(|(reason, n)| ([("reason", reason.to_owned())], n)),
+        )?;
+        family(
+            &mut encoder,
+            "requests",
+            "Finished exchanges by outcome",
+            snapshot(&self.outcomes.by_outcome)
+                .into_iter()
+                .map(|(outcome, n)| ([("outcome", outcome)], n)),
+        )?;
+        family(
+            &mut encoder,
+            "attempts",
+            "Tries of providers by result",
+            snapshot(&self.outcomes.attempts)
+                .into_iter()
+                .map(|((upstream, result), n)| ([("upstream", upstream), ("result", result)], n)),
+        )?;
+        family(
+            &mut encoder,
+            "filter_errors",
+            "Failures of filters by kind",
+            snapshot(&self.outcomes.filter_errors)
+                .into_iter()
+                .map(|((filter, kind), n)| ([("filter", filter), ("kind", kind)], n)),
+        )
+    }
+}
+
+fn snapshot<K: Clone + Ord>(counts: &Mutex<BTreeMap<K, u64>>) -> BTreeMap<K, u64> {
+    counts
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .clone()
+}
+
+fn family<const N: usize>(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    values: impl Iterator<Item = ([(&'static str, String); N], u64)>,
+) -> Result<(), fmt::Error> {
+    let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+    for (labels, value) in values {
+        ConstCounter::new(value).encode(family.encode_family(&labels)?)?;
+    }
+    Ok(())
+}
+
+fn count(value: u64) -> ConstCounter {
+    ConstCounter::new(value)
+}
+
+fn level(value: u64) -> ConstGauge {
+    ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX))
+}
+
+/// `EncodeMetric` without its generics, so that one closure takes each.
+trait Encode {
+    fn encode_to(
+        &self,
+        encoder: prometheus_client::encoding::MetricEncoder<'_>,
+    ) -> Result<(), fmt::Error>;
+}
+
+impl<M: EncodeMetric> Encode for M {
+    fn encode_to(
+        &self,
+        encoder: prometheus_client::encoding::MetricEncoder<'_>,
+    ) -> Result<(), fmt::Error> {
+        self.encode(encoder)
+    }
+}

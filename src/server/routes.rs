@@ -1,0 +1,161 @@
+//! Which paths the data port serves, and what each means.
+
+use crate::dialect::openai;
+use crate::filter::Endpoint;
+use crate::pipeline::failure::Failure;
+
+/// What a request asks of the data port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Route {
+    /// `GET /`: what this is.
+    About,
+    /// `GET /health`, `/healthz`, `/livez`.
+    Health,
+    /// `GET /readyz`.
+    Ready,
+    /// `GET /version`.
+    Version,
+    /// An exchange with a provider.
+    Api {
+        /// Which API.
+        endpoint: Endpoint,
+        /// The provider named by the first path segment, if one was.
+        provider: Option<String>,
+        /// The raw path behind `/v1`, beginning with a slash.
+        rest: String,
+    },
+}
+
+/// Our own paths, which have no row.
+const OWN: &[(&str, Route)] = &[
+    ("/", Route::About),
+    ("/health", Route::Health),
+    ("/healthz", Route::Health),
+    ("/livez", Route::Health),
+    ("/readyz", Route::Ready),
+    ("/version", Route::Version),
+];
+
+/// A path that is not served.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unserved {
+    /// What the client is told.
+    pub failure: Failure,
+    /// Whether it leaves a row: not when nobody serves its first segment.
+    pub recorded: bool,
+}
+
+/// Finds the route of a checked path. `is_provider` says whether a provider has this name.
+///
+/// # Errors
+/// [`Unserved`] with a 404 or 405.
+pub fn find(
+    method: &str,
+    path: &str,
+    is_provider: impl Fn(&str) -> bool,
+) -> Result<Route, Unserved> {
+    if let Some((_, route)) = OWN.iter().find(|(own, _)| *own == path) {
+        return match method {
+            "GET" | "HEAD" => Ok(route.clone()),
+            _ => Err(Unserved {
+                failure: Failure::MethodNotAllowed,
+                recorded: false,
+            }),
+        };
+    }
+    let first = path.split('/').nth(1).unwrap_or_default();
+    let behind_first = path.get(1 + first.len()..).unwrap_or_default();
+    if first == "v1" {
+        return api(method, behind_first, None);
+    }
+    if openai::BARE_SEGMENTS.contains(&first) {
+        return api(method, path, None);
+    }
+    if first == "openai" || is_provider(first) {
+        // A doubled `v1` is dropped: the provider's base URL has one.
+        let rest = match behind_first.strip_prefix("/v1") {
+            Some(rest) if rest.starts_with('/') => rest,
+            _ => behind_first,
+        };
+        return api(method, rest, Some(first.to_owned()));
+    }
+    Err(Unserved {
+        failure: Failure::UnknownPath,
+        recorded: false,
+    })
+}
+
+fn api(method: &str, rest: &str, provider: Option<String>) -> Result<Route, Unserved> {
+    if rest.len() < 2 {
+        return Err(Unserved {
+            failure: Failure::UnknownPath,
+            recorded: true,
+        });
+    }
+    Ok(Route::Api {
+        endpoint: openai::endpoint(method, rest),
+        provider,
+        rest: rest.to_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rest_of(method: &str, path: &str) -> Option<(Endpoint, Option<String>, String)> {
+        match find(method, path, |name| name == "local") {
+            Ok(Route::Api {
+                endpoint,
+                provider,
+                rest,
+            }) => Some((endpoint, provider, rest)),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn with_and_without_v1_mean_the_same() {
+        for path in ["/v1/chat/completions", "/chat/completions"] {
+            let expected = (
+                Endpoint::ChatCompletions,
+                None,
+                "/chat/completions".to_owned(),
+            );
+            assert_eq!(rest_of("POST", path), Some(expected), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_provider_can_be_named() {
+        for (path, provider) in [
+            ("/openai/chat/completions", "openai"),
+            ("/openai/v1/chat/completions", "openai"),
+            ("/local/chat/completions", "local"),
+        ] {
+            let expected = (
+                Endpoint::ChatCompletions,
+                Some(provider.to_owned()),
+                "/chat/completions".to_owned(),
+            );
+            assert_eq!(rest_of("POST", path), Some(expected), "{path}");
+        }
+    }
+
+    #[test]
+    fn strangers_get_404_without_a_row() {
+        for path in ["/wp-login.php", "/admin", "/other/chat/completions"] {
+            let unserved = find("GET", path, |_| false).unwrap_err();
+            assert!(
+                !unserved.recorded && unserved.failure == Failure::UnknownPath,
+                "{path}"
+            );
+        }
+        assert!(find("GET", "/v1", |_| false).unwrap_err().recorded);
+        assert_eq!(find("GET", "/healthz", |_| false), Ok(Route::Health));
+        assert_eq!(
+            find("POST", "/health", |_| false).unwrap_err().failure,
+            Failure::MethodNotAllowed
+        );
+    }
+}

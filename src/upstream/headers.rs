@@ -1,0 +1,209 @@
+//! Which headers travel, both ways.
+
+use crate::filter::Headers;
+use crate::upstream::provider::Provider;
+
+/// Headers that belong to one connection (RFC 9110, section 7.6.1).
+const HOP_BY_HOP: &[&str] = &[
+    "connection",
+    "keep-alive",
+    "proxy-connection",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
+/// What a client sends that is not for the provider.
+const NOT_UPSTREAM: &[&str] = &[
+    "host",
+    "content-length",
+    "accept-encoding",
+    "cookie",
+    "expect",
+    "forwarded",
+    "x-real-ip",
+    "x-session-id",
+];
+
+/// Credentials of a client, which travel only where the proxy holds no key of its own.
+const CLIENT_CREDENTIALS: &[&str] = &[
+    "authorization",
+    "x-api-key",
+    "api-key",
+    "x-goog-api-key",
+    "x-access-tokens",
+    "x-auth-token",
+];
+
+/// What a provider sends that is not for the client.
+const NOT_DOWNSTREAM: &[&str] = &[
+    "set-cookie",
+    "alt-svc",
+    "strict-transport-security",
+    "content-length",
+];
+
+/// The headers of an upstream request: the client's end-to-end headers, then the provider's own, added last so
+/// that nothing a client names in `Connection` can take them away.
+pub fn to_upstream<'a>(client: &'a Headers, provider: &'a Provider) -> Vec<(&'a str, &'a [u8])> {
+    let named = named_in_connection(client);
+    let mut headers: Vec<(&str, &[u8])> = client
+        .iter()
+        .filter(|(name, _)| {
+            let is_ours = name.starts_with("x-aiproxy-") || name.starts_with("x-forwarded-");
+            let is_credential = provider.key.is_some() && CLIENT_CREDENTIALS.contains(name);
+            let is_set = provider.headers.iter().any(|(set, _)| set == name);
+            !(HOP_BY_HOP.contains(name)
+                || NOT_UPSTREAM.contains(name)
+                || is_ours
+                || is_credential
+                || is_set
+                || names(&named, name))
+        })
+        .collect();
+    if let Some(key) = &provider.key {
+        headers.push(("authorization", key.authorization().as_bytes()));
+    }
+    for (name, value) in &provider.headers {
+        headers.push((name, value.as_bytes()));
+    }
+    headers.push(("accept-encoding", b"identity"));
+    headers
+}
+
+/// The headers of an answer that the client gets. `hides_secret` says whether a value holds a provider's key;
+/// `cors` whether CORS headers are ours to give.
+pub fn to_client<'a>(
+    upstream: &'a Headers,
+    cors: bool,
+    holds_secret: impl Fn(&[u8]) -> bool,
+) -> impl Iterator<Item = (&'a str, &'a [u8])> {
+    let named = named_in_connection(upstream);
+    upstream.iter().filter(move |(name, value)| {
+        !(HOP_BY_HOP.contains(name)
+            || NOT_DOWNSTREAM.contains(name)
+            || (cors && name.starts_with("access-control-"))
+            || name.starts_with("x-aiproxy-")
+            || names(&named, name)
+            || holds_secret(value))
+    })
+}
+
+/// The values of `Connection`, which name further headers of this hop.
+fn named_in_connection(headers: &Headers) -> Vec<&str> {
+    headers
+        .iter()
+        .filter(|(name, _)| *name == "connection")
+        .filter_map(|(_, value)| std::str::from_utf8(value).ok())
+        .filter(|value| {
+            !value.eq_ignore_ascii_case("keep-alive") && !value.eq_ignore_ascii_case("close")
+        })
+        .collect()
+}
+
+fn names(values: &[&str], name: &str) -> bool {
+    values
+        .iter()
+        .flat_map(|value| value.split(','))
+        .any(|named| named.trim().eq_ignore_ascii_case(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::upstream::provider::{ProviderKey, Timeouts};
+    use std::time::Duration;
+
+    fn provider(key: Option<&str>) -> Provider {
+        let second = Duration::from_secs(1);
+        Provider {
+            name: "openai".to_owned(),
+            base_url: "http://localhost/v1".to_owned(),
+            key: key.map(|key| ProviderKey::new("k".to_owned(), &key.to_owned().into())),
+            headers: vec![("x-set".to_owned(), "ours".to_owned())],
+            timeouts: Timeouts {
+                connect: second,
+                first_byte: second,
+                idle: second,
+                total: second,
+            },
+            allow: vec![crate::config::Glob::new("*")],
+            list: Vec::new(),
+            ask_for_usage: true,
+            max_event_bytes: 1,
+            tls: None,
+        }
+    }
+
+    fn headers(pairs: &[(&str, &str)]) -> Headers {
+        Headers::from_pairs(pairs.iter().map(|(name, value)| (*name, value.as_bytes())))
+    }
+
+    fn upstream_names(client: &[(&str, &str)], key: Option<&str>) -> Vec<String> {
+        let (client, provider) = (headers(client), provider(key));
+        let mut names: Vec<String> = to_upstream(&client, &provider)
+            .into_iter()
+            .map(|(name, value)| format!("{name}={}", std::str::from_utf8(value).unwrap()))
+            .collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn hop_by_hop_headers_and_our_own_stay_here() {
+        let got = upstream_names(
+            &[
+                ("host", "h"),
+                ("connection", "close, x-private, authorization"),
+                ("x-private", "1"),
+                ("authorization", "Bearer client"),
+                ("cookie", "c"),
+                ("x-aiproxy-user", "u"),
+                ("x-forwarded-for", "1.2.3.4"),
+                ("accept", "*/*"),
+                ("te", "trailers"),
+                ("x-set", "theirs"),
+            ],
+            Some("sk-ours"),
+        );
+        assert_eq!(
+            got,
+            [
+                "accept-encoding=identity",
+                "accept=*/*",
+                "authorization=Bearer sk-ours",
+                "x-set=ours"
+            ]
+        );
+    }
+
+    #[test]
+    fn without_a_key_the_clients_credentials_travel() {
+        let got = upstream_names(&[("authorization", "Bearer client")], None);
+        assert!(
+            got.contains(&"authorization=Bearer client".to_owned()),
+            "{got:?}"
+        );
+    }
+
+    #[test]
+    fn answers_lose_what_is_not_for_the_client() {
+        let answer = headers(&[
+            ("content-type", "application/json"),
+            ("set-cookie", "s"),
+            ("connection", "x-hop"),
+            ("x-hop", "1"),
+            ("x-echo", "Bearer sk-ours"),
+            ("access-control-allow-origin", "*"),
+            ("x-request-id", "req_1"),
+            ("content-length", "3"),
+        ]);
+        let got: Vec<&str> = to_client(&answer, true, |value| value.ends_with(b"sk-ours"))
+            .map(|(name, _)| name)
+            .collect();
+        assert_eq!(got, ["content-type", "x-request-id"]);
+    }
+}

@@ -1,0 +1,75 @@
+//! Makes the providers of the configuration, each kind by its own file's rules.
+
+use std::sync::Arc;
+
+use secrecy::SecretString;
+
+use crate::config::{ProviderConfig, UsageMode};
+use crate::upstream::provider::{Provider, ProviderKey, Timeouts};
+use crate::upstream::transport::{TlsError, TlsOptions, client_config};
+
+/// A provider that cannot be made.
+#[derive(Debug, thiserror::Error)]
+#[error("provider '{provider}': {source}")]
+pub struct ProviderError {
+    /// Its name.
+    pub provider: String,
+    /// What is wrong.
+    #[source]
+    pub source: TlsError,
+}
+
+/// Makes them all, in the order of the configuration.
+///
+/// # Errors
+/// [`ProviderError`] when a certificate file cannot be used.
+pub fn build(configs: &[ProviderConfig]) -> Result<Arc<[Provider]>, ProviderError> {
+    configs.iter().map(provider).collect()
+}
+
+fn provider(config: &ProviderConfig) -> Result<Provider, ProviderError> {
+    let tls = match config.base_url.is_https() {
+        false => None,
+        true => Some(
+            client_config(&tls_options(config)).map_err(|source| ProviderError {
+                provider: config.name.clone(),
+                source,
+            })?,
+        ),
+    };
+    let key = config.api_keys.first().map(|key| {
+        ProviderKey::new(
+            key.name.clone(),
+            &SecretString::from(key.key.expose().to_owned()),
+        )
+    });
+    let headers = config
+        .headers
+        .iter()
+        .map(|header| (header.name.clone(), header.value.expose().to_owned()))
+        .collect();
+    Ok(Provider {
+        name: config.name.clone(),
+        base_url: config.base_url.as_str().to_owned(),
+        key,
+        headers,
+        timeouts: Timeouts {
+            connect: config.timeouts.connect,
+            first_byte: config.timeouts.first_byte,
+            idle: config.timeouts.idle,
+            total: config.timeouts.total,
+        },
+        allow: config.models.allow.clone(),
+        list: config.models.list.clone(),
+        ask_for_usage: config.usage == UsageMode::Ask,
+        max_event_bytes: config.max_event_bytes,
+        tls,
+    })
+}
+
+fn tls_options(config: &ProviderConfig) -> TlsOptions {
+    TlsOptions {
+        ca_cert: config.ca_cert.clone(),
+        client_identity: config.client_cert.clone().zip(config.client_key.clone()),
+    }
+}

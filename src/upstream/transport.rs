@@ -1,0 +1,393 @@
+//! The one place that knows awc: sends a request to a provider and hands back head and body.
+//!
+//! One [`Transport`] a provider and worker thread (awc's client is not `Send`). HTTP/1.1 only: ALPN never offers
+//! `h2`. No redirects, no decompression, no headers of its own, no limit of connections. A connection that was
+//! kept alive and died before its first answer byte is reported as [`SendFailure::Stale`], so that the caller may
+//! send once more on a fresh one.
+
+use std::cell::Cell;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use actix_tls::connect::ConnectError as TcpConnectError;
+use awc::body::{BodySize, MessageBody};
+use awc::error::{ConnectError, PayloadError, SendRequestError};
+use bytes::Bytes;
+use futures_util::Stream;
+
+use crate::filter::Headers;
+
+mod dial;
+mod tls;
+
+pub use tls::{TlsError, TlsOptions, client_config};
+
+tokio::task_local! {
+    /// Facts of the send that is being polled; the dialler writes into them.
+    static CONNECT: Rc<ConnectNotes>;
+}
+
+/// What the dialler saw while one request was sent.
+#[derive(Debug, Default)]
+struct ConnectNotes {
+    dialled: Cell<bool>,
+    connected_after: Cell<Option<Duration>>,
+}
+
+/// A request on its way to a provider.
+pub struct UpstreamRequest<'a> {
+    /// HTTP method.
+    pub method: &'a str,
+    /// Absolute URL.
+    pub url: &'a str,
+    /// Every header that is sent, `host` and `content-length` excepted.
+    pub headers: &'a [(&'a str, &'a [u8])],
+    /// What follows the head.
+    pub body: RequestBody,
+}
+
+/// Body of an upstream request.
+pub enum RequestBody {
+    /// No body, no `Content-Length`.
+    None,
+    /// Held whole, so it can be sent again.
+    Whole(Bytes),
+    /// Flows through; `Some` is the client's `Content-Length`.
+    Flowing(BodyStream, Option<u64>),
+}
+
+/// A body that flows through.
+pub type BodyStream = Pin<Box<dyn Stream<Item = std::io::Result<Bytes>>>>;
+
+/// The head of an answer, and its body still to be read.
+pub struct UpstreamReply {
+    /// HTTP status.
+    pub status: u16,
+    /// Every header of the answer.
+    pub headers: Headers,
+    /// `Content-Length`, when the answer has one and is not chunked.
+    pub content_length: Option<u64>,
+    /// The body.
+    pub body: UpstreamBody,
+    /// Time to open the connection; `None` on a pooled one.
+    pub connect: Option<Duration>,
+}
+
+/// Why no answer's head was read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SendFailure {
+    /// The name has no address.
+    #[error("the host name could not be resolved")]
+    Dns,
+    /// Nobody accepted the connection.
+    #[error("no connection: {0}")]
+    Connect(String),
+    /// The connection could not be opened in time.
+    #[error("no connection within the time limit")]
+    ConnectTimeout,
+    /// The TLS handshake failed; the text is a class such as `certificate expired`.
+    #[error("TLS: {0}")]
+    Tls(String),
+    /// A pooled connection turned out dead before any answer byte.
+    #[error("the kept-alive connection was closed by the upstream")]
+    Stale,
+    /// A fresh connection ended before any answer byte.
+    #[error("the connection ended before an answer")]
+    Closed,
+    /// The answer is not HTTP we can read.
+    #[error("the answer could not be read: {0}")]
+    Protocol(String),
+    /// The client's own body stream failed while it was being sent.
+    #[error("the request body broke off")]
+    RequestBody,
+    /// The URL cannot be used.
+    #[error("the URL cannot be used")]
+    Url,
+}
+
+/// Why a body ended early.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BodyFailure {
+    /// The connection was reset or failed.
+    #[error("the connection failed: {0}")]
+    Io(String),
+    /// The connection was closed before the body was complete.
+    #[error("the connection was closed before the end of the body")]
+    Truncated,
+    /// The framing of the body is broken.
+    #[error("the body's framing is broken")]
+    Framing,
+}
+
+/// Sends requests to one provider, from one worker thread.
+#[derive(Clone)]
+pub struct Transport {
+    pooled: awc::Client,
+    fresh: awc::Client,
+}
+
+/// How connections are opened and kept.
+#[derive(Clone, Default)]
+pub struct TransportOptions {
+    /// Longest time for name resolution and TCP connect, and again for the TLS handshake.
+    pub connect: Duration,
+    /// TLS settings; `None` for plain HTTP.
+    pub tls: Option<std::sync::Arc<rustls::ClientConfig>>,
+}
+
+/// Below the keep-alive of common servers (nginx 75 s, `uvicorn` 5 s), so that a connection rarely dies at reuse.
+const POOL_KEEP_ALIVE: Duration = Duration::from_secs(4);
+/// A connection is never reused after this.
+const POOL_LIFETIME: Duration = Duration::from_secs(600);
+
+// === impl Transport ===
+
+impl Transport {
+    /// A transport with an empty pool. Must be made on the thread that uses it.
+    pub fn new(options: &TransportOptions) -> Self {
+        Self {
+            pooled: client(options, POOL_KEEP_ALIVE),
+            fresh: client(options, Duration::ZERO),
+        }
+    }
+
+    /// Sends over a pooled connection when there is one.
+    ///
+    /// # Errors
+    /// [`SendFailure`] when no head arrived. There is no time limit here: callers drop the future.
+    pub async fn send(&self, request: UpstreamRequest<'_>) -> Result<UpstreamReply, SendFailure> {
+        exchange(&self.pooled, request).await
+    }
+
+    /// Sends over a connection of its own.
+    ///
+    /// # Errors
+    /// As [`Transport::send`], never [`SendFailure::Stale`].
+    pub async fn send_fresh(
+        &self,
+        request: UpstreamRequest<'_>,
+    ) -> Result<UpstreamReply, SendFailure> {
+        exchange(&self.fresh, request).await
+    }
+}
+
+fn client(options: &TransportOptions, keep_alive: Duration) -> awc::Client {
+    let mut connector = awc::Connector::new()
+        .connector(dial::Dialler)
+        .timeout(options.connect)
+        .handshake_timeout(options.connect)
+        .conn_keep_alive(keep_alive)
+        .conn_lifetime(POOL_LIFETIME)
+        .limit(0);
+    if let Some(tls) = &options.tls {
+        connector = connector.rustls_0_23(tls.clone());
+    }
+    awc::ClientBuilder::new()
+        .connector(connector)
+        .disable_timeout()
+        .disable_redirects()
+        .no_default_headers()
+        .finish()
+}
+
+async fn exchange(
+    client: &awc::Client,
+    request: UpstreamRequest<'_>,
+) -> Result<UpstreamReply, SendFailure> {
+    let notes = Rc::new(ConnectNotes::default());
+    let sent = CONNECT
+        .scope(notes.clone(), send_with(client, request))
+        .await;
+    match sent {
+        Ok(response) => Ok(reply(response, notes.connected_after.get())),
+        Err(error) => Err(failure(error, &notes)),
+    }
+}
+
+async fn send_with(
+    client: &awc::Client,
+    request: UpstreamRequest<'_>,
+) -> Result<awc::ClientResponse, SendRequestError> {
+    let method = awc::http::Method::from_bytes(request.method.as_bytes())
+        .map_err(|error| SendRequestError::Http(error.into()))?;
+    let mut call = client.request(method, request.url);
+    let headers = call.headers_mut();
+    for (name, value) in request.headers {
+        let name = awc::http::header::HeaderName::from_bytes(name.as_bytes());
+        let value = awc::http::header::HeaderValue::from_bytes(value);
+        if let (Ok(name), Ok(value)) = (name, value) {
+            headers.append(name, value);
+        }
+    }
+    match request.body {
+        RequestBody::None => call.send().await,
+        RequestBody::Whole(body) => call.send_body(body).await,
+        RequestBody::Flowing(stream, length) => {
+            call.send_body(FlowingBody { stream, length }).await
+        }
+    }
+}
+
+fn reply(response: awc::ClientResponse, connect: Option<Duration>) -> UpstreamReply {
+    let headers = Headers::from_pairs(
+        response
+            .headers()
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_bytes())),
+    );
+    let chunked = headers.get("transfer-encoding").is_some();
+    let content_length = if chunked {
+        None
+    } else {
+        headers
+            .get("content-length")
+            .and_then(|text| text.trim().parse().ok())
+    };
+    UpstreamReply {
+        status: response.status().as_u16(),
+        content_length,
+        body: UpstreamBody {
+            inner: response,
+            framing: match (chunked, content_length) {
+                (true, _) => Framing::Chunked,
+                (false, Some(length)) => Framing::Length { left: length },
+                (false, None) => Framing::UntilClose,
+            },
+        },
+        headers,
+        connect,
+    }
+}
+
+fn failure(error: SendRequestError, notes: &ConnectNotes) -> SendFailure {
+    let fresh = notes.dialled.get();
+    let ended = if fresh {
+        SendFailure::Closed
+    } else {
+        SendFailure::Stale
+    };
+    match error {
+        SendRequestError::Url(_) | SendRequestError::Http(_) => SendFailure::Url,
+        SendRequestError::Body(_) => SendFailure::RequestBody,
+        SendRequestError::Connect(ConnectError::Timeout)
+            if notes.connected_after.get().is_some() =>
+        {
+            SendFailure::Tls("handshake took too long".to_owned())
+        }
+        SendRequestError::Connect(ConnectError::Timeout) => SendFailure::ConnectTimeout,
+        SendRequestError::Connect(ConnectError::Resolver(_) | ConnectError::NoRecords) => {
+            SendFailure::Dns
+        }
+        SendRequestError::Connect(ConnectError::Disconnected) => ended,
+        SendRequestError::Connect(ConnectError::Io(error)) => match tls::class(&error) {
+            Some(class) => SendFailure::Tls(class),
+            None if notes.connected_after.get().is_some() => {
+                SendFailure::Tls("handshake broke off".to_owned())
+            }
+            None => SendFailure::Connect(error.kind().to_string()),
+        },
+        SendRequestError::Connect(_) => SendFailure::Connect("not possible".to_owned()),
+        SendRequestError::Send(error) => match tls::class(&error) {
+            Some(class) => SendFailure::Tls(class),
+            None => ended,
+        },
+        SendRequestError::Response(actix_http::error::ParseError::Io(error)) => {
+            match tls::class(&error) {
+                Some(class) => SendFailure::Tls(class),
+                None => ended,
+            }
+        }
+        SendRequestError::Response(error) => SendFailure::Protocol(error.to_string()),
+        other => SendFailure::Protocol(other.to_string()),
+    }
+}
+
+/// The body of an answer, piece by piece, that tells a whole body from one that broke off.
+pub struct UpstreamBody {
+    inner: awc::ClientResponse,
+    framing: Framing,
+}
+
+enum Framing {
+    Chunked,
+    Length { left: u64 },
+    UntilClose,
+}
+
+impl Stream for UpstreamBody {
+    type Item = Result<Bytes, BodyFailure>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = self.get_mut();
+        dial::forget_end_of_file();
+        let polled = Pin::new(&mut this.inner).poll_next(cx);
+        polled.map(|item| match item {
+            Some(Ok(chunk)) => {
+                if let Framing::Length { left } = &mut this.framing {
+                    *left = left.saturating_sub(chunk.len() as u64);
+                }
+                Some(Ok(chunk))
+            }
+            Some(Err(error)) => Some(Err(body_failure(error))),
+            // awc ends a body that broke off like a whole one: the socket says which it was.
+            None => match this.framing {
+                Framing::Chunked if dial::saw_end_of_file() => Some(Err(BodyFailure::Truncated)),
+                Framing::Length { left } if 0 < left => Some(Err(BodyFailure::Truncated)),
+                Framing::Chunked | Framing::Length { .. } | Framing::UntilClose => None,
+            },
+        })
+    }
+}
+
+fn body_failure(error: PayloadError) -> BodyFailure {
+    match error {
+        PayloadError::Io(error) => BodyFailure::Io(error.kind().to_string()),
+        PayloadError::Incomplete(_) => BodyFailure::Truncated,
+        _ => BodyFailure::Framing,
+    }
+}
+
+/// A flowing request body that keeps the client's length: some servers refuse chunked requests.
+struct FlowingBody {
+    stream: BodyStream,
+    length: Option<u64>,
+}
+
+impl MessageBody for FlowingBody {
+    type Error = std::io::Error;
+
+    fn size(&self) -> BodySize {
+        self.length.map_or(BodySize::Stream, BodySize::Sized)
+    }
+
+    fn poll_next(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, Self::Error>>> {
+        self.stream.as_mut().poll_next(cx)
+    }
+}
+
+/// Says to the send that is being polled that a connection is being opened.
+fn note_dialling() -> Option<Rc<ConnectNotes>> {
+    CONNECT
+        .try_with(|notes| {
+            notes.dialled.set(true);
+            notes.clone()
+        })
+        .ok()
+}
+
+/// Says to it that the connection stands.
+fn note_connected(notes: Option<&Rc<ConnectNotes>>, since: Instant) {
+    if let Some(notes) = notes {
+        notes.connected_after.set(Some(since.elapsed()));
+    }
+}
+
+/// The error that awc expects of a dialler.
+type DialError = TcpConnectError;

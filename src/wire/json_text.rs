@@ -1,0 +1,179 @@
+//! Inside of JSON strings: where the next special byte stands, escapes undone, and texts escaped again.
+
+/// Index of the first quote, backslash or control character at or after `from`; the length where there is none.
+/// Eight bytes at a time, in safe code.
+#[inline]
+pub fn plain_end(bytes: &[u8], from: usize) -> usize {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGHS: u64 = 0x8080_8080_8080_8080;
+    let mut at = from;
+    while let Some(eight) = bytes.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
+        let word = u64::from_le_bytes(*eight);
+        let quote = word ^ (ONES * 0x22);
+        let backslash = word ^ (ONES * 0x5c);
+        // The lowest flagged byte is exact; borrows only disturb the ones above it.
+        let special = (quote.wrapping_sub(ONES) & !quote)
+            | (backslash.wrapping_sub(ONES) & !backslash)
+            | (word.wrapping_sub(ONES * 0x20) & !word);
+        let special = special & HIGHS;
+        if special != 0 {
+            return at + (special.trailing_zeros() / 8) as usize;
+        }
+        at += 8;
+    }
+    while let Some(byte) = bytes.get(at) {
+        if matches!(byte, b'"' | b'\\' | 0..=0x1f) {
+            return at;
+        }
+        at += 1;
+    }
+    at
+}
+
+/// Length of the escape that `rest` begins with; `None` when there is no such escape.
+pub fn escape_length(rest: &[u8]) -> Option<usize> {
+    match rest.get(1)? {
+        b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Some(2),
+        b'u' => rest
+            .get(2..6)?
+            .iter()
+            .all(u8::is_ascii_hexdigit)
+            .then_some(6),
+        _ => None,
+    }
+}
+
+/// The text of the inside of a valid JSON string. Lone surrogates and `\u0000` stay escapes: a text of Rust cannot
+/// hold the first, one of PostgreSQL not the second.
+pub fn unescape(raw: &str) -> String {
+    let mut text = String::with_capacity(raw.len());
+    let mut rest = raw;
+    while let Some(at) = memchr::memchr(b'\\', rest.as_bytes()) {
+        let (plain, escape) = rest.split_at(at);
+        text.push_str(plain);
+        let Some(length) = escape_length(escape.as_bytes()) else {
+            text.push_str(escape);
+            return text;
+        };
+        let (escape, after) = escape.split_at(length);
+        rest = after;
+        match simple_escape(escape) {
+            Some(character) => text.push(character),
+            None => rest = push_unicode(&mut text, escape, after),
+        }
+    }
+    text.push_str(rest);
+    text
+}
+
+fn simple_escape(escape: &str) -> Option<char> {
+    Some(match escape.as_bytes().get(1)? {
+        b'"' => '"',
+        b'\\' => '\\',
+        b'/' => '/',
+        b'b' => '\u{8}',
+        b'f' => '\u{c}',
+        b'n' => '\n',
+        b'r' => '\r',
+        b't' => '\t',
+        _ => return None,
+    })
+}
+
+/// Pushes a `\uXXXX`, together with the second half of a pair when `after` begins with it; gives what follows.
+fn push_unicode<'a>(text: &mut String, escape: &str, after: &'a str) -> &'a str {
+    let Some(unit) = unit(escape) else {
+        text.push_str(escape);
+        return after;
+    };
+    if (0xd800..0xdc00).contains(&unit)
+        && let Some(low) = after.get(..6).and_then(self::unit)
+        && (0xdc00..0xe000).contains(&low)
+    {
+        let code = 0x1_0000 + ((unit - 0xd800) << 10) + (low - 0xdc00);
+        text.extend(char::from_u32(code));
+        return after.get(6..).unwrap_or_default();
+    }
+    match char::from_u32(unit) {
+        Some(character) if unit != 0 => text.push(character),
+        _ => text.push_str(escape),
+    }
+    after
+}
+
+fn unit(escape: &str) -> Option<u32> {
+    u32::from_str_radix(escape.strip_prefix("\\u")?, 16).ok()
+}
+
+/// Appends `text` as a JSON string, quotes included.
+pub fn push_quoted(out: &mut String, text: &str) {
+    out.push('"');
+    for character in text.chars() {
+        match character {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            '\0'..='\u{1f}' => {
+                out.push_str("\\u00");
+                for digit in [u32::from(character) >> 4, u32::from(character) & 15] {
+                    out.extend(char::from_digit(digit, 16));
+                }
+            }
+            _ => out.push(character),
+        }
+    }
+    out.push('"');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(raw: &str, expected: &str) {
+        assert_eq!(unescape(raw), expected, "{raw}");
+    }
+
+    #[test]
+    fn escapes_are_undone() {
+        check("plain", "plain");
+        check(r#"a\"b\\c\/d\b\f\n\r\t"#, "a\"b\\c/d\u{8}\u{c}\n\r\t");
+        check(r"\u00e9\u20AC", "é€");
+        check(r"\ud83d\ude00!", "😀!");
+    }
+
+    #[test]
+    fn what_no_text_can_hold_stays_an_escape() {
+        check(r"\ud800", r"\ud800");
+        check(r"a\ud800b", r"a\ud800b");
+        check(r"\udc00\ud800", r"\udc00\ud800");
+        check(r"\ud800\ud83d\ude00", r"\ud800😀");
+        check(r"\ud83d\u0041", r"\ud83dA");
+        check(r"\u0000", r"\u0000");
+    }
+
+    #[test]
+    fn the_first_special_byte_is_found() {
+        for special in [b'"', b'\\', 0, 0x1f, b'\n'] {
+            for place in 0..40 {
+                let mut bytes = vec![b'x'; 40];
+                bytes[place] = special;
+                assert_eq!(plain_end(&bytes, 0), place);
+            }
+        }
+        for plain in 0x20..=0xff_u8 {
+            let expected = if matches!(plain, b'"' | b'\\') { 0 } else { 17 };
+            assert_eq!(plain_end(&[plain; 17], 0), expected, "{plain:#x}");
+        }
+    }
+
+    #[test]
+    fn quoting_and_reading_agree() {
+        let text = "a\"b\\c\n\r\t\u{1}\u{1f}é😀";
+        let mut quoted = String::new();
+        push_quoted(&mut quoted, text);
+        assert_eq!(serde_json::from_str::<String>(&quoted).unwrap(), text);
+    }
+}

@@ -56,6 +56,14 @@ impl Endpoint {
             Self::Passthrough => "passthrough",
         }
     }
+
+    /// Whether bodies of this API have texts that filters can read and edit.
+    pub fn has_texts(self) -> bool {
+        match self {
+            Self::ChatCompletions | Self::Completions | Self::Embeddings | Self::Responses => true,
+            Self::Models | Self::Passthrough => false,
+        }
+    }
 }
 
 /// How an exchange ended; its text is the column `outcome`.

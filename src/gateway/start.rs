@@ -21,6 +21,7 @@ use crate::access_log::spool::{self, SpoolError, SpoolOptions};
 use crate::access_log::store::{LogStore, StoreError};
 use crate::clock::Clock;
 use crate::config::{Bodies, ColumnKind, Config, Durability, OnSpoolFull};
+use crate::database::DatabaseUrl;
 use crate::gateway::sink::SqlSink;
 use crate::gateway::{Addresses, Gateway, StartError};
 use crate::pipeline::link::{Lifecycle, Stage};
@@ -288,8 +289,11 @@ struct Stores {
 
 impl Stores {
     async fn open(config: &Config, background: &Background) -> Result<Self, StartError> {
-        let url = crate::database::DatabaseUrl::parse(config.database.url.expose())
-            .map_err(|error| system(error.to_string(), io::ErrorKind::InvalidInput.into()))?;
+        let url = match config.database.url.sqlite_file() {
+            Some(file) => DatabaseUrl::Sqlite(file.to_owned()),
+            None => DatabaseUrl::parse(config.database.url.expose())
+                .map_err(|error| system(error.to_string(), io::ErrorKind::InvalidInput.into()))?,
+        };
         let columns = custom_columns(config);
         let write = Arc::new(LogStore::new(
             url.clone(),

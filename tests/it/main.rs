@@ -2,4 +2,6 @@
 
 mod cli;
 mod schema;
+mod store;
 mod support;
+mod thread;

@@ -1,6 +1,4 @@
 //! One event of a stream as filters see it.
-use std::borrow::Cow;
-use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -9,6 +7,10 @@ use serde_json::Value;
 
 use super::document::Document;
 use super::{BodyError, Endpoint, Usage, json, texts};
+
+mod sse;
+
+use sse::{Parsed, field, is_json, lines, parse, write_data};
 
 /// What a stream event is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -49,14 +51,6 @@ impl Ticket {
     pub(crate) fn is_sent(&self) -> bool {
         self.sent.load(Ordering::Relaxed)
     }
-}
-
-#[derive(Debug, Clone)]
-struct Parsed {
-    name: Option<Range<usize>>,
-    data: Option<Document>,
-    /// Where the data stands, when it is one line of the event.
-    place: Option<Range<usize>>,
 }
 
 impl StreamEvent {
@@ -150,6 +144,12 @@ impl StreamEvent {
         } else {
             Err(BodyError::NoText)
         }
+    }
+
+    /// Gives every piece of text that the event adds to `edit`, and replaces those for which it
+    /// returns a new one; their log probabilities go with them. True when any was replaced.
+    pub fn map_text_deltas(&mut self, edit: &mut dyn FnMut(u64, &str) -> Option<String>) -> bool {
+        self.map(texts::in_delta, edit)
     }
 
     /// The texts that the event repeats as a whole (`response.output_text.done`,
@@ -256,6 +256,11 @@ impl StreamEvent {
         self
     }
 
+    /// Whether the event is one that the chain handed to a filter.
+    pub(crate) fn has_ticket(&self) -> bool {
+        self.ticket.is_some()
+    }
+
     /// Takes the mark off again and notes that the event was sent.
     pub(crate) fn redeem(&mut self) -> Option<Arc<Ticket>> {
         let ticket = self.ticket.take()?;
@@ -311,100 +316,6 @@ impl StreamEvent {
         }
         Bytes::from(out)
     }
-}
-
-fn write_data(out: &mut String, data: &str) {
-    for line in data.split('\n') {
-        out.push_str("data: ");
-        out.push_str(line.strip_suffix('\r').unwrap_or(line));
-        out.push('\n');
-    }
-}
-
-fn is_json(text: &str) -> bool {
-    serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok()
-}
-
-struct Line<'a> {
-    content: &'a [u8],
-    start: usize,
-    ended: bool,
-}
-
-/// The lines of an event, which may end in LF, CRLF or CR.
-fn lines(bytes: &[u8]) -> impl Iterator<Item = Line<'_>> {
-    let mut at = 0;
-    std::iter::from_fn(move || {
-        let rest = bytes.get(at..).filter(|rest| !rest.is_empty())?;
-        let start = at;
-        let Some(end) = rest.iter().position(|byte| matches!(byte, b'\n' | b'\r')) else {
-            at = bytes.len();
-            return Some(Line {
-                content: rest,
-                start,
-                ended: false,
-            });
-        };
-        let (content, ending) = rest.split_at(end);
-        at += end + if ending.starts_with(b"\r\n") { 2 } else { 1 };
-        Some(Line {
-            content,
-            start,
-            ended: true,
-        })
-    })
-}
-
-/// A line's field name and value; `None` for a comment.
-fn field(line: &[u8]) -> Option<(&[u8], &[u8])> {
-    let colon = line
-        .iter()
-        .position(|byte| *byte == b':')
-        .unwrap_or(line.len());
-    let (name, value) = line.split_at(colon);
-    let value = value.strip_prefix(b":").unwrap_or(value);
-    (!name.is_empty()).then_some((name, value.strip_prefix(b" ").unwrap_or(value)))
-}
-
-fn parse(bytes: &Bytes) -> Parsed {
-    let mut parsed = Parsed {
-        name: None,
-        data: None,
-        place: None,
-    };
-    let mut several: Cow<'_, [u8]> = Cow::Borrowed(b"");
-    let mut count = 0;
-    for line in lines(bytes) {
-        let Some((name, value)) = field(line.content) else {
-            continue;
-        };
-        let end = line.start + line.content.len();
-        let place = end - value.len()..end;
-        match name {
-            b"event" => parsed.name = Some(place),
-            b"data" => {
-                count += 1;
-                match count {
-                    1 => several = Cow::Borrowed(value),
-                    _ => {
-                        several.to_mut().push(b'\n');
-                        several.to_mut().extend_from_slice(value);
-                    }
-                }
-                parsed.place = Some(place);
-            }
-            _ => {}
-        }
-    }
-    parsed.data = match (count, &parsed.place) {
-        (0, _) | (_, None) => None,
-        (1, Some(place)) => Some(Document::new(bytes.slice(place.clone()))),
-        (_, Some(_)) => Some(Document::new(Bytes::from(several.into_owned()))),
-    };
-    if count > 1 {
-        parsed.place = None;
-    }
-    parsed
 }
 
 #[cfg(test)]

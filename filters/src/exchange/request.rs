@@ -101,12 +101,12 @@ impl LlmRequest {
     /// `None` when there is none.
     pub fn text(&self) -> Option<Cow<'_, str>> {
         match self.endpoint {
-            Endpoint::ChatCompletions => self.last_message_text(),
+            Endpoint::ChatCompletions => self.messages().last()?.text(),
             Endpoint::Completions => message::content_text(self.document.get("prompt")?),
             Endpoint::Embeddings => message::content_text(self.document.get("input")?),
             Endpoint::Responses => match json::string(self.document.get("input")?) {
                 Some(text) => Some(text),
-                None => self.last_message_text(),
+                None => self.last_item_text(),
             },
             Endpoint::Models | Endpoint::Passthrough => None,
         }
@@ -164,7 +164,7 @@ impl LlmRequest {
 
     /// Gives every prompt text (contents, text parts, tool results, `prompt`, `suffix`, `input`,
     /// `instructions`) to `edit`, and replaces those for which it returns a new one. True when any was
-    /// replaced. A request without texts is left alone.
+    /// replaced. Endpoints whose bodies have no texts are left alone.
     ///
     /// # Errors
     /// When the body is no JSON object.
@@ -172,8 +172,11 @@ impl LlmRequest {
         &mut self,
         edit: &mut dyn FnMut(&str) -> Option<String>,
     ) -> Result<bool, BodyError> {
-        self.check()?;
         let endpoint = self.endpoint;
+        if !endpoint.has_texts() {
+            return Ok(false);
+        }
+        self.check()?;
         let find = |whole: &str| texts::in_request(endpoint, whole);
         Ok(texts::map(&mut self.document, find, |_, text| edit(text)))
     }
@@ -184,7 +187,8 @@ impl LlmRequest {
         texts::read(&self.document, find).map(|(_, text)| text)
     }
 
-    fn last_message_text(&self) -> Option<Cow<'_, str>> {
+    /// Of the last input item that has a content: others, such as references, are no messages.
+    fn last_item_text(&self) -> Option<Cow<'_, str>> {
         self.messages()
             .into_iter()
             .rev()

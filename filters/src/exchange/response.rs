@@ -183,8 +183,11 @@ impl LlmResponse {
             Content::Body {
                 endpoint, document, ..
             } => {
-                document.check()?;
                 let endpoint = *endpoint;
+                if !endpoint.has_texts() {
+                    return Ok(false);
+                }
+                document.check()?;
                 let find = |whole: &str| texts::in_response(endpoint, whole);
                 Ok(texts::map(document, find, |_, text| edit(text)))
             }

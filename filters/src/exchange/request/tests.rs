@@ -1,3 +1,4 @@
+use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
@@ -62,6 +63,11 @@ fn text_of_the_last_message() {
         Some(r#"[{"type":"image_url"}]"#),
     );
     check_text(chat, r#"{"messages":[{"content":null}]}"#, None);
+    check_text(
+        chat,
+        r#"{"messages":[{"content":"a"},{"tool_calls":[]}]}"#,
+        None,
+    );
     check_text(chat, r#"{"messages":[]}"#, None);
     check_text(chat, r#"{"messages":7}"#, None);
     check_text(Endpoint::Completions, r#"{"prompt":"p"}"#, Some("p"));
@@ -136,9 +142,33 @@ fn a_body_that_is_not_json_exists() {
     );
     assert_eq!(request.set_model("x"), Err(BodyError::NotAnObject));
     assert_eq!(request.remove("x"), Err(BodyError::NotAnObject));
-    assert_eq!(
-        request.map_texts(&mut |_| None),
-        Err(BodyError::NotAnObject)
-    );
+    assert_eq!(request.map_texts(&mut |_| None), Ok(false));
     assert_eq!(request.into_body(), "--boundary");
+    let mut chat = LlmRequest::new(Endpoint::ChatCompletions, Bytes::from_static(b"[]"));
+    assert_eq!(chat.map_texts(&mut |_| None), Err(BodyError::NotAnObject));
+}
+
+proptest! {
+    #[test]
+    fn an_edited_text_leaves_all_other_bytes(
+        texts in proptest::collection::vec(r#"([a-zé ]|\\\\u00e9|\\\\ud800|\\\\n|\\\\/){0,6}"#, 1..5),
+        pick in any::<prop::sample::Index>(),
+        blank in "[ \n]{0,2}",
+    ) {
+        let picked = pick.index(texts.len());
+        let write = |raw: &str| {
+            let message = |(at, text): (usize, &String)| {
+                let quoted = format!("\"{text}\"");
+                let content = if at == picked { raw } else { &quoted };
+                format!("{{{blank}\"content\":{blank}[{{\"text\":{content}}}],\"n\":1.50}}")
+            };
+            let messages: Vec<String> = texts.iter().enumerate().map(message).collect();
+            format!("{{\"messages\":[{}{blank}]}}", messages.join(","))
+        };
+        let mut request = request(Endpoint::ChatCompletions, &write("\"the picked one\""));
+        let mut edit = |text: &str| (text == "the picked one").then(|| "\"new\"".to_owned());
+        prop_assert!(request.map_texts(&mut edit).unwrap());
+        let expected = write(r#""\"new\"""#);
+        prop_assert_eq!(request.body(), &expected);
+    }
 }

@@ -17,4 +17,6 @@ pub mod retention;
 pub mod spool;
 pub mod store;
 mod sync;
+#[cfg(test)]
+mod testing;
 pub mod writer;

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use crate::access_log::columns::{self, ColumnError};
 use crate::access_log::observer::Observer;
+use crate::access_log::own_columns::{ColumnView, OwnColumn};
 use crate::access_log::spool::SpoolError;
 use crate::config::{Config, Problems};
 use crate::filter::{Entry, Filter, FilterFactory, Registry};
@@ -68,6 +69,7 @@ pub struct Gateway {
     registry: Registry,
     wrong_kinds: Vec<String>,
     filters: Vec<Entry>,
+    columns: Vec<OwnColumn>,
     observers: Vec<Arc<dyn Observer>>,
 }
 
@@ -90,6 +92,7 @@ impl Gateway {
             registry: Registry::with_stock(),
             wrong_kinds: Vec::new(),
             filters: Vec::new(),
+            columns: Vec::new(),
             observers: Vec::new(),
         }
     }
@@ -123,6 +126,47 @@ impl Gateway {
     pub fn entry(mut self, entry: Entry) -> Self {
         self.filters.push(entry);
         self
+    }
+
+    /// Adds a text column to `exchanges`, filled by a function of the finished exchange. `None` is NULL.
+    ///
+    /// ```no_run
+    /// # fn main() -> aiproxy::Result<()> {
+    /// aiproxy::Gateway::builder()
+    ///     .column("asker", |exchange| exchange.request().user().map(str::to_owned))
+    ///     .column_number("temperature", |exchange| exchange.request().number("temperature"))
+    ///     .run()
+    /// # }
+    /// ```
+    pub fn column(
+        mut self,
+        name: &str,
+        value: impl Fn(&ColumnView) -> Option<String> + Send + 'static,
+    ) -> Self {
+        self.columns.push(OwnColumn::text(name, value));
+        self
+    }
+
+    /// Adds a number column, as [`Gateway::column`] does.
+    pub fn column_number(
+        mut self,
+        name: &str,
+        value: impl Fn(&ColumnView) -> Option<f64> + Send + 'static,
+    ) -> Self {
+        self.columns.push(OwnColumn::number(name, value));
+        self
+    }
+
+    /// Those of the configuration, then the program's own.
+    fn own_columns(&mut self, config: &Config) -> Vec<OwnColumn> {
+        let mut columns: Vec<OwnColumn> = config
+            .log
+            .columns
+            .iter()
+            .map(OwnColumn::configured)
+            .collect();
+        columns.append(&mut self.columns);
+        columns
     }
 
     /// Adds an observer of finished records.

@@ -10,17 +10,18 @@ use std::time::Duration;
 
 use tokio::sync::{oneshot, watch};
 
-use crate::access_log::columns::{ColumnType, CustomColumn};
+use crate::access_log::columns::CustomColumn;
 use crate::access_log::digest::{Digest, DigestOptions};
 use crate::access_log::draft::Keep;
 use crate::access_log::observer::Observer;
+use crate::access_log::own_columns::{self, OwnColumn};
 use crate::access_log::recorder::{AccessLog, AccessLogOptions};
 use crate::access_log::redact::Secrets;
 use crate::access_log::retention::{self, Retention};
 use crate::access_log::spool::{self, SpoolError, SpoolOptions};
 use crate::access_log::store::{LogStore, StoreError};
 use crate::clock::Clock;
-use crate::config::{Bodies, ColumnKind, Config, Durability, OnSpoolFull};
+use crate::config::{Bodies, Config, Durability, OnSpoolFull};
 use crate::database::DatabaseUrl;
 use crate::gateway::capabilities::capabilities;
 use crate::gateway::sink::SqlSink;
@@ -172,11 +173,14 @@ pub(super) async fn start(mut gateway: Gateway) -> Result<Running, StartError> {
     };
     let background = Background::start(BLOCKING_THREADS)
         .map_err(|source| system("cannot start the background thread", source))?;
-    let stores = Stores::open(&config, &background).await?;
+    let columns = gateway.own_columns(&config);
+    let sql_columns = columns.iter().map(|own| own.column().clone()).collect();
+    let stores = Stores::open(&config, sql_columns, &background).await?;
     let outcomes = Arc::new(Outcomes::default());
     let log = start_log(
         &config,
         &stores,
+        columns,
         outcomes.clone(),
         std::mem::take(&mut gateway.observers),
     )?;
@@ -300,13 +304,16 @@ struct Stores {
 }
 
 impl Stores {
-    async fn open(config: &Config, background: &Background) -> Result<Self, StartError> {
+    async fn open(
+        config: &Config,
+        columns: Vec<CustomColumn>,
+        background: &Background,
+    ) -> Result<Self, StartError> {
         let url = match config.database.url.sqlite_file() {
             Some(file) => DatabaseUrl::Sqlite(file.to_owned()),
             None => DatabaseUrl::parse(config.database.url.expose())
                 .map_err(|error| system(error.to_string(), io::ErrorKind::InvalidInput.into()))?,
         };
-        let columns = custom_columns(config);
         let write = Arc::new(LogStore::new(
             url.clone(),
             config.database.auto_migrate,
@@ -333,28 +340,10 @@ impl Stores {
     }
 }
 
-fn custom_columns(config: &Config) -> Vec<CustomColumn> {
-    let kind = |kind| match kind {
-        ColumnKind::Text => ColumnType::Text,
-        ColumnKind::Integer => ColumnType::Integer,
-        ColumnKind::Float => ColumnType::Float,
-        ColumnKind::Boolean => ColumnType::Boolean,
-    };
-    config
-        .log
-        .columns
-        .iter()
-        .map(|column| CustomColumn {
-            name: column.name.clone(),
-            kind: kind(column.kind),
-            index: column.index,
-        })
-        .collect()
-}
-
 fn start_log(
     config: &Config,
     stores: &Stores,
+    columns: Vec<OwnColumn>,
     outcomes: Arc<Outcomes>,
     mut observers: Vec<Arc<dyn Observer>>,
 ) -> Result<Arc<AccessLog>, StartError> {
@@ -376,7 +365,12 @@ fn start_log(
     };
     observers.push(outcomes);
     let digest = Digest::new(DigestOptions::default());
-    let digest = Box::new(move |finished| digest.digest(finished));
+    let digest = Box::new(move |finished| {
+        let values = own_columns::values(&columns, &finished);
+        let mut record = digest.digest(finished);
+        record.columns = values;
+        record
+    });
     let sink = Box::new(SqlSink(stores.write.clone()));
     match AccessLog::start(&options, digest, sink, observers) {
         Ok(log) => Ok(Arc::new(log)),

@@ -1,6 +1,7 @@
 //! Integration tests, one binary: each module is a subject.
 
 mod cli;
+mod columns;
 mod filters;
 mod schema;
 mod store;

@@ -11,6 +11,7 @@ pub mod filtered_stream;
 pub mod filtering;
 pub mod generator;
 pub mod link;
+pub mod models;
 pub mod replay;
 pub mod reply;
 pub mod timer;

@@ -12,7 +12,7 @@ use crate::pipeline::attempt::{Call, CallBody, attempt};
 use crate::pipeline::failure::Failure;
 use crate::pipeline::link::ClientLink;
 use crate::pipeline::reply::{Reply, ReplyBody, note_headers, own_headers, refuse};
-use crate::pipeline::{Worker, answer, filtering};
+use crate::pipeline::{Worker, answer, filtering, models};
 use crate::routing::{NoTarget, Target, choose};
 use crate::upstream::provider::Provider;
 use crate::upstream::transport::BodyStream;
@@ -80,6 +80,9 @@ pub async fn run(mut exchange: Exchange, worker: &Rc<Worker>) -> Reply {
                 return refused(exchange, &failure, worker);
             }
         }
+    }
+    if models::wants_merged_list(&exchange, worker) {
+        return models::merged_list(exchange, filters, worker).await;
     }
     match plan(&mut exchange, worker) {
         Ok(plan) => carry_out(exchange, plan, filters, worker).await,
@@ -152,7 +155,11 @@ struct Plan {
 fn plan(exchange: &mut Exchange, worker: &Worker) -> Result<Plan, Failure> {
     let named = exchange.provider.as_deref();
     let Body::Whole(body) = &exchange.body else {
-        let target = choose(&worker.providers, named, None).map_err(unknown_target)?;
+        let model = models::model_in_path(exchange);
+        let target = choose(&worker.providers, named, model.as_deref()).map_err(unknown_target)?;
+        if let Some(model) = &target.model {
+            exchange.rest = format!("/models/{}", model.replace('/', "%2F"));
+        }
         return Ok(Plan {
             target,
             changed: None,

@@ -3,6 +3,7 @@
 mod cli;
 mod columns;
 mod filters;
+mod providers;
 mod schema;
 mod store;
 mod support;

@@ -178,9 +178,9 @@ def open_streams():
 
 @pytest.mark.parametrize("model", ["mock-s1000-d20", "mock-s4-stall"])
 def test_leaving_ends_the_upstream_stream(client, messages, model):
-    before = open_streams()
+    wait_until(lambda: open_streams() == 0)
     stream = client.chat.completions.create(model=model, messages=messages, stream=True)
     next(stream)
-    assert open_streams() > before
+    assert open_streams() == 1
     stream.close()
-    wait_until(lambda: open_streams() <= before)
+    wait_until(lambda: open_streams() == 0)

@@ -103,8 +103,9 @@ fn help_or_wrong_use(error: &clap::Error) -> Exit {
 
 fn dispatch(cli: &Cli) -> anyhow::Result<()> {
     let names = crate::access_log::columns::built_in_names();
+    let kinds = crate::gateway::stock_kinds();
     let rules = Rules {
-        filters: &(),
+        filters: &kinds,
         built_in_columns: &names,
     };
     let mut output = Output::stdout(&Environment::from_process());

@@ -185,6 +185,7 @@ fn run(
         .uri()
         .query()
         .map_or_else(String::new, |query| format!("?{query}"));
+    let client_ip = state.client_ip(request, &headers);
     let head = match asked.failure {
         Some(failure) => Err(failure),
         None => may_run(request, &state),
@@ -223,6 +224,7 @@ fn run(
             provider: asked.provider,
             rest: asked.rest,
             query,
+            client_ip,
             headers,
             body,
         };

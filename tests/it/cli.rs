@@ -1,5 +1,6 @@
 //! The program from outside: what it prints, where, and how it ends.
 
+mod demo;
 mod records;
 mod serve;
 

@@ -160,6 +160,10 @@ impl RecoveryTarget for IntoQueue<'_> {
     fn miss(&mut self) {
         self.0.recovering.fetch_sub(1, Ordering::Relaxed);
     }
+
+    fn is_over(&self) -> bool {
+        self.0.is_over()
+    }
 }
 
 const SHARDS: usize = 16;
@@ -172,15 +176,15 @@ pub(crate) struct Unfinished {
 
 impl Unfinished {
     pub(crate) fn insert(&self, id: Uuid) {
-        self.shard(id)
-            .iter()
-            .for_each(|shard| drop(locked(shard).insert(id)));
+        if let Some(shard) = self.shard(id) {
+            locked(shard).insert(id);
+        }
     }
 
     pub(crate) fn remove(&self, id: Uuid) {
-        self.shard(id)
-            .iter()
-            .for_each(|shard| drop(locked(shard).remove(&id)));
+        if let Some(shard) = self.shard(id) {
+            locked(shard).remove(&id);
+        }
     }
 
     pub(crate) fn contains(&self, id: Uuid) -> bool {

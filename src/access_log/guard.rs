@@ -38,6 +38,10 @@ pub struct RecordGuard {
     body_limit: u64,
 }
 
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one guard an exchange, which is open for nearly all of its life"
+)]
 enum State {
     /// Not on record yet.
     Opening(Box<Opened>),

@@ -388,7 +388,7 @@ pub fn strip_usage(
     });
     let mut pieces = Vec::new();
     // Without a limit there is no event too large.
-    drop(scanner.push(stream.clone(), &mut pieces));
+    scanner.push(stream.clone(), &mut pieces).ok();
     scanner.finish(&mut pieces);
     let mut kept = bytes::BytesMut::with_capacity(stream.len());
     for piece in pieces {

@@ -48,7 +48,7 @@ impl FilteredStream {
     pub async fn pass(&mut self, bytes: &[u8]) -> LetOut {
         let mut events = Vec::new();
         // Events beyond the limit have ended the stream before they come here.
-        drop(self.decoder.push(bytes, &mut events));
+        self.decoder.push(bytes, &mut events).ok();
         let Some(chain) = &mut self.chain else {
             return LetOut::default();
         };

@@ -249,7 +249,9 @@ fn plain_url(url: &str) -> Cow<'_, str> {
         None => (rest, ""),
     };
     let host_end = authority.rfind(']').unwrap_or(0);
-    let has_port = authority.get(host_end..).is_some_and(|end| end.contains(':'));
+    let has_port = authority
+        .get(host_end..)
+        .is_some_and(|end| end.contains(':'));
     let port = if has_port { "" } else { ":443" };
     Cow::Owned(format!("http://{authority}{port}{path}"))
 }
@@ -273,8 +275,8 @@ fn reply(response: awc::ClientResponse, connect: Option<Duration>) -> UpstreamRe
         status: response.status().as_u16(),
         content_length,
         body: UpstreamBody {
-            // These have no body, whatever their headers say (RFC 9110, sections 15.3.5 and 15.4.5).
-            inner: (!matches!(response.status().as_u16(), 204 | 304)).then_some(response),
+            // These have no body, whatever their headers say (RFC 9110, sections 15.2.2, 15.3.5 and 15.4.5).
+            inner: (!matches!(response.status().as_u16(), 101 | 204 | 304)).then_some(response),
         },
         headers,
         connect,
@@ -332,13 +334,13 @@ impl Stream for UpstreamBody {
 
 fn body_failure(error: PayloadError) -> BodyFailure {
     match error {
-        PayloadError::Io(error) => match error.kind() {
+        PayloadError::Io(error) | PayloadError::Incomplete(Some(error)) => match error.kind() {
             io::ErrorKind::UnexpectedEof => BodyFailure::Truncated,
             // What awc says of chunks that are none.
             io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData => BodyFailure::Framing,
             kind => BodyFailure::Io(kind.to_string()),
         },
-        PayloadError::Incomplete(_) => BodyFailure::Truncated,
+        PayloadError::Incomplete(None) => BodyFailure::Truncated,
         _ => BodyFailure::Framing,
     }
 }

@@ -192,7 +192,8 @@ impl Chunk {
                         let size = size.checked_mul(16).ok_or(Malformed)?;
                         Self::Size(size + u64::from(digit))
                     }
-                    None => Self::Extension(size),
+                    None if matches!(byte, b';' | b' ' | b'\t' | b'\r') => Self::Extension(size),
+                    None => return Err(Malformed),
                 },
                 (Self::Extension(size), _) => Self::Extension(size),
                 (Self::AfterData, b'\r') => Self::AfterData,
@@ -244,10 +245,14 @@ impl Head {
             rest = after;
             if std::mem::take(&mut first) {
                 head.is_http_1_1 = line.starts_with(b"HTTP/1.1");
-                let status = line.get(9..12).and_then(|digits| std::str::from_utf8(digits).ok());
+                let status = line
+                    .get(9..12)
+                    .and_then(|digits| std::str::from_utf8(digits).ok());
                 head.status = status.and_then(|digits| digits.parse().ok()).unwrap_or(0);
             } else if let Some(length) = value(line, b"content-length") {
-                head.length = std::str::from_utf8(length).ok().and_then(|text| text.parse().ok());
+                head.length = std::str::from_utf8(length)
+                    .ok()
+                    .and_then(|text| text.parse().ok());
             } else if let Some(encoding) = value(line, b"transfer-encoding") {
                 head.chunked = encoding.eq_ignore_ascii_case(b"chunked");
             }
@@ -272,7 +277,10 @@ impl Head {
 
 fn value<'a>(line: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     let found = line.get(..name.len())?;
-    let value = line.get(name.len()..)?.trim_ascii_start().strip_prefix(b":")?;
+    let value = line
+        .get(name.len()..)?
+        .trim_ascii_start()
+        .strip_prefix(b":")?;
     found.eq_ignore_ascii_case(name).then(|| value.trim_ascii())
 }
 
@@ -320,7 +328,10 @@ mod tests {
         check("GET /", &format!("{sized}x"), sized, "spoilt");
         check("GET /", &sized.repeat(2), sized, "spoilt");
         let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
-        same(&format!("{chunked}A;x=1\r\n0123456789\r\n0\r\n\r\n"), "idle");
+        same(
+            &format!("{chunked}A;x=1\r\n0123456789\r\n0\r\n\r\n"),
+            "idle",
+        );
         same(&format!("{chunked}1\r\na\r\n0\r\nx: y\r\n\r\n"), "idle");
         same(&format!("{chunked}1\r\na\r\n0\r\n"), "open");
         same(&format!("{chunked}1\r\nabc"), "may end");
@@ -329,14 +340,20 @@ mod tests {
         same("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n", "idle");
         same("HTTP/1.0 200 OK\r\n\r\nany", "may end");
         same("HTTP/1.1 200 OK\ncontent-length: 1\n\na", "idle");
-        same("HTTP/1.1 200 OK\r\n", "open");
+        same(&format!("{chunked}no chunk"), "may end");
+        check("GET /", "HTTP/1.1 200 OK\r\n", "", "open");
     }
 
     #[test]
     fn what_awc_cannot_read_is_made_readable() {
-        let check = |wire: &str, seen: &str, state: &str| check("GET / HTTP/1.1", wire, seen, state);
+        let check =
+            |wire: &str, seen: &str, state: &str| check("GET / HTTP/1.1", wire, seen, state);
         let close = "\r\nconnection: close\r\n\r\nuntil the end";
-        check(&format!("HTTP/1.1 200 OK{close}"), &format!("HTTP/1.0 200 OK{close}"), "may end");
+        check(
+            &format!("HTTP/1.1 200 OK{close}"),
+            &format!("HTTP/1.0 200 OK{close}"),
+            "may end",
+        );
         let real = "HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\na";
         let interim = "HTTP/1.1 103 Early Hints\r\nlink: <x>\r\n\r\n";
         check(&format!("{interim}{interim}{real}"), real, "idle");
@@ -357,7 +374,11 @@ mod tests {
             answer.request_goes_out(b"GET /");
             answer.head(&mut { head }).unwrap_err()
         };
-        let endless = [b"HTTP/1.1 200 OK\r\nx: ".to_vec(), vec![b'x'; MAX_HEAD_BYTES]].concat();
+        let endless = [
+            b"HTTP/1.1 200 OK\r\nx: ".to_vec(),
+            vec![b'x'; MAX_HEAD_BYTES],
+        ]
+        .concat();
         assert_eq!(refused(endless), BadHead::TooLong);
         let old = b"HTTP/1.0 200 OK\r\ntransfer-encoding: chunked\r\n\r\n".to_vec();
         assert_eq!(refused(old), BadHead::OldChunks);

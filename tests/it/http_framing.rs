@@ -140,7 +140,7 @@ fn f47_what_cannot_be_read_is_an_error() {
             (502, "upstream_protocol".into(), "upstream_error"),
             "{name}"
         );
-        assert_eq!(seen.row.tries.len(), 1, "{name}");
+        assert_eq!(seen.row.attempts, 1, "{name}");
     }
 }
 

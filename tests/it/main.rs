@@ -4,6 +4,8 @@ mod cli;
 mod http_framing;
 mod schema;
 mod store;
+mod stream_faults;
 mod support;
 mod thread;
+mod tls;
 mod upstream_faults;

@@ -8,4 +8,5 @@ pub(crate) mod memory;
 pub(crate) mod raw_client;
 pub(crate) mod records;
 pub(crate) mod signal;
+pub(crate) mod tls_upstream;
 pub(crate) mod wire;

@@ -105,7 +105,7 @@ impl Answer {
                 continue;
             }
             let body = head.body(reader.no_body)?;
-            if body == Some(Body::UntilClose) && head.is_http_1_1 {
+            if body == Some(Body::UntilClose) && head.is_http_1_1 && !head.is_coded {
                 // Without a length, HTTP/1.1 too ends a body by closing; awc knows that of HTTP/1.0 only.
                 if let Some(minor) = held.get_mut(7) {
                     *minor = b'0';
@@ -233,6 +233,8 @@ struct Head {
     is_http_1_1: bool,
     length: Option<u64>,
     chunked: bool,
+    /// In a transfer coding that nobody reads here; awc refuses it.
+    is_coded: bool,
 }
 
 impl Head {
@@ -255,6 +257,7 @@ impl Head {
                     .and_then(|text| text.parse().ok());
             } else if let Some(encoding) = value(line, b"transfer-encoding") {
                 head.chunked = encoding.eq_ignore_ascii_case(b"chunked");
+                head.is_coded = !head.chunked && !encoding.eq_ignore_ascii_case(b"identity");
             }
         }
         head
@@ -359,6 +362,8 @@ mod tests {
         check(&format!("{interim}{interim}{real}"), real, "idle");
         let empty = "HTTP/1.1 204 No Content\r\ncontent-length: 2\r\n\r\n";
         check(&format!("{empty}ab"), empty, "spoilt");
+        let coded = "HTTP/1.1 200 OK\r\ntransfer-encoding: gzip, chunked\r\n\r\n0";
+        check(coded, coded, "may end");
     }
 
     #[test]

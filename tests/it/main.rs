@@ -3,8 +3,12 @@
 mod cli;
 mod columns;
 mod filters;
+mod http_framing;
 mod providers;
 mod schema;
 mod store;
+mod stream_faults;
 mod support;
 mod thread;
+mod tls;
+mod upstream_faults;

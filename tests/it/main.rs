@@ -1,6 +1,7 @@
 //! Integration tests, one binary: each module is a subject.
 
 mod cli;
+mod kill_loop;
 mod schema;
 mod store;
 mod support;

@@ -4,10 +4,10 @@ pub(crate) mod db;
 pub(crate) mod fake_upstream;
 pub(crate) mod framing;
 pub(crate) mod gateway;
-pub(crate) mod raw_client;
 pub(crate) mod metrics;
 pub(crate) mod postgres;
 pub(crate) mod process;
+pub(crate) mod raw_client;
 pub(crate) mod records;
 pub(crate) mod signal;
 

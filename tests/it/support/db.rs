@@ -119,13 +119,18 @@ pub(crate) async fn double(database: &Database, sql: &str) -> f64 {
     }
 }
 
-/// Runs something with an open database, on a runtime of its own.
-pub(crate) fn with_database<T>(url: &str, work: impl AsyncFnOnce(&Database) -> T) -> T {
+/// Runs a future on a runtime of its own.
+pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .expect("a runtime");
-    runtime.block_on(async {
+    runtime.block_on(future)
+}
+
+/// Runs something with an open database, on a runtime of its own.
+pub(crate) fn with_database<T>(url: &str, work: impl AsyncFnOnce(&Database) -> T) -> T {
+    block_on(async {
         let url = DatabaseUrl::parse(url).expect("a URL");
         let database = Database::open(&url).await.expect("an open database");
         let done = work(&database).await;

@@ -19,7 +19,7 @@ use super::{db, from_environment, metrics, postgres};
 pub(crate) const PROVIDER_KEY: &str = "sk-canary-provider-0123456789abcdef";
 
 /// Longest time that anything is waited for.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A running gateway.
 pub(crate) struct TestGateway {
@@ -226,7 +226,7 @@ impl TestGateway {
 }
 
 /// The database of a test that does not care: SQLite, or as `AIPROXY_TEST_DATABASE` says.
-async fn a_database(dir: &Path) -> String {
+pub(crate) async fn a_database(dir: &Path) -> String {
     match from_environment("AIPROXY_TEST_DATABASE").as_deref() {
         None | Some("sqlite") => sqlite_in(dir),
         Some("postgres") => postgres::shared().new_database().await,

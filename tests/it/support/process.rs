@@ -199,7 +199,9 @@ impl Proxy {
 /// The command that serves with a configuration file.
 pub(crate) fn serve(config: &Path) -> Command {
     let mut command = aiproxy();
-    command.args(["--log-format", "json", "serve", "--config"]).arg(config);
+    command
+        .args(["--log-format", "json", "serve", "--config"])
+        .arg(config);
     command
 }
 
@@ -214,7 +216,10 @@ pub(crate) fn configure(
     let log = if more.contains("log:") {
         String::new()
     } else {
-        format!("log: {{ spool_dir: \"{}\" }}\n", dir.join("spool").display())
+        format!(
+            "log: {{ spool_dir: \"{}\" }}\n",
+            dir.join("spool").display()
+        )
     };
     let server = if more.contains("server:") {
         ""

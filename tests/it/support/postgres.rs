@@ -131,8 +131,15 @@ impl Cluster {
 
     /// A connection of the test's own.
     pub(crate) async fn connect(&self, database: &str) -> PgConnection {
-        let url = format!("{}/{database}", self.server);
-        PgConnection::connect(&url).await.expect("a connection")
+        self.try_connect(database).await.expect("a connection")
+    }
+
+    /// As [`Cluster::connect`], where there may be none left.
+    pub(crate) async fn try_connect(
+        &self,
+        database: &str,
+    ) -> Result<PgConnection, sea_orm::sqlx::Error> {
+        PgConnection::connect(&format!("{}/{database}", self.server)).await
     }
 
     /// Makes an empty database and gives its URL.

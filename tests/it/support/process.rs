@@ -142,6 +142,9 @@ impl Drop for Program {
         // Both fail when it has ended already.
         drop(self.child.kill());
         drop(self.child.wait());
+        if std::thread::panicking() {
+            println!("it said:\n{}", self.text());
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod cli;
 mod kill_loop;
+mod lifecycle;
 mod outage;
 mod schema;
 mod store;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use sea_orm::sqlx::postgres::PgConnection;
 use sea_orm::sqlx::{AssertSqlSafe, Connection, Executor, Row};
 
-use super::FELT;
+use super::{ALARM, FELT};
 use crate::support::db::{block_on, script, texts, with_database};
 use crate::support::from_environment;
 use crate::support::gateway::{TestGateway, Wanted, chat_body, wait_until};
@@ -92,6 +92,7 @@ fn f61_a_stopped_server_loses_nothing() {
     cluster.crash();
     let since = Instant::now();
     gateway.wait_for_db(false);
+    assert!(since.elapsed() < ALARM, "{:?}", since.elapsed());
     while since.elapsed() < Duration::from_secs(least) {
         load.wait_for_more(50);
     }

@@ -17,7 +17,7 @@ use sea_orm::sqlx::sqlite::{
     SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
     SqliteSynchronous,
 };
-use sea_orm::sqlx::{ConnectOptions, Executor};
+use sea_orm::sqlx::{ConnectOptions, Connection, Executor};
 use sea_orm::{DatabaseConnection, DbBackend, SqlxPostgresConnector, SqlxSqliteConnector};
 
 use crate::config::DatabaseUrl;
@@ -97,6 +97,7 @@ impl Database {
                         STATEMENT_TIMEOUT.as_millis().to_string(),
                     )])
                     .disable_statement_logging();
+                greet(&options).await?;
                 let write = postgres_pool(options.clone(), WRITERS).await?;
                 let read = postgres_pool(
                     options.options([("default_transaction_read_only", "on")]),
@@ -290,6 +291,16 @@ async fn sqlite_pool(
     pool.execute("SELECT name FROM sqlite_master LIMIT 1")
         .await?;
     Ok(pool)
+}
+
+/// Connects once. A pool tries again and again for its whole time limit even where nobody listens.
+async fn greet(options: &PgConnectOptions) -> Result<(), DatabaseError> {
+    match tokio::time::timeout(ACQUIRE_TIMEOUT, options.connect()).await {
+        Ok(connected) => Ok(connected?.close().await?),
+        Err(_) => Err(DatabaseError::Unavailable(format!(
+            "no connection within {ACQUIRE_TIMEOUT:?}"
+        ))),
+    }
 }
 
 async fn postgres_pool(

@@ -47,6 +47,8 @@ pub struct Worker {
     pub streams: StreamCount,
     /// Starts work that goes on without a client.
     pub spawn: Rc<dyn Fn(LocalBoxFuture<'static, ()>)>,
+    /// How many exchanges go on without their client.
+    pub alone: StreamCount,
     transports: Vec<Transport>,
 }
 
@@ -79,6 +81,8 @@ pub struct WorkerParts {
     pub streams: StreamCount,
     /// See [`Worker::spawn`].
     pub spawn: Rc<dyn Fn(LocalBoxFuture<'static, ()>)>,
+    /// See [`Worker::alone`].
+    pub alone: StreamCount,
 }
 
 impl Worker {
@@ -104,6 +108,7 @@ impl Worker {
             lifecycle,
             streams,
             spawn,
+            alone,
         } = parts;
         Self {
             recorder,
@@ -115,6 +120,7 @@ impl Worker {
             lifecycle,
             streams,
             spawn,
+            alone,
             transports,
         }
     }
@@ -125,7 +131,7 @@ impl Worker {
     }
 }
 
-/// How many streams are open in the whole process, and how many may be.
+/// How many streams, or other things of a kind, are open in the whole process, and how many may be.
 #[derive(Debug, Clone)]
 pub struct StreamCount {
     open: Arc<AtomicUsize>,

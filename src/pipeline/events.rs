@@ -53,6 +53,7 @@ pub fn relay(
             guard.started(),
         ),
         leaving: Some(link.leaving()),
+        link,
         cutting: worker.lifecycle.cutting().boxed_local(),
         body: reply.body,
         worker: worker.clone(),
@@ -76,6 +77,7 @@ struct Relay {
     repair: bool,
     timer: PieceTimer,
     leaving: Option<LocalBoxFuture<'static, Leaving>>,
+    link: ClientLink,
     cutting: LocalBoxFuture<'static, ()>,
     body: UpstreamBody,
     worker: Rc<Worker>,
@@ -113,6 +115,9 @@ impl Relay {
                 }
                 Next::End => return self.end(&mut out).await,
                 Next::ClientLeaves(Leaving::Finished) => {
+                    // Whatever is written now provokes a reset where nobody reads any more.
+                    let reset = self.link.reset();
+                    self.leaving = Some(reset.map(|()| Leaving::Reset).boxed_local());
                     if self.scanner.at_event_border() {
                         out.send(Bytes::from_static(COMMENT)).await;
                     }

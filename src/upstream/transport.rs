@@ -199,11 +199,12 @@ async fn exchange(
     request: UpstreamRequest<'_>,
 ) -> Result<UpstreamReply, SendFailure> {
     let notes = Rc::new(ConnectNotes::default());
+    let bodiless = request.method == "HEAD";
     let sent = CONNECT
         .scope(notes.clone(), send_with(client, request))
         .await;
     match sent {
-        Ok(response) => Ok(reply(response, notes.connected_after.get())),
+        Ok(response) => Ok(reply(response, bodiless, notes.connected_after.get())),
         Err(error) => Err(failure(error, &notes)),
     }
 }
@@ -232,7 +233,11 @@ async fn send_with(
     }
 }
 
-fn reply(response: awc::ClientResponse, connect: Option<Duration>) -> UpstreamReply {
+fn reply(
+    response: awc::ClientResponse,
+    bodiless: bool,
+    connect: Option<Duration>,
+) -> UpstreamReply {
     let headers = Headers::from_pairs(
         response
             .headers()
@@ -253,6 +258,8 @@ fn reply(response: awc::ClientResponse, connect: Option<Duration>) -> UpstreamRe
         body: UpstreamBody {
             inner: response,
             framing: match (chunked, content_length) {
+                // A length or encoding is that of the body which a GET would bring (RFC 9110, section 9.3.2).
+                _ if bodiless => Framing::UntilClose,
                 (true, _) => Framing::Chunked,
                 (false, Some(length)) => Framing::Length { left: length },
                 (false, None) => Framing::UntilClose,

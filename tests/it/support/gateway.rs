@@ -25,6 +25,8 @@ pub(crate) struct TestGateway {
     running: Option<Running>,
     runtime: tokio::runtime::Runtime,
     database_url: String,
+    /// Whether the folder held no database before.
+    fresh: bool,
     /// Addresses.
     pub(crate) data: SocketAddr,
     pub(crate) admin: SocketAddr,
@@ -91,6 +93,7 @@ impl TestGateway {
             .database_url
             .clone()
             .unwrap_or_else(|| format!("sqlite:///{}", dir.path().join("test.db").display()));
+        let fresh = wanted.database_url.is_none() && !dir.path().join("test.db").exists();
         let extend = wanted.extend.take();
         let config = config(dir.path(), &wanted, &database_url);
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -110,10 +113,28 @@ impl TestGateway {
             running: Some(running),
             runtime,
             database_url,
+            fresh,
             data: addresses.data,
             admin: addresses.admin.expect("an admin port"),
             mock,
             dir,
+        }
+    }
+
+    /// Whether all rows in the database are of this gateway.
+    pub(crate) fn is_fresh(&self) -> bool {
+        self.fresh
+    }
+
+    /// Whether it was not stopped yet.
+    pub(crate) fn is_running(&self) -> bool {
+        self.running.is_some()
+    }
+
+    /// Returns when the only worker has looked at everything that had come before.
+    pub(crate) fn breathe(&self) {
+        for _ in 0..3 {
+            assert_eq!(self.get("/health").status, 200);
         }
     }
 
@@ -233,7 +254,9 @@ fn config(dir: &Path, wanted: &Wanted, database_url: &str) -> Config {
     if !has("server:") {
         yaml += "server: { port: 0, workers: 1, shutdown_grace_s: 3 }\n";
     }
-    yaml += "admin: { port: 0 }\n";
+    if !has("admin:") {
+        yaml += "admin: { port: 0 }\n";
+    }
     if !has("log:") {
         writeln!(
             yaml,

@@ -120,6 +120,12 @@ impl RawClient {
         }
     }
 
+    /// Reads until so many bytes have come, or the connection ends.
+    #[track_caller]
+    pub(crate) fn read_at_least(&mut self, count: usize) {
+        while self.unread.len() < count && self.read_more().is_none() {}
+    }
+
     /// Reads to the end of the connection.
     #[track_caller]
     pub(crate) fn read_to_end(mut self) -> (Vec<u8>, PeerEnd) {
@@ -187,6 +193,15 @@ pub(crate) fn post(path: &str, body: &str) -> String {
          content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
         body.len(),
     )
+}
+
+/// A request with any method, header lines (each with its line end) and body; its length is stated.
+pub(crate) fn request(method: &str, path: &str, headers: &str, body: &[u8]) -> Vec<u8> {
+    let length = body.len();
+    let head = format!(
+        "{method} {path} HTTP/1.1\r\nhost: localhost\r\n{headers}content-length: {length}\r\n\r\n"
+    );
+    [head.as_bytes(), body].concat()
 }
 
 /// One request on a connection of its own.

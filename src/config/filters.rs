@@ -20,6 +20,7 @@ pub struct FilterConfig {
     /// Its name in rows and metrics; its kind unless given.
     pub name: String,
     /// What becomes of the exchange when the filter fails; the kind's own choice when not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub on_error: Option<OnError>,
     /// Longest time of one call, in milliseconds.
     pub timeout_ms: u64,

@@ -12,9 +12,12 @@ use super::{aiproxy, program, text};
 use crate::support::gateway::chat_body;
 use crate::support::raw_client::{exchange, post};
 
-/// A serving process; it is killed at the end.
+/// A process; it is killed at the end.
+struct Process(Child);
+
+/// A serving process.
 struct Server {
-    child: Child,
+    _process: Process,
     data: SocketAddr,
     /// Kept open, so that the process log can go on.
     _stderr: BufReader<ChildStderr>,
@@ -24,8 +27,8 @@ impl Server {
     /// Starts it and waits until it says where it listens.
     fn start(folder: &Path, words: &str, variables: &[(&str, &str)]) -> Self {
         let mut command = program(folder, words, variables);
-        let mut child = command.stderr(Stdio::piped()).spawn().expect("it runs");
-        let mut stderr = BufReader::new(child.stderr.take().expect("a pipe"));
+        let mut process = Process(command.stderr(Stdio::piped()).spawn().expect("it runs"));
+        let mut stderr = BufReader::new(process.0.stderr.take().expect("a pipe"));
         let mut log = String::new();
         loop {
             let read = stderr.read_line(&mut log).expect("a line");
@@ -35,7 +38,7 @@ impl Server {
                 .find_map(|word| word.strip_prefix("data="));
             if let Some(address) = address {
                 return Self {
-                    child,
+                    _process: process,
                     data: address.parse().expect("an address"),
                     _stderr: stderr,
                 };
@@ -44,10 +47,10 @@ impl Server {
     }
 }
 
-impl Drop for Server {
+impl Drop for Process {
     fn drop(&mut self) {
-        drop(self.child.kill());
-        drop(self.child.wait());
+        drop(self.0.kill());
+        drop(self.0.wait());
     }
 }
 

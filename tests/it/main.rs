@@ -4,6 +4,7 @@ mod cli;
 mod columns;
 mod filters;
 mod providers;
+mod readme;
 mod schema;
 mod store;
 mod support;

@@ -85,7 +85,7 @@ pub struct AccessLogStats {
     pub recovering: u64,
     /// Age of the oldest finished exchange of this process that is not stored.
     pub oldest_unpersisted: Duration,
-    /// Whether the last insert succeeded; `true` before the first.
+    /// Whether the last insert succeeded and none takes long at present; `true` before the first.
     pub db_up: bool,
 }
 

@@ -185,11 +185,13 @@ impl Writer {
         }
         let count = self.limit.clamp(1, self.records.len());
         self.inserting = count;
+        *locked(&self.shared.inserting_since) = Some(Instant::now());
         let result = self
             .sink
             .insert(self.records.get(..count).unwrap_or_default())
             .await;
         self.inserting = 0;
+        *locked(&self.shared.inserting_since) = None;
         match result {
             Ok(report) => {
                 self.note_up();
@@ -322,6 +324,7 @@ impl Writer {
 
     /// An insert that panicked is given again in halves, until the record at fault is alone; that one is put aside after three tries.
     pub(crate) fn after_panic(&mut self) {
+        *locked(&self.shared.inserting_since) = None;
         match std::mem::take(&mut self.inserting) {
             0 => {}
             1 => {

@@ -22,7 +22,6 @@ use crate::access_log::spool::{self, SpoolError, SpoolOptions};
 use crate::access_log::store::{LogStore, StoreError};
 use crate::clock::Clock;
 use crate::config::{Bodies, Config, Durability, OnSpoolFull};
-use crate::database::DatabaseUrl;
 use crate::gateway::capabilities::capabilities;
 use crate::gateway::sink::SqlSink;
 use crate::gateway::{Addresses, Gateway, StartError};
@@ -251,7 +250,7 @@ pub(super) async fn start(mut gateway: Gateway) -> Result<Running, StartError> {
     tracing::info!(
         data = %addresses.data,
         admin = addresses.admin.map(|address| address.to_string()),
-        database = config.database.url.masked(),
+        database = %config.database.url,
         "serving"
     );
     Ok(Running {
@@ -309,11 +308,7 @@ impl Stores {
         columns: Vec<CustomColumn>,
         background: &Background,
     ) -> Result<Self, StartError> {
-        let url = match config.database.url.sqlite_file() {
-            Some(file) => DatabaseUrl::Sqlite(file.to_owned()),
-            None => DatabaseUrl::parse(config.database.url.expose())
-                .map_err(|error| system(error.to_string(), io::ErrorKind::InvalidInput.into()))?,
-        };
+        let url = config.database.url.clone();
         let write = Arc::new(LogStore::new(
             url.clone(),
             config.database.auto_migrate,

@@ -222,8 +222,15 @@ impl Relay {
                     }
                     self.guard.stream_piece(bytes.clone(), now);
                     self.guard.upstream_ends(now);
+                    #[cfg(not(bug_release_before_append))]
                     self.put_end_on_record();
                     out.send(bytes).await;
+                    #[cfg(bug_release_before_append)]
+                    {
+                        // The kill loop's negative control: the bytes leave, then comes the record.
+                        tokio::task::yield_now().await;
+                        self.put_end_on_record();
+                    }
                 }
                 Piece::Stripped(data) => {
                     let masked = self.guard.secrets().mask(data);

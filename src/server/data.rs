@@ -309,10 +309,9 @@ impl Future for Detachable {
 
 impl Drop for Detachable {
     fn drop(&mut self) {
+        let Some(run) = self.run.take() else { return };
         self.link.mark_gone();
-        if let Some(run) = self.run.take()
-            && self.link.finishes_without_client()
-        {
+        if self.link.finishes_without_client() {
             // The reply has nobody to go to; dropping it lets its body finish by itself.
             (self.state.worker.spawn)(Box::pin(run.map(drop)));
         }

@@ -3,9 +3,16 @@
 mod cli;
 mod columns;
 mod filters;
+mod http_framing;
+mod kill_loop;
+mod lifecycle;
+mod outage;
 mod providers;
 mod readme;
 mod schema;
 mod store;
+mod stream_faults;
 mod support;
 mod thread;
+mod tls;
+mod upstream_faults;

@@ -41,15 +41,23 @@ pub(crate) enum PeerEnd {
 impl RawClient {
     /// Connects. Reading gives up after [`LIMIT`].
     pub(crate) fn connect(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect(address).expect("a listening peer");
+        Self::try_connect(address).expect("a listening peer")
+    }
+
+    /// Connects, if somebody listens.
+    ///
+    /// # Errors
+    /// The socket's.
+    pub(crate) fn try_connect(address: SocketAddr) -> std::io::Result<Self> {
+        let stream = TcpStream::connect(address)?;
         stream
             .set_read_timeout(Some(LIMIT))
             .expect("a socket option");
         stream.set_nodelay(true).expect("a socket option");
-        Self {
+        Ok(Self {
             stream,
             unread: Vec::new(),
-        }
+        })
     }
 
     /// Writes bytes in one call.
@@ -143,6 +151,46 @@ impl RawClient {
                 let all = std::mem::take(&mut self.unread);
                 return parse_response(&all, true).expect("an answer's head").0;
             }
+        }
+    }
+
+    /// Reads a chunked body to its end and keeps nothing of it; gives its size in bytes.
+    #[track_caller]
+    pub(crate) fn discard_chunked(&mut self) -> u64 {
+        let mut size = 0;
+        loop {
+            let line = self.read_until(b"\r\n");
+            let digits = std::str::from_utf8(&line).expect("a chunk size").trim();
+            let mut left = usize::from_str_radix(digits, 16).expect("a chunk size") + 2;
+            size += left as u64 - 2;
+            let is_last = left == 2;
+            while 0 < left {
+                if self.unread.is_empty() {
+                    assert_eq!(self.read_more(), None, "the body ended early");
+                }
+                let taken = left.min(self.unread.len());
+                self.unread.drain(..taken);
+                left -= taken;
+            }
+            if is_last {
+                return size;
+            }
+        }
+    }
+
+    /// Reads one answer and tells of every read; `None` when the connection ends before the answer does.
+    pub(crate) fn read_whole_response(&mut self, mut on_read: impl FnMut()) -> Option<RawResponse> {
+        loop {
+            if let Some((response, used)) = parse_response(&self.unread, false) {
+                self.unread.drain(..used);
+                return Some(response);
+            }
+            let mut buffer = [0; 16 << 10];
+            match self.stream.read(&mut buffer) {
+                Ok(0) | Err(_) => return None,
+                Ok(count) => self.unread.extend_from_slice(&buffer[..count]),
+            }
+            on_read();
         }
     }
 

@@ -31,7 +31,10 @@ impl OfficeHours {
     fn from_config(value: &Value) -> Result<Filter, ConfigError> {
         let filter: Self = options(value)?;
         if filter.to <= filter.from || 24 < filter.to {
-            return Err(ConfigError::option("to", "must be after `from`, at most 24"));
+            return Err(ConfigError::option(
+                "to",
+                "must be after `from`, at most 24",
+            ));
         }
         Ok(Filter::named("office_hours").on_request(filter))
     }

@@ -13,7 +13,10 @@ const DOCUMENTS: &[(&str, &str)] = &[
     ("ARCHITECTURE.md", include_str!("../../ARCHITECTURE.md")),
     ("CONTRIBUTING.md", include_str!("../../CONTRIBUTING.md")),
     ("CHANGELOG.md", include_str!("../../CHANGELOG.md")),
-    ("migration/README.md", include_str!("../../migration/README.md")),
+    (
+        "migration/README.md",
+        include_str!("../../migration/README.md"),
+    ),
 ];
 
 const README: &str = DOCUMENTS[0].1;
@@ -27,7 +30,10 @@ fn blocks(language: &str) -> Vec<(&'static str, String)> {
             let Some(of) = fence.trim_start().strip_prefix("```") else {
                 continue;
             };
-            let block: Vec<&str> = lines.by_ref().take_while(|line| line.trim() != "```").collect();
+            let block: Vec<&str> = lines
+                .by_ref()
+                .take_while(|line| line.trim() != "```")
+                .collect();
             if of == language {
                 found.push((*document, block.join("\n")));
             }
@@ -111,10 +117,17 @@ fn links_lead_somewhere() {
     let top = Path::new(env!("CARGO_MANIFEST_DIR"));
     for (document, text) in DOCUMENTS {
         let folder = top.join(document).parent().expect("a folder").to_owned();
-        for link in text.split("](").skip(1).filter_map(|rest| rest.split_once(')')) {
+        for link in text
+            .split("](")
+            .skip(1)
+            .filter_map(|rest| rest.split_once(')'))
+        {
             let target = link.0.split('#').next().unwrap_or_default();
             let is_file = !target.is_empty() && !target.contains("://");
-            assert!(!is_file || folder.join(target).exists(), "{document}: {target}");
+            assert!(
+                !is_file || folder.join(target).exists(),
+                "{document}: {target}"
+            );
         }
     }
 }

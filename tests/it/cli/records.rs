@@ -148,7 +148,7 @@ fn one_exchange_is_shown_whole() {
         "outcome",
         "request headers",
         "answer body",
-        &answer.text(),
+        answer.text(),
     ] {
         assert!(shown.contains(part), "{part}: {shown}");
     }

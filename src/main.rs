@@ -1,4 +1,5 @@
-//! The program `aiproxy`: everything is in the library.
+//! The program `aiproxy`: hands the command line to the library, where everything is. A program of one's own has
+//! its own `main` and starts with `aiproxy::Gateway::builder()`.
 
 use std::process::ExitCode;
 

@@ -31,7 +31,7 @@ pub fn format(time_us: i64) -> String {
     text.iter().map(|byte| char::from(*byte)).collect()
 }
 
-/// The microseconds of a text written by [`format`]; `None` for any other text.
+/// The microseconds of a text written by [`format()`]; `None` for any other text.
 pub fn parse(text: &str) -> Option<i64> {
     let bytes = text.as_bytes();
     if bytes.len() != 26 {

@@ -55,10 +55,6 @@ pub enum Body {
 }
 
 /// Runs it. The answer's body may go on after this returns; the record is closed with the body.
-#[expect(
-    clippy::large_futures,
-    reason = "the server boxes the whole of an exchange once"
-)]
 pub async fn run(mut exchange: Exchange, worker: &Rc<Worker>) -> Reply {
     let asked = match check(&mut exchange) {
         Ok(asked) => asked,

@@ -24,6 +24,10 @@ use load::{Load, When};
 const CLIENTS: usize = 32;
 
 #[test]
+#[expect(
+    clippy::print_stdout,
+    reason = "the numbers are what a person who runs it wants to see"
+)]
 fn f74_a_response_that_was_seen_whole_has_its_row() {
     let kills: u32 = from_environment("AIPROXY_KILLS").map_or(30, |n| n.parse().expect("a number"));
     let dir = TempDir::new().expect("a folder");

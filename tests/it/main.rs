@@ -10,6 +10,7 @@ mod leaving;
 mod lifecycle;
 mod outage;
 mod providers;
+mod readme;
 mod replay;
 mod routes;
 mod schema;

@@ -83,6 +83,10 @@ impl Load {
 }
 
 #[test]
+#[expect(
+    clippy::print_stdout,
+    reason = "the numbers are what a person who runs it wants to see"
+)]
 fn f61_a_stopped_server_loses_nothing() {
     let least: u64 =
         from_environment("AIPROXY_OUTAGE_S").map_or(1, |s| s.parse().expect("seconds"));

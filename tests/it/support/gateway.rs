@@ -190,7 +190,7 @@ impl TestGateway {
 
     /// Waits until every accepted exchange is stored or dropped.
     pub(crate) fn settle(&self) {
-        let log = self.running.as_ref().expect("running").log();
+        let log = self.running().log();
         wait_until("the log is settled", || {
             let ledger = log.stats().ledger;
             assert!(ledger.is_conserved(), "{ledger:?}");

@@ -93,10 +93,10 @@ impl Cluster {
 
     /// One that runs already; the URL may name a database.
     fn at(url: &str) -> Self {
-        let host = url.find("//").map_or(0, |at| at + 2);
-        let end = url[host..].find('/').map_or(url.len(), |at| host + at);
+        let (scheme, rest) = url.split_once("//").expect("a URL");
+        let host = rest.split('/').next().unwrap_or_default();
         Self {
-            server: url[..end].to_owned(),
+            server: format!("{scheme}//{host}"),
             databases: AtomicU32::new(0),
             shell: None,
         }

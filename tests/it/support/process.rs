@@ -138,6 +138,10 @@ impl Program {
 }
 
 impl Drop for Program {
+    #[expect(
+        clippy::print_stdout,
+        reason = "what the process said is what a failed test is about"
+    )]
     fn drop(&mut self) {
         // Both fail when it has ended already.
         drop(self.child.kill());

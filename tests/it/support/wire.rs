@@ -102,10 +102,8 @@ impl Seen {
 /// `error.code` in a body, or in the last event of a stream; empty without one.
 pub(crate) fn code(body: &[u8]) -> String {
     let events = body.split(|byte| *byte == b'\n');
-    let events = events.filter_map(|line| line.strip_prefix(b"data: "));
-    let last = events
-        .filter(|data| data.starts_with(b"{\"error\""))
-        .next_back();
+    let mut events = events.filter_map(|line| line.strip_prefix(b"data: "));
+    let last = events.rfind(|data| data.starts_with(b"{\"error\""));
     let value: serde_json::Value = serde_json::from_slice(last.unwrap_or(body)).unwrap_or_default();
     value["error"]["code"]
         .as_str()

@@ -35,6 +35,8 @@ pub struct Call<'a> {
     pub model: Option<&'a str>,
     /// Whether the client's leaving ends the try: so for streams.
     pub cancel_when_client_leaves: bool,
+    /// When the whole exchange must have ended.
+    pub total_at: Instant,
 }
 
 /// The body of a call.
@@ -125,11 +127,17 @@ async fn within(
     sent: Option<Rc<Notify>>,
 ) -> Result<UpstreamReply, NoHead> {
     let limit = call.provider.timeouts.first_byte;
-    let too_slow = async move {
+    let first_byte = async move {
         if let Some(sent) = sent {
             sent.notified().await;
         }
         tokio::time::sleep(limit).await;
+    };
+    let too_slow = async {
+        tokio::select! {
+            () = first_byte => {}
+            () = tokio::time::sleep_until(call.total_at.into()) => {}
+        }
     };
     let client_left = async {
         if !call.cancel_when_client_leaves {

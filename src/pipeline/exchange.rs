@@ -174,6 +174,7 @@ async fn carry_out(mut exchange: Exchange, plan: Plan, worker: &Rc<Worker>) -> R
         headers: &exchange.headers,
         model: plan.model.as_deref(),
         cancel_when_client_leaves: plan.stream,
+        total_at: exchange.guard.started() + provider.timeouts.total,
     };
     let body = match exchange.body {
         Body::None => CallBody::None,

@@ -234,7 +234,6 @@ fn two_hundred_streams_at_once() {
     assert_eq!(gateway.chat("mock", "").status, 200);
     drop(clients);
     wait_until("the upstream's streams are closed", || {
-        eprintln!("{}", mock.stats().open_streams);
         mock.stats().open_streams == 0
     });
     let rows = gateway.rows();

@@ -8,6 +8,7 @@ pub mod draft;
 pub mod guard;
 pub mod ledger;
 pub mod observer;
+pub mod own_columns;
 pub mod query;
 pub mod queue;
 pub mod record;
@@ -17,4 +18,6 @@ pub mod retention;
 pub mod spool;
 pub mod store;
 mod sync;
+#[cfg(test)]
+mod testing;
 pub mod writer;

@@ -3,12 +3,10 @@
 
 mod error;
 pub mod time_text;
-mod url;
 pub mod value;
 
 pub use aiproxy_migration::SchemaState;
 pub use error::{DatabaseError, Fault, fault, message};
-pub use url::{DatabaseUrl, DatabaseUrlError};
 
 use std::path::Path;
 use std::str::FromStr;
@@ -19,9 +17,10 @@ use sea_orm::sqlx::sqlite::{
     SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
     SqliteSynchronous,
 };
-use sea_orm::sqlx::{ConnectOptions, Executor};
+use sea_orm::sqlx::{ConnectOptions, Connection, Executor};
 use sea_orm::{DatabaseConnection, DbBackend, SqlxPostgresConnector, SqlxSqliteConnector};
-use secrecy::ExposeSecret;
+
+use crate::config::DatabaseUrl;
 
 /// Longest wait for a connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -89,12 +88,8 @@ impl Database {
                 let read = sqlite_pool(options.pragma("query_only", "ON"), READERS).await?;
                 (Pool::Sqlite(write), Pool::Sqlite(read))
             }
-            DatabaseUrl::SqliteMemory => {
-                let pool = Pool::Sqlite(sqlite_pool(sqlite_memory(), 1).await?);
-                (pool.clone(), pool)
-            }
             DatabaseUrl::Postgres(text) => {
-                let options = PgConnectOptions::from_str(text.expose_secret())?
+                let options = PgConnectOptions::from_str(text.expose())?
                     .application_name("aiproxy")
                     .statement_cache_capacity(STATEMENTS)
                     .options([(
@@ -102,6 +97,7 @@ impl Database {
                         STATEMENT_TIMEOUT.as_millis().to_string(),
                     )])
                     .disable_statement_logging();
+                greet(&options).await?;
                 let write = postgres_pool(options.clone(), WRITERS).await?;
                 let read = postgres_pool(
                     options.options([("default_transaction_read_only", "on")]),
@@ -120,18 +116,26 @@ impl Database {
         })
     }
 
-    /// Opens a database for reading commands: as [`Database::open`], but makes no SQLite file.
+    /// Opens a database that must be there, as [`Database::open`]; makes no SQLite file.
     ///
     /// # Errors
     /// As [`Database::open`]; also when the SQLite file is not there.
     pub async fn open_existing(url: &DatabaseUrl) -> Result<Self, DatabaseError> {
         match url.sqlite_file() {
             Some(path) if !path.exists() => Err(DatabaseError::Unavailable(format!(
-                "no file {}",
+                "there is no file {}",
                 path.display()
             ))),
             Some(_) | None => Self::open(url).await,
         }
+    }
+
+    /// Opens a database for commands that read it or throw away: it must be there, with our schema.
+    ///
+    /// # Errors
+    /// As [`Database::open_existing`]; [`DatabaseError::Schema`] when the schema is older or newer than this program.
+    pub async fn open_existing_current(url: &DatabaseUrl) -> Result<Self, DatabaseError> {
+        Self::open_existing(url).await?.checked(false).await
     }
 
     /// Opens the database and sees to its schema: migrates it, or with `auto_migrate` false only checks it.
@@ -143,11 +147,15 @@ impl Database {
         url: &DatabaseUrl,
         auto_migrate: bool,
     ) -> Result<Self, DatabaseError> {
-        let database = Self::open(url).await?;
-        match database.ready(auto_migrate).await {
-            Ok(()) => Ok(database),
+        Self::open(url).await?.checked(auto_migrate).await
+    }
+
+    /// This database if its schema fits, else it is closed.
+    async fn checked(self, auto_migrate: bool) -> Result<Self, DatabaseError> {
+        match self.ready(auto_migrate).await {
+            Ok(()) => Ok(self),
             Err(error) => {
-                database.close().await;
+                self.close().await;
                 Err(error)
             }
         }
@@ -267,13 +275,6 @@ fn sqlite_options(path: &Path) -> SqliteConnectOptions {
         .disable_statement_logging()
 }
 
-fn sqlite_memory() -> SqliteConnectOptions {
-    SqliteConnectOptions::new()
-        .in_memory(true)
-        .statement_cache_capacity(STATEMENTS)
-        .disable_statement_logging()
-}
-
 async fn sqlite_pool(
     options: SqliteConnectOptions,
     connections: u32,
@@ -290,6 +291,16 @@ async fn sqlite_pool(
     pool.execute("SELECT name FROM sqlite_master LIMIT 1")
         .await?;
     Ok(pool)
+}
+
+/// Connects once. A pool tries again and again for its whole time limit even where nobody listens.
+async fn greet(options: &PgConnectOptions) -> Result<(), DatabaseError> {
+    match tokio::time::timeout(ACQUIRE_TIMEOUT, options.connect()).await {
+        Ok(connected) => Ok(connected?.close().await?),
+        Err(_) => Err(DatabaseError::Unavailable(format!(
+            "no connection within {ACQUIRE_TIMEOUT:?}"
+        ))),
+    }
 }
 
 async fn postgres_pool(

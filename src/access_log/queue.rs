@@ -199,8 +199,8 @@ impl Queue {
         let mut inner = locked(&self.inner);
         let mut taken_bytes = 0;
         for taken in 0..records {
-            let fits = |item: &Box<Item>| taken == 0 || taken_bytes + item.bytes <= bytes;
-            if !inner.items.front().is_some_and(fits) {
+            let fits = |item: &Item| taken == 0 || taken_bytes + item.bytes <= bytes;
+            if !inner.items.front().is_some_and(|item| fits(item)) {
                 break;
             }
             let Some(item) = inner.items.pop_front() else {

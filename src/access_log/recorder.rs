@@ -85,7 +85,7 @@ pub struct AccessLogStats {
     pub recovering: u64,
     /// Age of the oldest finished exchange of this process that is not stored.
     pub oldest_unpersisted: Duration,
-    /// Whether the last insert succeeded; `true` before the first.
+    /// Whether the last insert succeeded and none takes long at present; `true` before the first.
     pub db_up: bool,
 }
 
@@ -160,15 +160,7 @@ impl AccessLog {
 
     /// A recorder for the calling worker thread.
     pub fn recorder(&self) -> Recorder {
-        let shared = Arc::clone(&self.shared);
-        let lane = shared.spool.as_ref().map(Spool::lane);
-        Recorder {
-            worker: Rc::new(Worker {
-                shared,
-                lane,
-                record: RefCell::default(),
-            }),
-        }
+        Recorder::new(Arc::clone(&self.shared))
     }
 
     /// Whether new requests are to be served: `false` with `on_spool_full: refuse` and a spool that takes no more.
@@ -234,6 +226,17 @@ impl Drop for AccessLog {
 }
 
 impl Recorder {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        let lane = shared.spool.as_ref().map(Spool::lane);
+        Self {
+            worker: Rc::new(Worker {
+                shared,
+                lane,
+                record: RefCell::default(),
+            }),
+        }
+    }
+
     /// Whether new requests are to be served. See `AccessLog::accepts`.
     pub fn accepts(&self) -> bool {
         self.worker.shared.spool.as_ref().is_none_or(Spool::accepts)

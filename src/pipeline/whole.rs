@@ -42,7 +42,10 @@ pub async fn relay(
             guard.upstream_ends(now);
             guard.worked(now.duration_since(asked.since));
             guard.first_byte(now);
+            #[cfg(not(bug_release_before_append))]
             close(guard, &link);
+            #[cfg(bug_release_before_append)]
+            (worker.spawn)(Box::pin(async move { close(guard, &link) }));
             Ok(ReplyBody::Whole(join(at_hand.pieces)))
         }
         Some(Err(error)) => {

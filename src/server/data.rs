@@ -170,6 +170,7 @@ async fn record_and_run(
     clippy::too_many_arguments,
     reason = "each is one thing the exchange is made of"
 )]
+#[expect(clippy::large_futures, reason = "it is boxed, once, by its caller")]
 fn run(
     request: &HttpRequest,
     headers: Headers,
@@ -185,6 +186,7 @@ fn run(
         .uri()
         .query()
         .map_or_else(String::new, |query| format!("?{query}"));
+    let client_ip = state.client_ip(request, &headers);
     let head = match asked.failure {
         Some(failure) => Err(failure),
         None => may_run(request, &state),
@@ -223,6 +225,7 @@ fn run(
             provider: asked.provider,
             rest: asked.rest,
             query,
+            client_ip,
             headers,
             body,
         };

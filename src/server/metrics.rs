@@ -140,7 +140,7 @@ impl Collector for Sources {
         )?;
         one(
             "log_db_up",
-            "Whether the last insert succeeded",
+            "Whether the last insert succeeded and none takes long",
             gauge,
             &level(u64::from(stats.db_up)),
         )?;

@@ -45,7 +45,12 @@ pub(crate) struct Shared {
     pub(crate) recovering: AtomicU64,
     pub(crate) recovery_over: AtomicBool,
     pub(crate) in_hand_since: Mutex<Option<Instant>>,
+    /// When the insert that is under way began.
+    pub(crate) inserting_since: Mutex<Option<Instant>>,
 }
+
+/// An insert that takes longer than this counts as a database that is away.
+const SLOW_INSERT: Duration = Duration::from_secs(3);
 
 impl Shared {
     pub(crate) fn new(options: &AccessLogOptions, spool: Option<Spool>) -> Self {
@@ -71,6 +76,7 @@ impl Shared {
             recovering: AtomicU64::new(0),
             recovery_over: AtomicBool::new(false),
             in_hand_since: Mutex::new(None),
+            inserting_since: Mutex::new(None),
         }
     }
 
@@ -113,8 +119,12 @@ impl Shared {
             spool_failing: spool.is_some_and(Spool::is_failing),
             recovering: self.recovering.load(Ordering::Relaxed),
             oldest_unpersisted: self.oldest_unpersisted(),
-            db_up: self.db_up.load(Ordering::Relaxed),
+            db_up: self.db_up.load(Ordering::Relaxed) && !self.is_insert_slow(),
         }
+    }
+
+    fn is_insert_slow(&self) -> bool {
+        locked(&self.inserting_since).is_some_and(|since| SLOW_INSERT < since.elapsed())
     }
 
     fn oldest_unpersisted(&self) -> Duration {
@@ -160,6 +170,10 @@ impl RecoveryTarget for IntoQueue<'_> {
     fn miss(&mut self) {
         self.0.recovering.fetch_sub(1, Ordering::Relaxed);
     }
+
+    fn is_over(&self) -> bool {
+        self.0.is_over()
+    }
 }
 
 const SHARDS: usize = 16;
@@ -172,15 +186,15 @@ pub(crate) struct Unfinished {
 
 impl Unfinished {
     pub(crate) fn insert(&self, id: Uuid) {
-        self.shard(id)
-            .iter()
-            .for_each(|shard| drop(locked(shard).insert(id)));
+        if let Some(shard) = self.shard(id) {
+            locked(shard).insert(id);
+        }
     }
 
     pub(crate) fn remove(&self, id: Uuid) {
-        self.shard(id)
-            .iter()
-            .for_each(|shard| drop(locked(shard).remove(&id)));
+        if let Some(shard) = self.shard(id) {
+            locked(shard).remove(&id);
+        }
     }
 
     pub(crate) fn contains(&self, id: Uuid) -> bool {

@@ -1,1 +1,585 @@
+//! The request path's side: tickets, the full queue, the full spool, and the books after every step.
 
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use bytes::Bytes;
+use proptest::prelude::*;
+use tempfile::TempDir;
+
+use crate::access_log::draft::{Bodies, BodyKind, Captured};
+use crate::access_log::ledger::DropReason;
+use crate::access_log::recorder::{AccessLog, AccessLogOptions, Recorder, Ticket};
+use crate::access_log::spool::{OnSpoolFull, SpoolOptions};
+use crate::access_log::sync::locked;
+use crate::access_log::testing::{
+    Bench, FakeSink, answer, body, closed, digest, id, in_dir, opened, segment_files, small,
+};
+
+const MIB: u64 = 1 << 20;
+
+fn spooled(dir: &Path, queue_records: usize) -> AccessLogOptions {
+    AccessLogOptions {
+        spool: in_dir(dir, 2 * MIB),
+        ..small(queue_records, 4)
+    }
+}
+
+fn crc(bytes: &[u8]) -> Option<String> {
+    Some(format!("{:08x}", crc32c::crc32c(bytes)))
+}
+
+#[test]
+fn f86_a_full_queue_goes_on_in_the_spool_in_order() {
+    let dir = TempDir::new().unwrap();
+    let mut bench = Bench::new(&spooled(dir.path(), 3));
+    let early = bench.recorder.open(opened(0), Some(&body(b"early")));
+    let lane = bench.spool().lanes().remove(0);
+    bench.spool().seal_all(); // its begin record is in an older file than its end
+    (1..10).for_each(|number| bench.exchange(number));
+    assert!(lane.is_lagging());
+    let bodies = Bodies {
+        request: Some(body(b"early")),
+        ..answer(b"late")
+    };
+    early.finish(closed(201), bodies);
+    bench.check(0, 3, 7, 0, 0);
+    assert_eq!(segment_files(dir.path()), 2);
+    bench.turn_all();
+    bench.check(0, 0, 0, 10, 0);
+    assert!(!lane.is_lagging());
+    let order: Vec<_> = (1..10).chain([0]).map(id).collect();
+    assert_eq!(*locked(&bench.store.order), order);
+    let row = bench.store.row(0).unwrap();
+    assert_eq!(
+        (row.request_text, row.response_text, row.status_code),
+        (crc(b"early"), crc(b"late"), 201)
+    );
+    bench.exchange(11);
+    assert!(!lane.is_lagging(), "the lane is back on the queue");
+}
+
+#[test]
+fn an_exchange_costs_two_writes() {
+    let dir = TempDir::new().unwrap();
+    let bench = Bench::new(&spooled(dir.path(), 100));
+    let before = bench.disk.faults.writes.load(Ordering::SeqCst);
+    (0..10).for_each(|number| bench.exchange(number));
+    assert_eq!(bench.disk.faults.writes.load(Ordering::SeqCst) - before, 20);
+}
+
+#[test]
+fn f60_a_waiting_record_that_is_damaged_is_counted_and_its_file_kept() {
+    let dir = TempDir::new().unwrap();
+    let mut bench = Bench::new(&spooled(dir.path(), 1));
+    (0..2).for_each(|number| bench.exchange(number));
+    bench.check(0, 1, 1, 0, 0);
+    let paths = std::fs::read_dir(dir.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    let path = paths
+        .into_iter()
+        .find(|path| path.extension().is_some_and(|end| end == "seg"));
+    let mut bytes = std::fs::read(path.as_ref().unwrap()).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    std::fs::write(path.unwrap(), bytes).unwrap();
+    bench.turn_all();
+    bench.check(0, 0, 0, 1, 1);
+    assert_eq!(
+        bench
+            .shared
+            .ledger
+            .snapshot()
+            .dropped(DropReason::SpoolCorrupt),
+        1
+    );
+    bench.spool().seal_all();
+    bench.spool().upkeep();
+    assert_eq!(segment_files(&dir.path().join("quarantine")), 1);
+}
+
+#[test]
+fn memory_drops_and_counts_what_the_queue_cannot_take() {
+    let bench = Bench::new(&small(2, 4));
+    (0..5).for_each(|number| bench.exchange(number));
+    bench.check(0, 2, 0, 0, 3);
+    assert_eq!(
+        bench
+            .shared
+            .ledger
+            .snapshot()
+            .dropped(DropReason::QueueFull),
+        3
+    );
+}
+
+#[test]
+fn a_queue_is_bounded_in_bytes_too() {
+    let mut bench = Bench::new(&AccessLogOptions {
+        queue_bytes: 9000,
+        ..small(1000, 4)
+    });
+    (0..5).for_each(|number| bench.exchange(number));
+    bench.check(0, 4, 0, 0, 1);
+    bench.turn_all();
+    let ticket = bench.recorder.open(opened(9), None);
+    ticket.finish(closed(200), answer(&[b'x'; 100_000]));
+    bench.check(0, 1, 0, 4, 1);
+}
+
+#[test]
+fn spilled_parts_come_back_over_the_queue_and_from_the_spool() {
+    let dir = TempDir::new().unwrap();
+    let mut bench = Bench::new(&spooled(dir.path(), 1));
+    for number in [0, 1] {
+        let mut ticket = bench.recorder.open(opened(number), Some(&body(b"q")));
+        assert!(ticket.part(
+            BodyKind::Response,
+            &[Bytes::from("one "), Bytes::from("two ")]
+        ));
+        assert!(ticket.part(BodyKind::Response, &[Bytes::from("three ")]));
+        assert!(
+            !ticket.part(BodyKind::Request, &[Bytes::from("q")]),
+            "stands in the begin record"
+        );
+        let response = Captured {
+            spilled_bytes: 14,
+            ..body(b"four")
+        };
+        ticket.finish(
+            closed(200),
+            Bodies {
+                response: Some(response),
+                request: Some(body(b"q")),
+                ..Bodies::default()
+            },
+        );
+    }
+    bench.check(0, 1, 1, 0, 0);
+    bench.turn_all();
+    for number in [0, 1] {
+        let row = bench.store.row(number).unwrap();
+        assert_eq!(
+            (row.request_text, row.response_text),
+            (crc(b"q"), crc(b"one two three four"))
+        );
+    }
+}
+
+#[test]
+fn the_last_end_holds_and_an_equal_one_costs_nothing() {
+    let dir = TempDir::new().unwrap();
+    let mut bench = Bench::new(&spooled(dir.path(), 1));
+    bench.exchange(0);
+    let mut ticket = bench.recorder.open(opened(1), None);
+    assert!(ticket.end(&closed(200), &answer(b"a")));
+    let bytes = bench.spool().bytes();
+    assert!(ticket.end(&closed(200), &answer(b"a")));
+    assert_eq!(bench.spool().bytes(), bytes);
+    assert!(ticket.end(&closed(499), &answer(b"a")));
+    ticket.finish(closed(499), answer(b"ab"));
+    bench.turn_all();
+    let row = bench.store.row(1).unwrap();
+    assert_eq!((row.status_code, row.response_text), (499, crc(b"ab")));
+}
+
+#[test]
+fn a_ticket_that_is_dropped_still_makes_a_row() {
+    let dir = TempDir::new().unwrap();
+    let mut bench = Bench::new(&spooled(dir.path(), 9));
+    let mut ticket = bench.recorder.open(opened(0), Some(&body(b"q")));
+    assert!(ticket.part(BodyKind::Response, &[Bytes::from("so far")]));
+    drop(ticket);
+    let mut ended = bench.recorder.open(opened(1), None);
+    ended.end(&closed(200), &answer(b"a"));
+    drop(ended);
+    bench.turn_all();
+    bench.check(0, 0, 0, 2, 0);
+    let row = bench.store.row(0).unwrap();
+    assert_eq!(
+        (row.request_text, row.response_text),
+        (crc(b"q"), crc(b"so far"))
+    );
+    let outcome = |number| bench.store.row(number).unwrap().outcome;
+    assert_eq!(
+        (outcome(0), outcome(1)),
+        ("internal_error".to_owned(), "ok".to_owned())
+    );
+}
+
+#[test]
+fn unfinished_exchanges_are_known_until_they_can_be_queried() {
+    let mut bench = Bench::new(&small(9, 4));
+    let known = |bench: &Bench| bench.shared.unfinished.contains(id(3));
+    let ticket = bench.recorder.open(opened(3), None);
+    assert!(known(&bench) && !bench.shared.unfinished.contains(id(4)));
+    ticket.finish(closed(200), Bodies::default());
+    assert!(known(&bench));
+    bench.turn_all();
+    assert!(!known(&bench));
+}
+
+#[test]
+fn f57_a_full_disk_degrades_counts_exactly_and_ends() {
+    let dir = TempDir::new().unwrap();
+    let mut bench = Bench::new(&spooled(dir.path(), 5));
+    bench.exchange(0);
+    let under_way = bench.recorder.open(opened(1), None);
+    bench.disk.faults.free_bytes.store(0, Ordering::SeqCst);
+    (2..12).for_each(|number| bench.exchange(number));
+    under_way.finish(closed(200), Bodies::default());
+    assert!(bench.recorder.accepts() && bench.shared.stats().spool_failing);
+    bench.check(0, 5, 0, 0, 7);
+    assert_eq!(
+        bench
+            .shared
+            .ledger
+            .snapshot()
+            .dropped(DropReason::SpoolFull),
+        7
+    );
+    bench
+        .disk
+        .faults
+        .free_bytes
+        .store(i64::MAX, Ordering::SeqCst);
+    bench.spool().upkeep();
+    assert!(!bench.shared.stats().spool_failing);
+    (20..30).for_each(|number| bench.exchange(number));
+    bench.turn_all();
+    bench.check(0, 0, 0, 15, 7);
+    assert_eq!(bench.store.rows(), 15);
+}
+
+#[test]
+fn f57_refuse_says_so_until_there_is_room() {
+    let dir = TempDir::new().unwrap();
+    let spool = SpoolOptions {
+        on_full: OnSpoolFull::Refuse,
+        max_bytes: 64 << 10,
+        ..SpoolOptions::new(dir.path())
+    };
+    let mut bench = Bench::new(&AccessLogOptions {
+        spool: Some(spool),
+        ..small(2, 4)
+    });
+    let taken = (0..1000).take_while(|number| {
+        bench.exchange(*number);
+        bench.recorder.accepts()
+    });
+    let taken = taken.count() as u32 + 1;
+    assert!(taken < 100);
+    bench.turn_all();
+    let lost = bench.shared.ledger.snapshot().dropped_total();
+    assert!(lost <= 1, "the one that met the bound");
+    bench.spool().seal_all();
+    bench.spool().upkeep();
+    bench.spool().upkeep();
+    assert!(bench.recorder.accepts());
+}
+
+/// A file system of its own, so that it can be full.
+struct SmallDisk(TempDir);
+
+impl SmallDisk {
+    fn new(size: &str) -> Self {
+        let dir = TempDir::new().unwrap();
+        let mut mount = Command::new("mount");
+        mount
+            .args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"])
+            .arg(dir.path());
+        assert!(
+            mount.status().unwrap().success(),
+            "this test mounts a tmpfs and needs root"
+        );
+        Self(dir)
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let status = Command::new("umount").arg("-l").arg(self.0.path()).status();
+        assert!(std::thread::panicking() || status.unwrap().success());
+    }
+}
+
+#[test]
+fn f57_a_real_full_disk() {
+    let disk = SmallDisk::new("1m");
+    let dir = disk.0.path().join("spool");
+    let spool = SpoolOptions {
+        max_bytes: 2 * MIB,
+        ..SpoolOptions::new(&dir)
+    };
+    let mut bench = Bench::new(&AccessLogOptions {
+        spool: Some(spool.clone()),
+        ..small(5, 4)
+    });
+    (0..2000).for_each(|number| bench.exchange(number));
+    let full = bench.shared.ledger.snapshot();
+    assert!(
+        full.is_conserved() && full.dropped_total() > 0 && full.spooled > 100,
+        "{full:?}"
+    );
+    assert_eq!(full.dropped(DropReason::SpoolFull), full.dropped_total());
+    bench.spool().upkeep();
+    assert_eq!(
+        std::fs::read_dir(&dir)
+            .unwrap()
+            .filter(|entry| {
+                entry
+                    .as_ref()
+                    .unwrap()
+                    .path()
+                    .extension()
+                    .is_some_and(|end| end == "gap")
+            })
+            .count(),
+        1
+    );
+    bench.turn_all();
+    bench.spool().seal_all();
+    bench.spool().upkeep();
+    bench.spool().upkeep();
+    assert!(!bench.shared.stats().spool_failing, "there is room again");
+    bench.exchange(5000);
+    bench.turn_all();
+    let end = bench.shared.ledger.snapshot();
+    assert_eq!(
+        (end.accepted, end.dropped_total()),
+        (2001, full.dropped_total())
+    );
+    assert_eq!(end.stored, bench.store.rows() as u64);
+    assert_eq!(end.stored + end.dropped_total(), end.accepted);
+}
+
+// === the books against a model ===
+
+#[derive(Debug, Clone, Copy)]
+enum Step {
+    Open,
+    Part(usize),
+    End(usize),
+    Finish(usize),
+    Abandon(usize),
+    Turn,
+    Upkeep,
+    Roll,
+    StoreAway(bool),
+    StoreForgets,
+    DiskFull(bool),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        6 => Just(Step::Open),
+        3 => any::<usize>().prop_map(Step::Part),
+        3 => any::<usize>().prop_map(Step::End),
+        6 => any::<usize>().prop_map(Step::Finish),
+        1 => any::<usize>().prop_map(Step::Abandon),
+        3 => Just(Step::Turn),
+        1 => Just(Step::Upkeep),
+        1 => Just(Step::Roll),
+        1 => any::<bool>().prop_map(Step::StoreAway),
+        1 => Just(Step::StoreForgets),
+        1 => any::<bool>().prop_map(Step::DiskFull),
+    ]
+}
+
+/// What a client's side knows of an exchange.
+#[derive(Default)]
+struct Model {
+    spilled: Vec<u8>,
+    /// The answer as of the last end that was kept.
+    ended: Option<Vec<u8>>,
+    finished: Option<Vec<u8>>,
+}
+
+/// Takes the steps, over two lanes, and checks the books after each.
+fn take_steps(bench: &mut Bench, steps: &[Step]) -> (Vec<(u32, Ticket)>, BTreeMap<u32, Model>) {
+    let recorders = [
+        bench.recorder.clone(),
+        Recorder::new(Arc::clone(&bench.shared)),
+    ];
+    let mut open: Vec<(u32, Ticket)> = Vec::new();
+    let mut models: BTreeMap<u32, Model> = BTreeMap::new();
+    for step in steps {
+        let at = |index: usize| (!open.is_empty()).then(|| index % open.len());
+        match *step {
+            Step::Open => {
+                let number = models.len() as u32;
+                models.insert(number, Model::default());
+                open.push((
+                    number,
+                    recorders[number as usize % 2].open(opened(number), Some(&body(b"q"))),
+                ));
+            }
+            Step::Part(index) => {
+                let Some((number, ticket)) = at(index).map(|at| &mut open[at]) else {
+                    continue;
+                };
+                if ticket.part(BodyKind::Response, &[Bytes::from("piece ")]) {
+                    models.get_mut(number).unwrap().spilled.extend(b"piece ");
+                }
+            }
+            Step::End(index) => {
+                let Some((number, ticket)) = at(index).map(|at| &mut open[at]) else {
+                    continue;
+                };
+                let response = response_of(&models[number]);
+                let bodies = Bodies {
+                    response: Some(response),
+                    ..Bodies::default()
+                };
+                if ticket.end(&closed(200), &bodies) {
+                    let model = models.get_mut(number).unwrap();
+                    model.ended = Some([&model.spilled[..], b"rest"].concat());
+                }
+            }
+            Step::Finish(index) => {
+                let Some((number, ticket)) = at(index).map(|at| open.swap_remove(at)) else {
+                    continue;
+                };
+                let model = models.get_mut(&number).unwrap();
+                let response = response_of(model);
+                model.finished = Some([&model.spilled[..], b"rest"].concat());
+                ticket.finish(
+                    closed(200),
+                    Bodies {
+                        response: Some(response),
+                        ..Bodies::default()
+                    },
+                );
+            }
+            Step::Abandon(index) => drop(at(index).map(|at| open.swap_remove(at))),
+            Step::Turn => drop(bench.turn()),
+            Step::Upkeep => bench.shared.spool.iter().for_each(|spool| spool.upkeep()),
+            Step::Roll => bench.shared.spool.iter().for_each(|spool| spool.seal_all()),
+            Step::StoreAway(away) => bench.store.away.store(away, Ordering::SeqCst),
+            Step::StoreForgets => bench.store.forgets.store(true, Ordering::SeqCst),
+            Step::DiskFull(full) => {
+                let free = if full { 40 } else { i64::MAX };
+                bench.disk.faults.free_bytes.store(free, Ordering::SeqCst);
+            }
+        }
+        let now = bench.shared.ledger.snapshot();
+        assert!(now.is_conserved(), "{now:?} after {step:?}");
+        assert_eq!(
+            (now.accepted, now.open),
+            (models.len() as u64, open.len() as u64)
+        );
+    }
+    (open, models)
+}
+
+fn run_model(steps: &[Step], options: &AccessLogOptions) {
+    let mut bench = Bench::new(options);
+    let (open, models) = take_steps(&mut bench, steps);
+    drop(open);
+    bench.store.away.store(false, Ordering::SeqCst);
+    bench.store.forgets.store(false, Ordering::SeqCst);
+    bench.turn_all();
+    let end = bench.shared.ledger.snapshot();
+    assert_eq!((end.open, end.queued, end.spooled), (0, 0, 0));
+    assert_eq!(end.stored, bench.store.rows() as u64);
+    assert_eq!(end.stored + end.dropped_total(), models.len() as u64);
+    for (number, model) in models {
+        if let (Some(row), Some(text)) = (bench.store.row(number), model.finished) {
+            // An earlier end is all there is where neither disk nor queue took the last one.
+            let known = [Some(text), model.ended].map(|text| text.and_then(|text| crc(&text)));
+            assert!(known.contains(&row.response_text), "{row:?}");
+        }
+    }
+    if let Some(spool) = &bench.shared.spool {
+        bench
+            .disk
+            .faults
+            .free_bytes
+            .store(i64::MAX, Ordering::SeqCst);
+        spool.seal_all();
+        spool.upkeep();
+        assert_eq!(spool.bytes(), 0, "a file stays although all is resolved");
+    }
+}
+
+/// The process is killed after the steps: every exchange that was acknowledged has one row after the next start,
+/// every other one that was begun has one that says so.
+fn run_killed(steps: &[Step]) {
+    let dir = TempDir::new().unwrap();
+    let mut bench = Bench::new(&spooled(dir.path(), 2));
+    let (open, models) = take_steps(&mut bench, steps);
+    let copy = TempDir::new().unwrap();
+    for entry in std::fs::read_dir(dir.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+    {
+        std::fs::copy(&entry, copy.path().join(entry.file_name().unwrap())).unwrap();
+    }
+    let before = bench.store.rows() as u64;
+    bench.store.away.store(false, Ordering::SeqCst);
+    bench.store.forgets.store(false, Ordering::SeqCst);
+    let sink = Box::new(FakeSink(Arc::clone(&bench.store)));
+    let log = AccessLog::start(&spooled(copy.path(), 9), Box::new(digest), sink, Vec::new());
+    let log = log.unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .unwrap();
+    let drained = runtime.block_on(log.drain(Duration::from_secs(30)));
+    let ledger = log.stats().ledger;
+    assert_eq!((drained.left_recovering, drained.dropped), (0, 0));
+    assert_eq!(
+        (bench.store.rows(), ledger.accepted),
+        (models.len(), ledger.stored)
+    );
+    assert_eq!(before + ledger.stored, models.len() as u64);
+    for (number, model) in models {
+        let row = bench.store.row(number).unwrap();
+        let known = [model.finished, model.ended].map(|text| text.and_then(|text| crc(&text)));
+        match row.outcome.as_str() {
+            "ok" => assert!(known.contains(&row.response_text), "{row:?}"),
+            _ => assert_eq!(known, [None, None], "{row:?}"),
+        }
+    }
+    assert_eq!(segment_files(copy.path()), 0);
+    drop(open);
+}
+
+fn response_of(model: &Model) -> Captured {
+    Captured {
+        spilled_bytes: model.spilled.len() as u64,
+        ..body(b"rest")
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_books_hold_with_a_spool(steps in prop::collection::vec(step(), 1..120), queue in 1_usize..6) {
+        let dir = TempDir::new().unwrap();
+        run_model(&steps, &spooled(dir.path(), queue));
+    }
+
+    #[test]
+    fn the_books_hold_with_a_small_spool(steps in prop::collection::vec(step(), 1..120)) {
+        let dir = TempDir::new().unwrap();
+        run_model(&steps, &AccessLogOptions { spool: in_dir(dir.path(), 16 << 10), ..small(2, 4) });
+    }
+
+    #[test]
+    fn a_kill_after_any_steps_costs_nothing(steps in prop::collection::vec(step(), 1..80)) {
+        let steps: Vec<Step> =
+            steps.into_iter().filter(|step| !matches!(step, Step::DiskFull(_))).collect();
+        run_killed(&steps);
+    }
+
+    #[test]
+    fn the_books_hold_without_a_spool(steps in prop::collection::vec(step(), 1..120), queue in 1_usize..6) {
+        run_model(&steps, &small(queue, 2));
+    }
+}

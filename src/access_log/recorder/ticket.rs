@@ -5,7 +5,9 @@ use std::rc::Rc;
 use bytes::Bytes;
 use uuid::Uuid;
 
-use crate::access_log::draft::{Bodies, BodyKind, Captured, Closed, Finished, Opened};
+use aiproxy_filters::Outcome;
+
+use crate::access_log::draft::{Bodies, BodyKind, Captured, Closed, Finished, Opened, Times};
 use crate::access_log::ledger::{DropReason, Place};
 use crate::access_log::queue::Item;
 use crate::access_log::recorder::Worker;
@@ -13,9 +15,10 @@ use crate::access_log::spool::Spool;
 use crate::access_log::spool::format::{Position, RecordKind};
 use crate::access_log::spool::lane::{Lane, Unread};
 use crate::access_log::spool::payload::PartAt;
+use crate::access_log::spool::read::body_mut;
 use crate::access_log::spool::segment::SegmentPin;
 
-/// An open exchange. Dropped without `finish`, it is handed over as one that broke off: no exchange is without a row.
+/// An open exchange. Dropped without `finish`, it is handed over as one that broke off (`internal_error`): no exchange is without a row.
 #[derive(Debug)]
 #[must_use = "an exchange is over when its ticket is finished"]
 pub struct Ticket {
@@ -28,6 +31,8 @@ pub struct Ticket {
     begin_bytes: u64,
     parts: Vec<PartAt>,
     end: Option<Position>,
+    /// How many of the parts the last end record names.
+    parts_at_end: usize,
     /// Checksum of what the last end record says.
     end_said: u32,
     pins: Vec<SegmentPin>,
@@ -50,6 +55,7 @@ impl Ticket {
             begin_bytes: 0,
             parts: Vec::new(),
             end: None,
+            parts_at_end: 0,
             end_said: 0,
             pins: Vec::new(),
         };
@@ -115,6 +121,7 @@ impl Ticket {
         let moved = self.end.is_some_and(|before| before.segment != at.segment);
         self.end = Some(at);
         self.end_said = said;
+        self.parts_at_end = self.parts.len();
         if moved {
             self.release_unneeded();
         }
@@ -205,6 +212,8 @@ impl Ticket {
             self.end(closed, &finished.bodies); // nothing is written unless more is known than at the last end
         }
         let Some(end) = self.end else { return };
+        self.parts.truncate(self.parts_at_end);
+        self.release_unneeded();
         self.pins.drain(..).for_each(SegmentPin::leave);
         let shared = &self.worker.shared;
         let unread = Unread {
@@ -247,6 +256,64 @@ impl Ticket {
 impl Drop for Ticket {
     /// Does nothing after `finish`.
     fn drop(&mut self) {
-        self.hand_over(None, Bodies::default());
+        let Some(opened) = &self.opened else { return };
+        if self.end.is_some() {
+            return self.hand_over(None, Bodies::default());
+        }
+        let closed = broken_off(opened.created_at_us);
+        let bodies = self.bodies_so_far();
+        self.end(&closed, &bodies);
+        self.hand_over(Some(closed), bodies);
+    }
+}
+
+impl Ticket {
+    /// The bodies as far as they stand in the spool.
+    fn bodies_so_far(&self) -> Bodies {
+        let (Some((spool, _)), Some(begin)) = (self.worker.spool(), self.begin) else {
+            return Bodies::default();
+        };
+        let parts: Vec<Position> = self.parts.iter().map(|part| part.at).collect();
+        let Ok(mut bodies) = spool.load_open(begin, &parts) else {
+            return Bodies::default();
+        };
+        for part in &self.parts {
+            if let Some(body) = body_mut(&mut bodies, part.kind) {
+                body.pieces.clear(); // they stay in the spool
+                body.spilled_bytes = body.size;
+            }
+        }
+        bodies
+    }
+}
+
+/// The second half of an exchange whose ticket was dropped: nobody said how it ended, so it is a defect of ours.
+fn broken_off(created_at_us: i64) -> Closed {
+    Closed {
+        finished_at_us: created_at_us,
+        outcome: Outcome::InternalError,
+        status_code: 500,
+        upstream_status: None,
+        error: None,
+        provider: None,
+        provider_key: None,
+        sent_model: None,
+        attempts: 0,
+        tries: Vec::new(),
+        verdicts: Vec::new(),
+        filtered_by: None,
+        replay_of: None,
+        repairs: Vec::new(),
+        tags: Vec::new(),
+        columns: Vec::new(),
+        response_complete: Some(false),
+        response_is_stream: false,
+        usage_asked: false,
+        usage_chunk: None,
+        times: Times::default(),
+        request_bytes: 0,
+        response_bytes: None,
+        response_headers: None,
+        chunks: Vec::new(),
     }
 }

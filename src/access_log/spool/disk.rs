@@ -25,7 +25,7 @@ pub trait SpoolFile: Debug + Send + Sync {
     /// As `fdatasync(2)`.
     fn sync_data(&self) -> io::Result<()>;
     /// Present length in bytes.
-    fn len(&self) -> io::Result<u64>;
+    fn file_len(&self) -> io::Result<u64>;
 }
 
 /// The real one.
@@ -68,7 +68,7 @@ impl SpoolFile for File {
         Self::sync_data(self)
     }
 
-    fn len(&self) -> io::Result<u64> {
+    fn file_len(&self) -> io::Result<u64> {
         Ok(self.metadata()?.len())
     }
 }

@@ -1,5 +1,7 @@
 //! What stands in a record: metas as JSON, body bytes as they are, positions and sizes in little-endian binary.
 
+mod decode;
+
 use std::borrow::Cow;
 
 use bytes::Bytes;
@@ -21,6 +23,8 @@ pub(super) const BODY_KINDS: [BodyKind; 4] = [
     BodyKind::Response,
     BodyKind::UpstreamResponse,
 ];
+
+pub(super) use decode::decode_part;
 
 /// A piece of a body that stands in the spool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -285,138 +289,6 @@ fn finite(closed: &Closed) -> Cow<'_, Closed> {
     }
     closed.columns.retain(|(_, value)| !odd(value));
     Cow::Owned(closed)
-}
-
-// === reading ===
-
-impl BeginPayload {
-    /// Reads the payload of a begin record.
-    pub fn decode(payload: Bytes) -> Result<Self, BadPayload> {
-        let mut fields = Fields(payload);
-        let opened = fields.json()?;
-        let mut request = fields.body_meta()?;
-        if let Some((body, inline)) = &mut request {
-            body.inline = fields.take(*inline)?;
-        }
-        Ok(Self {
-            opened,
-            request: request.map(|(body, _)| body),
-        })
-    }
-}
-
-impl EndPayload {
-    /// Reads the payload of an end record.
-    pub fn decode(payload: Bytes) -> Result<Self, BadPayload> {
-        let mut fields = Fields(payload);
-        let closed = fields.json()?;
-        let begin = fields.position()?;
-        let mut parts = Vec::new();
-        for _ in 0..fields.u32()? {
-            parts.push(PartAt {
-                kind: fields.body_kind()?,
-                at: fields.position()?,
-            });
-        }
-        let mut bodies = [const { None }; 4];
-        let mut inlines = [0; 4];
-        for (slot, inline) in bodies.iter_mut().zip(&mut inlines) {
-            if let Some((body, len)) = fields.body_meta()? {
-                (*slot, *inline) = (Some(body), len);
-            }
-        }
-        for (body, inline) in bodies.iter_mut().zip(inlines) {
-            if let Some(body) = body {
-                body.inline = fields.take(inline)?;
-            }
-        }
-        Ok(Self {
-            closed,
-            begin,
-            parts,
-            bodies,
-        })
-    }
-}
-
-impl GapPayload {
-    /// Reads the payload of a gap record.
-    pub fn decode(payload: Bytes) -> Result<Self, BadPayload> {
-        Fields(payload).json()
-    }
-}
-
-/// Reads the payload of a part record.
-pub(super) fn decode_part(payload: Bytes) -> Result<(BodyKind, Bytes), BadPayload> {
-    let mut fields = Fields(payload);
-    Ok((fields.body_kind()?, fields.0))
-}
-
-/// Takes fields off the front; never beyond the end.
-struct Fields(Bytes);
-
-impl Fields {
-    fn take(&mut self, len: u64) -> Result<Bytes, BadPayload> {
-        let len = usize::try_from(len).map_err(|_| BadPayload)?;
-        if self.0.len() < len {
-            return Err(BadPayload);
-        }
-        Ok(self.0.split_to(len))
-    }
-
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], BadPayload> {
-        let bytes = self.take(N as u64)?;
-        bytes.first_chunk::<N>().copied().ok_or(BadPayload)
-    }
-
-    fn u32(&mut self) -> Result<u32, BadPayload> {
-        self.array().map(u32::from_le_bytes)
-    }
-
-    fn u64(&mut self) -> Result<u64, BadPayload> {
-        self.array().map(u64::from_le_bytes)
-    }
-
-    fn json<T: for<'de> Deserialize<'de>>(&mut self) -> Result<T, BadPayload> {
-        let len = self.u32()?;
-        let json = self.take(u64::from(len))?;
-        serde_json::from_slice(&json).map_err(|_| BadPayload)
-    }
-
-    fn position(&mut self) -> Result<Position, BadPayload> {
-        Ok(Position {
-            segment: self.u32()?,
-            offset: self.u32()?,
-        })
-    }
-
-    fn body_kind(&mut self) -> Result<BodyKind, BadPayload> {
-        let [code] = self.array()?;
-        BODY_KINDS
-            .into_iter()
-            .find(|kind| body_code(*kind) == code)
-            .ok_or(BadPayload)
-    }
-
-    /// What is known of a body, and how many of its bytes follow later in the record.
-    fn body_meta(&mut self) -> Result<Option<(StoredBody, u64)>, BadPayload> {
-        let [flags] = self.array()?;
-        if flags == 0 {
-            return Ok(None);
-        }
-        let mut body = StoredBody {
-            size: self.u64()?,
-            spilled: self.u64()?,
-            from_begin: self.u64()?,
-            truncated: flags & 2 != 0,
-            ..StoredBody::default()
-        };
-        let inline = self.u64()?;
-        if flags & 4 != 0 {
-            body.sha256 = Some(self.array()?);
-        }
-        Ok(Some((body, inline)))
-    }
 }
 
 fn body_code(kind: BodyKind) -> u8 {

@@ -56,6 +56,19 @@ impl Spool {
         self.load_ended(self.boot(), end, Segment::adopt)
     }
 
+    /// The bodies of an exchange of this process that is still open, as far as they stand in the spool.
+    ///
+    /// # Errors
+    /// When its records cannot be read.
+    pub(crate) fn load_open(
+        &self,
+        begin: Position,
+        parts: &[Position],
+    ) -> Result<Bodies, LoadError> {
+        let mut reader = Reader::new(self, self.boot(), Segment::adopt);
+        Ok(reader.unended(begin, parts)?.bodies)
+    }
+
     pub(super) fn load_ended(
         &self,
         boot: Uuid,
@@ -307,7 +320,8 @@ fn pieces_of(parts: &[(BodyKind, Bytes)], kind: BodyKind) -> Vec<Bytes> {
         .collect()
 }
 
-fn body_mut(bodies: &mut Bodies, kind: BodyKind) -> &mut Option<Captured> {
+/// The body of a kind.
+pub(crate) fn body_mut(bodies: &mut Bodies, kind: BodyKind) -> &mut Option<Captured> {
     match kind {
         BodyKind::Request => &mut bodies.request,
         BodyKind::UpstreamRequest => &mut bodies.upstream_request,

@@ -27,6 +27,8 @@ pub trait RecoveryTarget {
     fn take(&mut self, loaded: Loaded) -> bool;
     /// One of those expected does not come.
     fn miss(&mut self);
+    /// Whether the process ends, so that no further file need be read.
+    fn is_over(&self) -> bool;
 }
 
 /// An exchange as found by the first pass.
@@ -65,7 +67,9 @@ impl Spool {
     }
 
     fn recover_lane(&self, lane: OldLane, target: &mut impl RecoveryTarget) -> bool {
-        let found = self.index(&lane);
+        let Some(found) = self.index(&lane, || target.is_over()) else {
+            return false;
+        };
         target.expect(found.len() as u64);
         let Some(boot) = lane.segments.first().map(|segment| segment.name.boot) else {
             return true;
@@ -106,11 +110,14 @@ impl Spool {
         }
     }
 
-    /// Where each exchange of a lane stands, in order. Marks damaged files.
-    fn index(&self, lane: &OldLane) -> Vec<Found> {
+    /// Where each exchange of a lane stands, in order; `None` when it was told to stop. Marks damaged files.
+    fn index(&self, lane: &OldLane, is_over: impl Fn() -> bool) -> Option<Vec<Found>> {
         let mut ended: HashMap<Uuid, Position> = HashMap::new();
         let mut unended: HashMap<Uuid, (Position, Vec<Position>)> = HashMap::new();
         for (index, segment) in lane.segments.iter().enumerate() {
+            if is_over() {
+                return None;
+            }
             let damage = scan(segment, |head, offset| {
                 let Ok(offset) = u32::try_from(offset) else {
                     return;
@@ -142,7 +149,7 @@ impl Spool {
         let unended = unended.map(|(begin, parts)| Found::Unended { begin, parts });
         let mut found: Vec<Found> = ended.chain(unended).collect();
         found.sort_unstable_by_key(Found::position);
-        found
+        Some(found)
     }
 
     /// A record cut off at the end of a lane is what a crash looks like; anything else is damage.

@@ -89,7 +89,7 @@ impl Spool {
             let opened = self
                 .disk
                 .open(&path)
-                .and_then(|file| Ok((file.len()?, file)));
+                .and_then(|file| Ok((file.file_len()?, file)));
             let (len, file) = opened.map_err(|error| io_error(&path, error))?;
             let segment = Segment::new(name, path, file, len, Arc::clone(&self.yard));
             locked(&self.table).insert((name.boot, name.number), Arc::clone(&segment));
@@ -113,7 +113,7 @@ impl Spool {
             };
             let path = self.options.dir.join(&name);
             let gap = self.disk.open(&path).ok().and_then(|file| {
-                let len = file.len().ok()?;
+                let len = file.file_len().ok()?;
                 let salt = upkeep::gap_salt(boot);
                 read::read_payload(file.as_ref(), salt, 0, len).ok()
             });

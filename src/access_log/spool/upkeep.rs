@@ -94,7 +94,7 @@ impl Spool {
             locked(&self.table).remove(&(segment.name.boot, segment.name.number));
             self.bytes.fetch_sub(segment.len(), Ordering::Relaxed);
             let gone = if segment.damaged.load(Ordering::Relaxed) {
-                self.into_quarantine(&segment)
+                self.move_to_quarantine(&segment)
             } else {
                 fs::remove_file(&segment.path)
             };
@@ -152,7 +152,7 @@ impl Spool {
         Ok(())
     }
 
-    fn into_quarantine(&self, segment: &Segment) -> io::Result<()> {
+    fn move_to_quarantine(&self, segment: &Segment) -> io::Result<()> {
         fs::rename(
             &segment.path,
             self.quarantine_dir()?.join(segment.name.file_name()),

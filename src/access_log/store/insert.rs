@@ -12,8 +12,8 @@ use crate::access_log::columns::CustomColumn;
 use crate::access_log::record::LogRecord;
 use crate::access_log::store::batch::Matrix;
 use crate::access_log::store::statements::{SQLITE_ROWS, Statements};
-use crate::database::Pool;
 use crate::database::value::{Cell, Jsonb, Kind, Timestamp, bind_sqlite};
+use crate::database::{Fault, Pool, fault};
 
 /// Longest time of one transaction; beyond it the connection is thrown away.
 const TIME_LIMIT: Duration = Duration::from_secs(15);
@@ -32,30 +32,40 @@ pub(super) async fn transaction(
     match pool {
         Pool::Sqlite(pool) => {
             let mut connection = pool.acquire().await?;
-            let done =
-                tokio::time::timeout(TIME_LIMIT, sqlite(&mut connection, statements, &matrices));
-            match done.await {
-                Ok(result) => result,
-                Err(_) => {
-                    connection.close_on_drop();
-                    Err(too_slow())
-                }
+            let work = sqlite(&mut connection, statements, &matrices);
+            let done = within_limit(work).await;
+            if is_connection_doubtful(&done) {
+                connection.close_on_drop();
             }
+            done
         }
         Pool::Postgres(pool) => {
             let mut connection = pool.acquire().await?;
-            let done =
-                tokio::time::timeout(TIME_LIMIT, postgres(&mut connection, statements, &matrices));
-            match done.await {
-                Ok(result) => result,
-                Err(_) => {
-                    // Not given back to the pool, and without a farewell, which a hanging server never takes.
-                    drop(connection.detach());
-                    Err(too_slow())
-                }
+            let work = postgres(&mut connection, statements, &matrices);
+            let done = within_limit(work).await;
+            if is_connection_doubtful(&done) {
+                // Not given back to the pool, and without a farewell, which a hanging server never takes.
+                drop(connection.detach());
             }
+            done
         }
     }
+}
+
+async fn within_limit<T>(
+    work: impl Future<Output = Result<T, sqlx::Error>>,
+) -> Result<T, sqlx::Error> {
+    match tokio::time::timeout(TIME_LIMIT, work).await {
+        Ok(done) => done,
+        Err(_) => Err(too_slow()),
+    }
+}
+
+/// Whether the next try needs another connection. A full disk makes SQLite roll back by itself, so that the
+/// connection's books no longer fit; a connection to a server that was turned read-only stays so for its life.
+fn is_connection_doubtful<T>(done: &Result<T, sqlx::Error>) -> bool {
+    done.as_ref()
+        .is_err_and(|error| fault(error) == Fault::Unavailable)
 }
 
 fn encode(error: sea_orm::sea_query::error::Error) -> sqlx::Error {

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 
 use aiproxy_migration::{ADVISORY_LOCK, PARTITIONED};
-use sea_orm::sqlx::postgres::PgPool;
-use sea_orm::sqlx::{self, AssertSqlSafe, Executor};
+use sea_orm::sqlx::postgres::{PgConnection, PgPool};
+use sea_orm::sqlx::{self, AssertSqlSafe, Connection, Executor};
 
 use crate::access_log::record::LogRecord;
 use crate::database::time_text::{DAY_US, day_bounds};
@@ -57,7 +57,22 @@ impl Days {
 /// Makes the partitions of a day that are not there yet.
 async fn make_day(pool: &PgPool, day: i64) -> Result<(), sqlx::Error> {
     let (name, from, to) = day_bounds(day);
-    let mut transaction = pool.begin().await?;
+    let mut connection = pool.acquire().await?;
+    let made = make_day_on(&mut connection, &name, &from, &to).await;
+    if made.is_err() {
+        // As with a batch: the next try needs another connection.
+        drop(connection.detach());
+    }
+    made
+}
+
+async fn make_day_on(
+    connection: &mut PgConnection,
+    name: &str,
+    from: &str,
+    to: &str,
+) -> Result<(), sqlx::Error> {
+    let mut transaction = connection.begin().await?;
     transaction.execute(LOCK_TIMEOUT).await?;
     // Two instances at midnight: without this lock the second would fail on the catalogue.
     sqlx::query("SELECT pg_advisory_xact_lock($1)::text")

@@ -1,21 +1,12 @@
-//! Databases for tests. PostgreSQL is a private cluster of this process, started at the first need in a
-//! temporary directory as a user that is not root, and stopped by a shell that waits for the end of its
-//! standard input: it ends with this process, however that ends. Where there is no PostgreSQL, tests fail.
+//! Databases for tests, each empty and of one test alone, and short ways to ask them.
 
-use std::io::{BufRead, BufReader, Read};
-use std::net::TcpListener;
-use std::os::unix::fs::chown;
-use std::os::unix::process::CommandExt;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU32, Ordering};
-
+use aiproxy::config::DatabaseUrl;
 use aiproxy::database::value::{Datum, Kind, execute, fetch};
-use aiproxy::database::{Database, DatabaseUrl, Pool};
-use sea_orm::sqlx::postgres::PgConnection;
-use sea_orm::sqlx::{AssertSqlSafe, Connection, Executor};
+use aiproxy::database::{Database, Pool};
+use sea_orm::sqlx::{AssertSqlSafe, Executor};
 use tempfile::TempDir;
+
+use super::postgres;
 
 /// Which kind of database a test runs on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,7 +35,7 @@ impl TestDb {
         let dir = TempDir::new().expect("a temporary directory");
         let url = match backend {
             Backend::Sqlite => format!("sqlite:///{}", dir.path().join("test.db").display()),
-            Backend::Postgres => cluster().new_database().await,
+            Backend::Postgres => postgres::shared().new_database().await,
         };
         Self {
             backend,
@@ -129,102 +120,42 @@ pub(crate) async fn double(database: &Database, sql: &str) -> f64 {
     }
 }
 
-struct Cluster {
-    port: u16,
-    databases: AtomicU32,
-    /// Its standard input stays open as long as this process lives.
-    _shell: Child,
+/// Runs a future on a runtime of its own.
+pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    runtime.block_on(future)
 }
 
-fn cluster() -> &'static Cluster {
-    static CLUSTER: OnceLock<Cluster> = OnceLock::new();
-    CLUSTER.get_or_init(Cluster::start)
+/// Runs something with an open database, on a runtime of its own.
+pub(crate) fn with_database<T>(url: &str, work: impl AsyncFnOnce(&Database) -> T) -> T {
+    block_on(async {
+        let url = DatabaseUrl::parse(url).expect("a URL");
+        let database = Database::open(&url).await.expect("an open database");
+        let done = work(&database).await;
+        database.close().await;
+        done
+    })
 }
 
-const SCRIPT: &str = r#"
-for bin in /usr/lib/postgresql/*/bin /usr/local/pgsql/bin; do PATH="$PATH:$bin"; done
-command -v initdb >/dev/null || { echo "no initdb: install PostgreSQL"; exit 1; }
-cd "$1" || exit 1
-initdb -D data -U postgres -A trust -E UTF8 --locale=C --no-sync >log 2>&1 || { cat log; exit 1; }
-pg_ctl -D data -w -t 60 -l log start -o "-F -p $2 -c listen_addresses=127.0.0.1 \
-  -c unix_socket_directories=$1 -c full_page_writes=off -c shared_buffers=32MB" >>log 2>&1 \
-  || { cat log; exit 1; }
-echo ready
-cat >/dev/null
-pg_ctl -D data -m immediate stop >/dev/null 2>&1
-rm -rf "$1"
-"#;
+/// How many rows there are, and how many different request ids in them.
+pub(crate) fn row_counts(url: &str) -> (i64, i64) {
+    with_database(url, async |database| {
+        let rows = number(database, "SELECT count(*) FROM exchanges").await;
+        let ids = "SELECT count(DISTINCT request_id) FROM exchanges";
+        (rows, number(database, ids).await)
+    })
+}
 
-impl Cluster {
-    fn start() -> Self {
-        let dir = TempDir::with_prefix("aiproxy-pg-")
-            .expect("a temporary directory")
-            .keep();
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let port = listener.local_addr().expect("its number").port();
-        drop(listener);
-        let mut command = shell(&dir);
-        command
-            .args(["-c", SCRIPT, "sh"])
-            .arg(&dir)
-            .arg(port.to_string());
-        // A group of its own, or a Ctrl-C for the tests would end it before it has cleaned up.
-        command
-            .process_group(0)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped());
-        let mut shell = command.spawn().expect("a shell");
-        let mut output = BufReader::new(shell.stdout.take().expect("its output"));
-        let mut line = String::new();
-        output.read_line(&mut line).expect("a line of output");
-        if line != "ready\n" {
-            output.read_to_string(&mut line).expect("its words");
-            panic!("PostgreSQL did not start, and these tests need it:\n{line}");
+/// How often each outcome occurs, by name.
+pub(crate) fn outcomes(url: &str) -> Vec<(String, i64)> {
+    with_database(url, async |database| {
+        let mut counts = std::collections::BTreeMap::new();
+        for outcome in texts(database, "SELECT outcome FROM exchanges").await {
+            *counts.entry(outcome).or_default() += 1;
         }
-        Self {
-            port,
-            databases: AtomicU32::new(0),
-            _shell: shell,
-        }
-    }
-
-    async fn new_database(&self) -> String {
-        let number = self.databases.fetch_add(1, Ordering::Relaxed);
-        let url = |name: &str| format!("postgres://postgres@127.0.0.1:{}/{name}", self.port);
-        let mut admin = PgConnection::connect(&url("postgres"))
-            .await
-            .expect("a connection");
-        let name = format!("test_{number}");
-        admin
-            .execute(AssertSqlSafe(format!("CREATE DATABASE {name}")))
-            .await
-            .expect("a database");
-        url(&name)
-    }
-}
-
-/// A shell as a user that is not root, who owns the directory: PostgreSQL refuses to run as root.
-fn shell(dir: &Path) -> Command {
-    let output = |program: &str, argument: &[&str]| {
-        let output = Command::new(program)
-            .args(argument)
-            .output()
-            .expect("a program of every system");
-        String::from_utf8(output.stdout)
-            .expect("a number")
-            .trim()
-            .to_owned()
-    };
-    if output("id", &["-u"]) != "0" {
-        return Command::new("sh");
-    }
-    let user = ["postgres", "nobody"].map(|user| output("id", &["-u", user]));
-    let uid = user
-        .into_iter()
-        .find_map(|uid| uid.parse::<u32>().ok())
-        .expect("a user beside root");
-    chown(dir, Some(uid), None).expect("the directory for that user");
-    let mut command = Command::new("setpriv");
-    command.args([&format!("--reuid={uid}"), "--clear-groups", "sh"]);
-    command
+        counts.into_iter().collect()
+    })
 }

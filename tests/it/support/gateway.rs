@@ -5,20 +5,22 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use aiproxy::access_log::columns::CustomColumn;
 use aiproxy::access_log::query::{self, LogFilter, Stored};
 use aiproxy::cli::mock::{Mock, MockHandle};
-use aiproxy::config::{Config, Environment, Rules, Sources, load};
-use aiproxy::database::{Database, DatabaseUrl};
+use aiproxy::config::{Config, DatabaseUrl, Environment, Rules, Sources, load};
+use aiproxy::database::Database;
 use aiproxy::gateway::{Gateway, Running};
 use tempfile::TempDir;
 
 use super::raw_client::{RawClient, RawResponse, exchange, post};
+use super::{db, from_environment, metrics, postgres};
 
 /// The provider's key in every test: it must be found nowhere.
 pub(crate) const PROVIDER_KEY: &str = "sk-canary-provider-0123456789abcdef";
 
 /// Longest time that anything is waited for.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A running gateway.
 pub(crate) struct TestGateway {
@@ -87,16 +89,16 @@ impl TestGateway {
         if let Some(mock) = &mock {
             wanted.upstream = Some(format!("http://{}/v1", mock.addr()));
         }
-        let database_url = wanted
-            .database_url
-            .clone()
-            .unwrap_or_else(|| format!("sqlite:///{}", dir.path().join("test.db").display()));
-        let extend = wanted.extend.take();
-        let config = config(dir.path(), &wanted, &database_url);
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .expect("a runtime");
+        let database_url = wanted
+            .database_url
+            .clone()
+            .unwrap_or_else(|| runtime.block_on(a_database(dir.path())));
+        let extend = wanted.extend.take();
+        let config = config(dir.path(), &wanted, &database_url);
         let gateway = Gateway::builder().config(config);
         let gateway = match extend {
             Some(extend) => extend(gateway),
@@ -137,6 +139,29 @@ impl TestGateway {
         exchange(self.admin, get(path))
     }
 
+    /// A number of `/metrics`, by its name with labels and without the program's prefix.
+    pub(crate) fn metric(&self, name: &str) -> f64 {
+        metrics::read(self.admin, name)
+    }
+
+    /// Waits for `aiproxy_log_db_up` to be as given.
+    pub(crate) fn wait_for_db(&self, up: bool) {
+        wait_until("the alarm follows the database", || {
+            (self.metric("log_db_up") == 1.0) == up
+        });
+    }
+
+    /// How many rows there are, and how many request ids in them, once everything is settled.
+    pub(crate) fn row_counts(&self) -> (i64, i64) {
+        self.settle();
+        db::row_counts(&self.database_url)
+    }
+
+    /// Where its database is.
+    pub(crate) fn database_url(&self) -> &str {
+        &self.database_url
+    }
+
     /// A connection to the data port.
     pub(crate) fn connect(&self) -> RawClient {
         RawClient::connect(self.data)
@@ -158,8 +183,18 @@ impl TestGateway {
         self.rows_now()
     }
 
+    /// As [`Self::rows`], with these columns of one's own.
+    pub(crate) fn rows_with(&self, columns: &[CustomColumn]) -> Vec<Stored> {
+        self.settle();
+        self.read_rows(columns)
+    }
+
     /// All rows that are there now.
     pub(crate) fn rows_now(&self) -> Vec<Stored> {
+        self.read_rows(&[])
+    }
+
+    fn read_rows(&self, columns: &[CustomColumn]) -> Vec<Stored> {
         let url = DatabaseUrl::parse(&self.database_url).expect("a database URL");
         self.runtime.block_on(async {
             let database = Database::open(&url).await.expect("the database opens");
@@ -168,8 +203,11 @@ impl TestGateway {
                 ..LogFilter::default()
             };
             let mut rows = Vec::new();
-            for row in query::list(&database, &[], &filter).await.expect("rows") {
-                let whole = query::get(&database, &[], &row.record.request_id)
+            for row in query::list(&database, columns, &filter)
+                .await
+                .expect("rows")
+            {
+                let whole = query::get(&database, columns, &row.record.request_id)
                     .await
                     .expect("a row");
                 rows.extend(whole);
@@ -199,6 +237,20 @@ impl TestGateway {
         }
         std::mem::replace(&mut self.dir, TempDir::new().expect("a folder"))
     }
+}
+
+/// The database of a test that does not care: SQLite, or as `AIPROXY_TEST_DATABASE` says.
+pub(crate) async fn a_database(dir: &Path) -> String {
+    match from_environment("AIPROXY_TEST_DATABASE").as_deref() {
+        None | Some("sqlite") => sqlite_in(dir),
+        Some("postgres") => postgres::shared().new_database().await,
+        Some(other) => panic!("AIPROXY_TEST_DATABASE is sqlite or postgres, not {other}"),
+    }
+}
+
+/// The URL of a SQLite file in a folder.
+pub(crate) fn sqlite_in(dir: &Path) -> String {
+    format!("sqlite:///{}", dir.join("test.db").display())
 }
 
 /// A chat request's body.
@@ -252,8 +304,9 @@ fn config(dir: &Path, wanted: &Wanted, database_url: &str) -> Config {
     let file = dir.join("aiproxy.yaml");
     std::fs::write(&file, format!("{yaml}\n{more}\n")).expect("a file");
     let names = aiproxy::access_log::columns::built_in_names();
+    let kinds = aiproxy::gateway::stock_kinds();
     let rules = Rules {
-        filters: &(),
+        filters: &kinds,
         built_in_columns: &names,
     };
     let sources = Sources {

@@ -41,15 +41,23 @@ pub(crate) enum PeerEnd {
 impl RawClient {
     /// Connects. Reading gives up after [`LIMIT`].
     pub(crate) fn connect(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect(address).expect("a listening peer");
+        Self::try_connect(address).expect("a listening peer")
+    }
+
+    /// Connects, if somebody listens.
+    ///
+    /// # Errors
+    /// The socket's.
+    pub(crate) fn try_connect(address: SocketAddr) -> std::io::Result<Self> {
+        let stream = TcpStream::connect(address)?;
         stream
             .set_read_timeout(Some(LIMIT))
             .expect("a socket option");
         stream.set_nodelay(true).expect("a socket option");
-        Self {
+        Ok(Self {
             stream,
             unread: Vec::new(),
-        }
+        })
     }
 
     /// Writes bytes in one call.
@@ -167,6 +175,22 @@ impl RawClient {
             if is_last {
                 return size;
             }
+        }
+    }
+
+    /// Reads one answer and tells of every read; `None` when the connection ends before the answer does.
+    pub(crate) fn read_whole_response(&mut self, mut on_read: impl FnMut()) -> Option<RawResponse> {
+        loop {
+            if let Some((response, used)) = parse_response(&self.unread, false) {
+                self.unread.drain(..used);
+                return Some(response);
+            }
+            let mut buffer = [0; 16 << 10];
+            match self.stream.read(&mut buffer) {
+                Ok(0) | Err(_) => return None,
+                Ok(count) => self.unread.extend_from_slice(&buffer[..count]),
+            }
+            on_read();
         }
     }
 

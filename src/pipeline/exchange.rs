@@ -301,7 +301,6 @@ async fn carry_out(
         headers: &exchange.headers,
         model: plan.model.as_deref(),
         cancel_when_client_leaves: plan.stream,
-        total_at: exchange.guard.started() + provider.timeouts.total,
     };
     let body = match exchange.body {
         Body::None => CallBody::None,

@@ -14,7 +14,6 @@ pub(crate) mod signal;
 pub(crate) mod tls_upstream;
 pub(crate) mod wire;
 
-
 /// A variable that steers the tests; `None` when it is not set or empty.
 #[expect(
     clippy::disallowed_methods,

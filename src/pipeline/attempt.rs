@@ -70,6 +70,7 @@ pub async fn attempt(
         body,
     };
     guard.upstream_starts(Instant::now());
+    let total_at = guard.started() + call.provider.timeouts.total;
     let (first, again) = match body {
         CallBody::None => (RequestBody::None, Some(RequestBody::None)),
         CallBody::Whole(body) => (
@@ -81,7 +82,9 @@ pub async fn attempt(
             let tap = Tap::default();
             let flowing = tapped(stream, sent.clone(), tap.clone());
             let try_ = Try::start(worker, call, guard);
-            let mut send = pin!(transport.send(request(RequestBody::Flowing(flowing, length))));
+            // Such a body cannot be sent again, so it does not risk a kept-alive connection.
+            let body = RequestBody::Flowing(flowing, length);
+            let mut send = pin!(transport.send_fresh(request(body)));
             let recorded = std::future::poll_fn(|cx| {
                 let polled = send.as_mut().poll(cx);
                 tap.pieces
@@ -90,7 +93,7 @@ pub async fn attempt(
                     .for_each(|piece| guard.request_piece(piece));
                 polled
             });
-            let answered = within(worker, call, link, recorded, Some(sent)).await;
+            let answered = within(worker, call, link, total_at, recorded, Some(sent)).await;
             let answered = match (answered, tap.broken.get()) {
                 (Err(NoHead::Send(_)), Some(how)) => Err(NoHead::BodyBroke(how)),
                 (answered, _) => answered,
@@ -99,13 +102,21 @@ pub async fn attempt(
         }
     };
     let try_ = Try::start(worker, call, guard);
-    let answered = within(worker, call, link, transport.send(request(first)), None).await;
+    let answered = within(
+        worker,
+        call,
+        link,
+        total_at,
+        transport.send(request(first)),
+        None,
+    )
+    .await;
     match (answered, again) {
         (Err(NoHead::Send(SendFailure::Stale)), Some(body)) => {
             try_.stale(guard, call);
             let try_ = Try::start(worker, call, guard);
             let send = transport.send_fresh(request(body));
-            let answered = within(worker, call, link, send, None).await;
+            let answered = within(worker, call, link, total_at, send, None).await;
             try_.done(guard, call, answered)
         }
         (answered, _) => try_.done(guard, call, answered),
@@ -122,25 +133,27 @@ enum NoHead {
 }
 
 /// Runs a send under everything that may end it. `sent`: told when a flowing body has gone out; until then the
-/// limit for the whole exchange runs in place of the one for the first byte.
+/// limit for the first byte does not run, the one for the whole does.
 async fn within(
     worker: &Worker,
     call: &Call<'_>,
     link: &ClientLink,
+    total_at: Instant,
     send: impl Future<Output = Result<UpstreamReply, SendFailure>>,
     sent: Option<Rc<Notify>>,
 ) -> Result<UpstreamReply, NoHead> {
-    let (limit, total) = (
-        call.provider.timeouts.first_byte,
-        call.provider.timeouts.total,
-    );
-    let too_slow = async move {
-        if let Some(sent) = sent
-            && tokio::time::timeout(total, sent.notified()).await.is_err()
-        {
-            return;
+    let limit = call.provider.timeouts.first_byte;
+    let first_byte = async move {
+        if let Some(sent) = sent {
+            sent.notified().await;
         }
         tokio::time::sleep(limit).await;
+    };
+    let too_slow = async {
+        tokio::select! {
+            () = first_byte => {}
+            () = tokio::time::sleep_until(total_at.into()) => {}
+        }
     };
     let client_left = async {
         if !call.cancel_when_client_leaves {

@@ -1,7 +1,7 @@
 //! F50 and what else concerns TLS towards providers: which certificates are believed, which protocols are offered,
 //! and that a body that breaks off is seen under TLS too.
 
-use crate::support::fake_upstream::FakeUpstream;
+use crate::support::fake_upstream::{FakeUpstream, Step};
 use crate::support::gateway::{TestGateway, Wanted};
 use crate::support::tls_upstream::{Authority, Certificate, TlsUpstream};
 use crate::support::wire::{
@@ -84,7 +84,8 @@ fn f50_a_client_certificate_is_required() {
 
 #[test]
 fn f50_a_peer_that_speaks_no_tls() {
-    let plain = FakeUpstream::answering("HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n");
+    let answer = Step::Send(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n".to_vec());
+    let plain = FakeUpstream::start(vec![vec![answer, Step::ReadToEnd]]);
     let seen = asked(
         &TestGateway::before(format!("https://{}/v1", plain.addr())),
         "m",

@@ -68,6 +68,7 @@ struct Connection {
     received: Vec<u8>,
     requests: usize,
     ended: Option<Ended>,
+    is_over: bool,
 }
 
 impl FakeUpstream {
@@ -150,6 +151,12 @@ impl FakeUpstream {
         self.wait(|seen| seen.connections.get(connection)?.ended)
     }
 
+    /// Waits until a connection's script is over, because it ended or its peer is gone.
+    #[track_caller]
+    pub(crate) fn wait_connection_over(&self, connection: usize) {
+        self.wait(|seen| seen.connections.get(connection)?.is_over.then_some(()));
+    }
+
     #[track_caller]
     fn wait<T>(&self, what: impl Fn(&Seen) -> Option<T>) -> T {
         let wait = |seen: &mut Seen| what(seen).is_none();
@@ -204,7 +211,11 @@ fn accept(listener: &TcpListener, scripts: &[Script], shared: &Arc<Shared>) {
             number,
             parsed: 0,
         };
-        std::thread::spawn(move || line.run(script));
+        std::thread::spawn(move || {
+            let (shared, number) = (Arc::clone(&line.shared), line.number);
+            line.run(script);
+            shared.update(number, |connection| connection.is_over = true);
+        });
     }
 }
 

@@ -1,6 +1,7 @@
 //! The entry point for a program of one's own, and for ours: a configuration and what the program adds to it
 //! become a running server.
 
+mod serve;
 mod sink;
 mod start;
 

@@ -8,6 +8,7 @@ pub mod draft;
 pub mod guard;
 pub mod ledger;
 pub mod observer;
+pub mod own_columns;
 pub mod query;
 pub mod queue;
 pub mod record;

@@ -11,6 +11,7 @@ pub mod mock;
 pub mod moment;
 pub mod output;
 pub mod prune;
+mod records;
 pub mod replay;
 pub mod serve;
 
@@ -22,6 +23,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+use crate::clock::Clock;
 use crate::config::{Environment, Rules};
 
 use self::exit::Exit;
@@ -53,8 +55,18 @@ pub enum Command {
     Serve(serve::Args),
     /// Show or check the configuration
     Config(config::Args),
+    /// List recorded exchanges, or show one whole
+    Logs(logs::Args),
+    /// Print a recorded answer, byte for byte
+    Replay(replay::Args),
+    /// See to the schema of the database
+    Migrate(migrate::Args),
+    /// Throw away now what is past its days
+    Prune(prune::Args),
     /// Start an upstream for tests, with set speed and faults
     Mock(mock::Args),
+    /// See it all in ten seconds, without a key and without a network
+    Demo(demo::Args),
 }
 
 /// Runs the program: reads the command line, does what it says, and tells what went wrong on stderr.
@@ -91,11 +103,14 @@ fn help_or_wrong_use(error: &clap::Error) -> Exit {
 
 fn dispatch(cli: &Cli) -> anyhow::Result<()> {
     let names = crate::access_log::columns::built_in_names();
+    let kinds = crate::gateway::stock_kinds();
     let rules = Rules {
-        filters: &(),
+        filters: &kinds,
         built_in_columns: &names,
     };
     let mut output = Output::stdout(&Environment::from_process());
+    let clock = Clock::machine();
+    let load = || cli.globals.load(&cli.serve, &rules);
     match &cli.command {
         Some(Command::Config(args)) => {
             config::run(&args.action, &cli.globals, &cli.serve, &rules, &mut output)
@@ -107,7 +122,12 @@ fn dispatch(cli: &Cli) -> anyhow::Result<()> {
             &rules,
             &mut output,
         ),
+        Some(Command::Logs(args)) => logs::run(args, &load()?.database.url, &clock, &mut output),
+        Some(Command::Replay(args)) => replay::run(args, &load()?.database.url, &mut output),
+        Some(Command::Migrate(args)) => migrate::run(args, &load()?.database.url, &mut output),
+        Some(Command::Prune(prune::Args {})) => prune::run(&load()?, &clock, &mut output),
         Some(Command::Mock(args)) => mock::run(args),
+        Some(Command::Demo(demo::Args {})) => demo::run(&rules, &clock, &mut output),
         Some(Command::Serve(args)) => {
             serve::run(&cli.globals, &args.clone().or(cli.serve.clone()), &rules)
         }

@@ -41,7 +41,7 @@ pub use access_log::{Bodies, Durability, LogConfig, OnSpoolFull, RetentionConfig
 pub use base_url::BaseUrl;
 pub use check::Rules;
 pub use columns::{ColumnConfig, ColumnKind, ColumnSource, is_column_name};
-pub use database::{DatabaseConfig, DatabaseUrl};
+pub use database::{DatabaseConfig, DatabaseUrl, DatabaseUrlError};
 pub use environment::Environment;
 pub use filters::{FilterConfig, FilterKinds, OnError, OptionProblem, WhenConfig};
 pub use glob::Glob;

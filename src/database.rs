@@ -3,12 +3,10 @@
 
 mod error;
 pub mod time_text;
-mod url;
 pub mod value;
 
 pub use aiproxy_migration::SchemaState;
 pub use error::{DatabaseError, Fault, fault, message};
-pub use url::{DatabaseUrl, DatabaseUrlError};
 
 use std::path::Path;
 use std::str::FromStr;
@@ -21,7 +19,8 @@ use sea_orm::sqlx::sqlite::{
 };
 use sea_orm::sqlx::{ConnectOptions, Connection, Executor};
 use sea_orm::{DatabaseConnection, DbBackend, SqlxPostgresConnector, SqlxSqliteConnector};
-use secrecy::ExposeSecret;
+
+use crate::config::DatabaseUrl;
 
 /// Longest wait for a connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -89,12 +88,8 @@ impl Database {
                 let read = sqlite_pool(options.pragma("query_only", "ON"), READERS).await?;
                 (Pool::Sqlite(write), Pool::Sqlite(read))
             }
-            DatabaseUrl::SqliteMemory => {
-                let pool = Pool::Sqlite(sqlite_pool(sqlite_memory(), 1).await?);
-                (pool.clone(), pool)
-            }
             DatabaseUrl::Postgres(text) => {
-                let options = PgConnectOptions::from_str(text.expose_secret())?
+                let options = PgConnectOptions::from_str(text.expose())?
                     .application_name("aiproxy")
                     .statement_cache_capacity(STATEMENTS)
                     .options([(
@@ -121,18 +116,26 @@ impl Database {
         })
     }
 
-    /// Opens a database for reading commands: as [`Database::open`], but makes no SQLite file.
+    /// Opens a database that must be there, as [`Database::open`]; makes no SQLite file.
     ///
     /// # Errors
     /// As [`Database::open`]; also when the SQLite file is not there.
     pub async fn open_existing(url: &DatabaseUrl) -> Result<Self, DatabaseError> {
         match url.sqlite_file() {
             Some(path) if !path.exists() => Err(DatabaseError::Unavailable(format!(
-                "no file {}",
+                "there is no file {}",
                 path.display()
             ))),
             Some(_) | None => Self::open(url).await,
         }
+    }
+
+    /// Opens a database for commands that read it or throw away: it must be there, with our schema.
+    ///
+    /// # Errors
+    /// As [`Database::open_existing`]; [`DatabaseError::Schema`] when the schema is older or newer than this program.
+    pub async fn open_existing_current(url: &DatabaseUrl) -> Result<Self, DatabaseError> {
+        Self::open_existing(url).await?.checked(false).await
     }
 
     /// Opens the database and sees to its schema: migrates it, or with `auto_migrate` false only checks it.
@@ -144,11 +147,15 @@ impl Database {
         url: &DatabaseUrl,
         auto_migrate: bool,
     ) -> Result<Self, DatabaseError> {
-        let database = Self::open(url).await?;
-        match database.ready(auto_migrate).await {
-            Ok(()) => Ok(database),
+        Self::open(url).await?.checked(auto_migrate).await
+    }
+
+    /// This database if its schema fits, else it is closed.
+    async fn checked(self, auto_migrate: bool) -> Result<Self, DatabaseError> {
+        match self.ready(auto_migrate).await {
+            Ok(()) => Ok(self),
             Err(error) => {
-                database.close().await;
+                self.close().await;
                 Err(error)
             }
         }
@@ -264,13 +271,6 @@ fn sqlite_options(path: &Path) -> SqliteConnectOptions {
         .synchronous(SqliteSynchronous::Normal)
         .pragma("wal_autocheckpoint", WAL_PAGES)
         .pragma("journal_size_limit", WAL_BYTES)
-        .statement_cache_capacity(STATEMENTS)
-        .disable_statement_logging()
-}
-
-fn sqlite_memory() -> SqliteConnectOptions {
-    SqliteConnectOptions::new()
-        .in_memory(true)
         .statement_cache_capacity(STATEMENTS)
         .disable_statement_logging()
 }

@@ -1,6 +1,8 @@
 //! The entry point for a program of one's own, and for ours: a configuration and what the program adds to it
 //! become a running server.
 
+mod capabilities;
+mod filters;
 mod serve;
 mod sink;
 mod start;
@@ -11,10 +13,13 @@ use std::sync::Arc;
 
 use crate::access_log::columns::{self, ColumnError};
 use crate::access_log::observer::Observer;
+use crate::access_log::own_columns::{ColumnView, OwnColumn};
 use crate::access_log::spool::SpoolError;
 use crate::config::{Config, Problems};
+use crate::filter::{Entry, Filter, FilterFactory, Registry};
 use crate::upstream::registry::ProviderError;
 
+pub use filters::stock_kinds;
 pub use start::Running;
 
 /// Why a gateway did not start.
@@ -27,6 +32,9 @@ pub enum StartError {
     /// A configured column cannot be had.
     #[error(transparent)]
     Column(#[from] ColumnError),
+    /// A filter cannot be had.
+    #[error("filter: {0}")]
+    Filter(String),
     /// A provider's certificate files cannot be used.
     #[error(transparent)]
     Provider(#[from] ProviderError),
@@ -57,9 +65,12 @@ pub enum StartError {
 /// aiproxy::Gateway::builder().config_file("aiproxy.yaml").run()
 /// # }
 /// ```
-#[derive(Default)]
 pub struct Gateway {
     config: ConfigSource,
+    registry: Registry,
+    wrong_kinds: Vec<String>,
+    filters: Vec<Entry>,
+    columns: Vec<OwnColumn>,
     observers: Vec<Arc<dyn Observer>>,
 }
 
@@ -77,7 +88,14 @@ enum ConfigSource {
 impl Gateway {
     /// Starts a description.
     pub fn builder() -> Self {
-        Self::default()
+        Self {
+            config: ConfigSource::default(),
+            registry: Registry::with_stock(),
+            wrong_kinds: Vec::new(),
+            filters: Vec::new(),
+            columns: Vec::new(),
+            observers: Vec::new(),
+        }
     }
 
     /// Takes the configuration from this file.
@@ -90,6 +108,66 @@ impl Gateway {
     pub fn config(mut self, config: Config) -> Self {
         self.config = ConfigSource::Loaded(Box::new(config));
         self
+    }
+
+    /// Makes a kind of filter known to the configuration. A kind that is known already is told at the start.
+    pub fn filter(mut self, kind: &str, factory: impl FilterFactory + 'static) -> Self {
+        if let Err(error) = self.registry.register(kind, factory) {
+            self.wrong_kinds.push(error.to_string());
+        }
+        self
+    }
+
+    /// Puts a filter at the end of the chain, behind those of the configuration.
+    pub fn with(self, filter: Filter) -> Self {
+        self.entry(Entry::new(filter))
+    }
+
+    /// As [`Gateway::with`], with the settings that every filter has: `when`, `on_error`, limits.
+    pub fn entry(mut self, entry: Entry) -> Self {
+        self.filters.push(entry);
+        self
+    }
+
+    /// Adds a text column to `exchanges`, filled by a function of the finished exchange. `None` is NULL.
+    ///
+    /// ```no_run
+    /// # fn main() -> aiproxy::Result<()> {
+    /// aiproxy::Gateway::builder()
+    ///     .column("asker", |exchange| exchange.request().user().map(str::to_owned))
+    ///     .column_number("temperature", |exchange| exchange.request().number("temperature"))
+    ///     .run()
+    /// # }
+    /// ```
+    pub fn column(
+        mut self,
+        name: &str,
+        value: impl Fn(&ColumnView) -> Option<String> + Send + 'static,
+    ) -> Self {
+        self.columns.push(OwnColumn::text(name, value));
+        self
+    }
+
+    /// Adds a number column, as [`Gateway::column`] does.
+    pub fn column_number(
+        mut self,
+        name: &str,
+        value: impl Fn(&ColumnView) -> Option<f64> + Send + 'static,
+    ) -> Self {
+        self.columns.push(OwnColumn::number(name, value));
+        self
+    }
+
+    /// Those of the configuration, then the program's own.
+    fn own_columns(&mut self, config: &Config) -> Vec<OwnColumn> {
+        let mut columns: Vec<OwnColumn> = config
+            .log
+            .columns
+            .iter()
+            .map(OwnColumn::configured)
+            .collect();
+        columns.append(&mut self.columns);
+        columns
     }
 
     /// Adds an observer of finished records.
@@ -117,8 +195,12 @@ impl Gateway {
     fn load(&mut self) -> Result<Config, StartError> {
         use crate::config::{Rules, Sources, load};
         let names = columns::built_in_names();
+        if let Some(wrong) = self.wrong_kinds.first() {
+            return Err(StartError::Filter(wrong.clone()));
+        }
+        let kinds = filters::Kinds(&self.registry);
         let rules = Rules {
-            filters: &(),
+            filters: &kinds,
             built_in_columns: &names,
         };
         let file = match std::mem::take(&mut self.config) {

@@ -3,11 +3,15 @@
 
 pub mod answer;
 pub mod attempt;
+pub mod collected;
 pub mod events;
 pub mod exchange;
 pub mod failure;
+pub mod filtered_stream;
+pub mod filtering;
 pub mod generator;
 pub mod link;
+pub mod models;
 pub mod replay;
 pub mod reply;
 pub mod timer;
@@ -22,6 +26,7 @@ use futures_util::future::LocalBoxFuture;
 use crate::access_log::recorder::Recorder;
 use crate::access_log::redact::Secrets;
 use crate::clock::Clock;
+use crate::pipeline::filtering::Filters;
 use crate::pipeline::link::Lifecycle;
 use crate::pipeline::reply::ClientForm;
 use crate::upstream::provider::Provider;
@@ -35,6 +40,8 @@ pub struct Worker {
     pub secrets: Rc<Secrets>,
     /// The providers, in the order of the configuration.
     pub providers: Arc<[Provider]>,
+    /// The filters.
+    pub filters: Filters,
     /// Settings of the relay.
     pub settings: RelaySettings,
     /// How errors and filter answers look.
@@ -57,6 +64,8 @@ pub struct RelaySettings {
     pub repair_streams: bool,
     /// Whether CORS headers are ours to give.
     pub cors: bool,
+    /// Longest answer that is collected for a response filter, in bytes.
+    pub max_body_bytes: usize,
 }
 
 /// What a worker is made of.
@@ -67,6 +76,8 @@ pub struct WorkerParts {
     pub secrets: Rc<Secrets>,
     /// See [`Worker::providers`].
     pub providers: Arc<[Provider]>,
+    /// See [`Worker::filters`].
+    pub filters: Filters,
     /// See [`Worker::settings`].
     pub settings: RelaySettings,
     /// See [`Worker::form`].
@@ -98,6 +109,7 @@ impl Worker {
             recorder,
             secrets,
             providers,
+            filters,
             settings,
             form,
             clock,
@@ -109,6 +121,7 @@ impl Worker {
             recorder,
             secrets,
             providers,
+            filters,
             settings,
             form,
             clock,

@@ -4,5 +4,6 @@
 pub mod background;
 mod subscriber;
 pub mod tasks;
+pub mod watchdog;
 
 pub use subscriber::{AlreadyStarted, LogFormat, init, subscriber};

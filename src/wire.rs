@@ -5,6 +5,7 @@
 pub mod content;
 pub mod decoded;
 pub mod json_check;
+pub mod json_error;
 pub mod json_reader;
 pub mod json_text;
 pub mod openai_chat;

@@ -151,6 +151,14 @@ exchange_columns! {
     body_state, body_state, Text, false, "word";
 }
 
+/// Names of the built-in columns of `exchanges`, `id` included: no configured column may have one of them.
+pub fn built_in_names() -> Vec<&'static str> {
+    let columns = TABLES.first().map_or(&[][..], |table| table.columns);
+    std::iter::once("id")
+        .chain(columns.iter().map(|column| column.name))
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -184,12 +192,4 @@ mod tests {
             serde_json::to_value(&record).unwrap()
         );
     }
-}
-
-/// Names of the built-in columns of `exchanges`, `id` included: no configured column may have one of them.
-pub fn built_in_names() -> Vec<&'static str> {
-    let columns = TABLES.first().map_or(&[][..], |table| table.columns);
-    std::iter::once("id")
-        .chain(columns.iter().map(|column| column.name))
-        .collect()
 }

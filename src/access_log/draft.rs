@@ -43,7 +43,8 @@ pub struct Opened {
     pub requested_model: Option<String>,
     /// How much of the bodies is kept.
     pub keep: Keep,
-    /// The client's headers, a JSON object with lower-case names, credentials masked. `None` with `Keep::Nothing`.
+    /// The client's headers, a JSON object with lower-case names, credentials masked. They are stored with `Keep::Full` only;
+    /// otherwise they serve the columns of one's own.
     pub request_headers: Option<String>,
 }
 

@@ -38,6 +38,10 @@ pub struct RecordGuard {
     body_limit: u64,
 }
 
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one guard an exchange, which is open for nearly all of its life"
+)]
 enum State {
     /// Not on record yet.
     Opening(Box<Opened>),
@@ -427,7 +431,7 @@ fn collect(
     response: &mut Capture,
     upstream_response: &mut Option<Capture>,
 ) -> Bodies {
-    Bodies {
+    let mut bodies = Bodies {
         request: None,
         upstream_request: upstream_request
             .as_mut()
@@ -436,7 +440,17 @@ fn collect(
         upstream_response: upstream_response
             .as_mut()
             .map(|capture| capture.captured(secrets)),
+    };
+    // Stream filters may have let everything through as it came: then there is one answer, not two.
+    if let (Some(sent), Some(came)) = (&bodies.response, &bodies.upstream_response)
+        && sent.size == came.size
+        && sent.spilled_bytes == came.spilled_bytes
+        && sent.sha256 == came.sha256
+        && sent.pieces == came.pieces
+    {
+        bodies.upstream_response = None;
     }
+    bodies
 }
 
 fn micros(duration: Duration) -> u64 {

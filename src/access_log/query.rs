@@ -3,9 +3,11 @@
 
 mod children;
 mod filter;
+mod own_columns;
 mod replay;
 
 pub use filter::{Cursor, LogFilter};
+pub use own_columns::own_columns;
 pub use replay::{StoredResponse, stored_response};
 
 use std::time::Duration;

@@ -220,7 +220,7 @@ mod tests {
             ("x-echo", b"got sk-provider-1 here"),
             ("accept", b"*/*"),
         ];
-        let json = headers_json(&Headers::from_pairs(pairs.into_iter()), &secrets);
+        let json = headers_json(&Headers::from_pairs(pairs), &secrets);
         assert!(
             !json.contains("sk-client") && !json.contains("sk-provider-1"),
             "{json}"

@@ -20,7 +20,8 @@ use tokio::sync::Mutex;
 
 use crate::access_log::columns::{ColumnError, CustomColumn, TABLES};
 use crate::access_log::record::LogRecord;
-use crate::database::{Database, DatabaseUrl, Fault, Pool, fault};
+use crate::config::DatabaseUrl;
+use crate::database::{Database, Fault, Pool, fault};
 
 /// The write side of the record.
 #[derive(Debug)]

@@ -77,7 +77,10 @@ pub fn of(error: &anyhow::Error) -> Exit {
 
 fn of_start(error: &StartError) -> Exit {
     match error {
-        StartError::Config(_) | StartError::Column(_) | StartError::Provider(_) => Exit::Usage,
+        StartError::Config(_)
+        | StartError::Column(_)
+        | StartError::Provider(_)
+        | StartError::Filter(_) => Exit::Usage,
         StartError::Schema(_) => Exit::Schema,
         StartError::Held(_) => Exit::Held,
         StartError::Spool(_) | StartError::System { .. } => Exit::Failed,

@@ -14,6 +14,7 @@ pub struct Closed;
 pub struct Output<W: Write> {
     to: W,
     colored: bool,
+    width: Option<u16>,
 }
 
 impl Output<BufWriter<Stdout>> {
@@ -24,6 +25,7 @@ impl Output<BufWriter<Stdout>> {
         Self {
             to: BufWriter::new(stdout),
             colored,
+            width: comfy_table::Table::new().width(),
         }
     }
 }
@@ -31,12 +33,21 @@ impl Output<BufWriter<Stdout>> {
 impl<W: Write> Output<W> {
     /// An output without colours.
     pub fn plain(to: W) -> Self {
-        Self { to, colored: false }
+        Self {
+            to,
+            colored: false,
+            width: None,
+        }
     }
 
     /// Whether colours are wanted.
     pub fn is_colored(&self) -> bool {
         self.colored
+    }
+
+    /// Columns of the terminal; `None` when the output is none.
+    pub fn width(&self) -> Option<u16> {
+        self.width
     }
 
     /// One line; what would steer the terminal is escaped.

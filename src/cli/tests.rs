@@ -150,7 +150,7 @@ fn logs_lists_or_shows_one() {
     assert_eq!(parsed::<logs::Args>("").expect("valid").filter.limit, 20);
     let show: logs::Args = parsed(&format!("show {ID} --json")).expect("valid");
     assert!(
-        matches!(show.action, Some(logs::Action::Show { id, json: true }) if id.to_string() == ID)
+        matches!(show.action, Some(logs::Action::Show { id, json: true, pretty: false }) if id.to_string() == ID)
     );
     for wrong in [
         "show",
@@ -159,9 +159,17 @@ fn logs_lists_or_shows_one() {
         "--since soon",
         "nothing",
         "--json show 5",
+        "--outcome fine",
+        &format!("show {ID} --json --pretty"),
     ] {
         assert!(parsed::<logs::Args>(wrong).is_err(), "{wrong}");
     }
+}
+
+#[test]
+fn an_unknown_outcome_is_told_with_those_that_there_are() {
+    let error = parsed::<logs::Args>("--outcome fine").expect_err("wrong");
+    assert!(error.contains("`upstream_truncated`"), "{error}");
 }
 
 #[test]

@@ -19,8 +19,8 @@ pub struct FilterConfig {
     pub kind: String,
     /// Its name in rows and metrics; its kind unless given.
     pub name: String,
-    /// What becomes of the exchange when the filter fails.
-    pub on_error: OnError,
+    /// What becomes of the exchange when the filter fails; the kind's own choice when not given.
+    pub on_error: Option<OnError>,
     /// Longest time of one call, in milliseconds.
     pub timeout_ms: u64,
     /// Which exchanges it sees.
@@ -114,7 +114,10 @@ pub(super) fn read_filter(mut section: Section<'_>) -> Option<FilterConfig> {
     if kind.is_some() && name.trim().is_empty() {
         section.report("name", "expected a name");
     }
-    let on_error = section.word("on_error", OnError::Refuse);
+    let on_error = section
+        .item("on_error")
+        .is_some()
+        .then(|| section.word("on_error", OnError::Refuse));
     let timeout_ms = section.number("timeout_ms", 1_000, 1..=600_000);
     let when = read_when(section.section("when"));
     let hold_bytes = section.number("hold_bytes", 65_536, 1..=67_108_864);

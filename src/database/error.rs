@@ -76,6 +76,7 @@ pub fn message(error: &SqlxError) -> String {
             Some(code) => format!("{} (code {code})", inner.message()),
             None => inner.message().to_owned(),
         },
+        SqlxError::PoolTimedOut => "no connection in time; is the server there?".to_owned(),
         other => other.to_string(),
     }
 }

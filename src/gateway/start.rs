@@ -10,21 +10,23 @@ use std::time::Duration;
 
 use tokio::sync::{oneshot, watch};
 
-use crate::access_log::columns::{ColumnType, CustomColumn};
+use crate::access_log::columns::CustomColumn;
 use crate::access_log::digest::{Digest, DigestOptions};
 use crate::access_log::draft::Keep;
 use crate::access_log::observer::Observer;
+use crate::access_log::own_columns::{self, OwnColumn};
 use crate::access_log::recorder::{AccessLog, AccessLogOptions};
 use crate::access_log::redact::Secrets;
 use crate::access_log::retention::{self, Retention};
 use crate::access_log::spool::{self, SpoolError, SpoolOptions};
 use crate::access_log::store::{LogStore, StoreError};
 use crate::clock::Clock;
-use crate::config::{Bodies, ColumnKind, Config, Durability, OnSpoolFull};
-use crate::database::DatabaseUrl;
+use crate::config::{Bodies, Config, Durability, OnSpoolFull};
+use crate::gateway::capabilities::capabilities;
 use crate::gateway::serve::{Server, StopRequest};
 use crate::gateway::sink::SqlSink;
 use crate::gateway::{Addresses, Gateway, StartError};
+use crate::pipeline::filtering::Filters;
 use crate::pipeline::link::Lifecycle;
 use crate::pipeline::replay::Replays;
 use crate::pipeline::{RelaySettings, StreamCount, Worker, WorkerParts};
@@ -37,6 +39,7 @@ use crate::server::metrics::{Outcomes, Sources};
 use crate::server::state::{DataState, Unrecorded};
 use crate::telemetry::background::Background;
 use crate::telemetry::tasks::Tasks;
+use crate::telemetry::watchdog::Watchdog;
 use crate::upstream::provider::Provider;
 use crate::upstream::registry;
 
@@ -44,7 +47,7 @@ use crate::upstream::registry;
 const PRUNE_EVERY: Duration = Duration::from_secs(3600);
 
 /// Most threads for filters' blocking work.
-const BLOCKING_THREADS: usize = 4;
+pub(super) const BLOCKING_THREADS: usize = 4;
 
 /// A gateway that serves.
 pub struct Running {
@@ -144,6 +147,7 @@ fn system(what: impl Into<String>, source: io::Error) -> StartError {
 /// Brings it up.
 pub(super) async fn start(mut gateway: Gateway) -> Result<Running, StartError> {
     let config = gateway.load()?;
+    let chain = gateway.chain(&config)?;
     let providers = registry::build(&config.providers)?;
     let locked = lock_sqlite(&config)?;
     let listener = bind(&config.server.host, config.server.port)?;
@@ -157,14 +161,23 @@ pub(super) async fn start(mut gateway: Gateway) -> Result<Running, StartError> {
     };
     let background = Background::start(BLOCKING_THREADS)
         .map_err(|source| system("cannot start the background thread", source))?;
-    let stores = Stores::open(&config, &background).await?;
+    let columns = gateway.own_columns(&config);
+    let sql_columns = columns.iter().map(|own| own.column().clone()).collect();
+    let stores = Stores::open(&config, sql_columns, &background).await?;
     let outcomes = Arc::new(Outcomes::default());
     let log = start_log(
         &config,
         &stores,
+        columns,
         outcomes.clone(),
         std::mem::take(&mut gateway.observers),
     )?;
+    let filters = Filters {
+        chain: Arc::new(chain),
+        capabilities: capabilities(background.runner()),
+    };
+    let watchdog =
+        Watchdog::start().map_err(|source| system("cannot start the watchdog", source))?;
     let (stage, lifecycle) = Lifecycle::new();
     let streams = StreamCount::new(max_streams(config.server.max_streams));
     let unrecorded = Arc::new(Unrecorded::default());
@@ -175,7 +188,7 @@ pub(super) async fn start(mut gateway: Gateway) -> Result<Running, StartError> {
             outcomes,
             streams: streams.clone(),
             unrecorded: unrecorded.clone(),
-            stuck_workers: Arc::default(),
+            stuck_workers: watchdog.stuck(),
         },
         replays: replays.clone(),
         token: config.admin.token.clone(),
@@ -192,6 +205,8 @@ pub(super) async fn start(mut gateway: Gateway) -> Result<Running, StartError> {
         unrecorded,
         tasks: tasks.clone(),
         replays,
+        filters,
+        watchdog: watchdog.clone(),
     });
     keep_retention(&config, &stores, &background);
     let (stop, stop_requests) = watch::channel(StopRequest::No);
@@ -225,7 +240,7 @@ pub(super) async fn start(mut gateway: Gateway) -> Result<Running, StartError> {
     tracing::info!(
         data = %addresses.data,
         admin = addresses.admin.map(|address| address.to_string()),
-        database = config.database.url.masked(),
+        database = %config.database.url,
         "serving"
     );
     Ok(Running {
@@ -278,13 +293,12 @@ struct Stores {
 }
 
 impl Stores {
-    async fn open(config: &Config, background: &Background) -> Result<Self, StartError> {
-        let url = match config.database.url.sqlite_file() {
-            Some(file) => DatabaseUrl::Sqlite(file.to_owned()),
-            None => DatabaseUrl::parse(config.database.url.expose())
-                .map_err(|error| system(error.to_string(), io::ErrorKind::InvalidInput.into()))?,
-        };
-        let columns = custom_columns(config);
+    async fn open(
+        config: &Config,
+        columns: Vec<CustomColumn>,
+        background: &Background,
+    ) -> Result<Self, StartError> {
+        let url = config.database.url.clone();
         let write = Arc::new(LogStore::new(
             url.clone(),
             config.database.auto_migrate,
@@ -311,28 +325,10 @@ impl Stores {
     }
 }
 
-fn custom_columns(config: &Config) -> Vec<CustomColumn> {
-    let kind = |kind| match kind {
-        ColumnKind::Text => ColumnType::Text,
-        ColumnKind::Integer => ColumnType::Integer,
-        ColumnKind::Float => ColumnType::Float,
-        ColumnKind::Boolean => ColumnType::Boolean,
-    };
-    config
-        .log
-        .columns
-        .iter()
-        .map(|column| CustomColumn {
-            name: column.name.clone(),
-            kind: kind(column.kind),
-            index: column.index,
-        })
-        .collect()
-}
-
 fn start_log(
     config: &Config,
     stores: &Stores,
+    columns: Vec<OwnColumn>,
     outcomes: Arc<Outcomes>,
     mut observers: Vec<Arc<dyn Observer>>,
 ) -> Result<Arc<AccessLog>, StartError> {
@@ -354,7 +350,12 @@ fn start_log(
     };
     observers.push(outcomes);
     let digest = Digest::new(DigestOptions::default());
-    let digest = Box::new(move |finished| digest.digest(finished));
+    let digest = Box::new(move |finished| {
+        let values = own_columns::values(&columns, &finished);
+        let mut record = digest.digest(finished);
+        record.columns = values;
+        record
+    });
     let sink = Box::new(SqlSink(stores.write.clone()));
     match AccessLog::start(&options, digest, sink, observers) {
         Ok(log) => Ok(Arc::new(log)),
@@ -431,6 +432,8 @@ struct MakeParts {
     unrecorded: Arc<Unrecorded>,
     tasks: Tasks,
     replays: Replays,
+    filters: Filters,
+    watchdog: Watchdog,
 }
 
 fn make_state(parts: MakeParts) -> MakeState {
@@ -446,13 +449,16 @@ fn make_state(parts: MakeParts) -> MakeState {
         let config = &parts.config;
         let cors = Cors::new(config.server.cors.origins.clone());
         let tasks = parts.tasks.clone();
+        parts.watchdog.watch_this_thread(&parts.tasks);
         let worker = Worker::new(WorkerParts {
             recorder: Rc::new(parts.log.recorder()),
             secrets: Rc::new(secrets.clone()),
             providers: parts.providers.clone(),
+            filters: parts.filters.clone(),
             settings: RelaySettings {
                 repair_streams: config.server.repair_streams,
                 cors: cors.is_configured(),
+                max_body_bytes: config.server.max_body_bytes,
             },
             form: Rc::new(OpenAiForm),
             clock: Clock::machine(),

@@ -7,11 +7,11 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 
 use crate::access_log::guard::RecordGuard;
-use crate::filter::Endpoint;
+use crate::filter::{ChainRun, Delivery, Endpoint, Outcome};
 use crate::pipeline::failure::{Failure, of_upstream_status};
 use crate::pipeline::link::ClientLink;
 use crate::pipeline::reply::{Reply, ReplyBody, note_failure, note_headers, own_headers, refuse};
-use crate::pipeline::{Worker, events, whole};
+use crate::pipeline::{Worker, collected, events, filtering, whole};
 use crate::upstream::headers::to_client;
 use crate::upstream::provider::Provider;
 use crate::upstream::transport::{UpstreamBody, UpstreamReply};
@@ -39,21 +39,50 @@ pub async fn answer(
     provider: &Provider,
     asked: Asked,
     reply: UpstreamReply,
+    mut filters: Option<ChainRun>,
     mut guard: RecordGuard,
     link: ClientLink,
 ) -> Reply {
     let kind = match classify(&reply, asked.endpoint) {
         Ok(kind) => kind,
         Err(failure) => {
+            note_filters(filters.as_ref(), &mut guard);
             keep_upstream_body(&mut guard, reply.body, provider).await;
             return refuse(guard, &failure, &asked.request_id, worker.form.as_ref());
         }
     };
-    match kind {
-        Kind::Error => error(worker, provider, asked, reply, guard).await,
-        Kind::Events => {
+    let delivery = match kind {
+        Kind::Events => Delivery::Streamed,
+        Kind::Whole | Kind::Error => Delivery::Whole,
+    };
+    let holds_json = matches!(kind, Kind::Events) || asked.endpoint != Endpoint::Passthrough;
+    let run = filters
+        .as_mut()
+        .filter(|run| holds_json && run.needs_whole_response(delivery));
+    match (kind, run) {
+        (Kind::Error, _) => {
+            note_filters(filters.as_ref(), &mut guard);
+            error(worker, provider, asked, reply, guard).await
+        }
+        (Kind::Whole, Some(run)) => {
+            collected(worker, provider, asked, reply, run, delivery, guard).await
+        }
+        (Kind::Events, Some(run)) => {
+            collected(worker, provider, asked, reply, run, delivery, guard).await
+        }
+        (Kind::Events, None) => {
+            let chain = match filters.as_mut().map(ChainRun::open_stream) {
+                None => None,
+                Some(Ok(chain)) => chain,
+                Some(Err(stop)) => {
+                    note_filters(filters.as_ref(), &mut guard);
+                    let failure = filtering::failure(stop);
+                    return refuse(guard, &failure, &asked.request_id, worker.form.as_ref());
+                }
+            };
+            note_filters(filters.as_ref(), &mut guard);
             let (status, headers) = head(worker, &reply, &mut guard);
-            let pieces = events::relay(worker, provider, asked, reply, guard, link);
+            let pieces = events::relay(worker, provider, asked, reply, chain, guard, link);
             Reply {
                 status,
                 headers,
@@ -61,7 +90,8 @@ pub async fn answer(
                 close: false,
             }
         }
-        Kind::Whole => {
+        (Kind::Whole, None) => {
+            note_filters(filters.as_ref(), &mut guard);
             let (status, headers) = head(worker, &reply, &mut guard);
             let length = reply.content_length;
             match whole::relay(worker, provider, asked, reply, guard, link).await {
@@ -78,6 +108,68 @@ pub async fn answer(
                     close: false,
                 },
                 Err(refused) => refused,
+            }
+        }
+    }
+}
+
+fn note_filters(filters: Option<&ChainRun>, guard: &mut RecordGuard) {
+    if let Some(run) = filters {
+        filtering::note(run, guard);
+    }
+}
+
+/// An answer that a response filter sees whole, streamed or not.
+async fn collected(
+    worker: &Worker,
+    provider: &Provider,
+    asked: Asked,
+    reply: UpstreamReply,
+    run: &mut ChainRun,
+    delivery: Delivery,
+    mut guard: RecordGuard,
+) -> Reply {
+    let (status, mut headers) = head(worker, &reply, &mut guard);
+    let limit = worker.settings.max_body_bytes;
+    let read = collected::read(reply.body, provider, guard.started(), limit).await;
+    guard.upstream_ends(Instant::now());
+    let filtered = match (read, delivery) {
+        (Err(failure), _) => Err(failure),
+        (Ok(body), Delivery::Whole) => {
+            collected::filter_whole(run, asked.endpoint, status, body, &mut guard).await
+        }
+        (Ok(body), Delivery::Streamed) => {
+            let body = events::strip_usage(&body, asked.endpoint, asked.usage_asked, &mut guard);
+            let made =
+                collected::filter_stream(run, asked.endpoint, &body, provider.max_event_bytes)
+                    .await;
+            if made.as_ref().ok() != Some(&body) {
+                guard.upstream_response_piece(body);
+            }
+            made
+        }
+    };
+    filtering::note(run, &mut guard);
+    match filtered {
+        Err(failure) => refuse(guard, &failure, &asked.request_id, worker.form.as_ref()),
+        Ok(body) => {
+            headers.retain(|(name, _)| name != "content-length");
+            let now = Instant::now();
+            let is_stream = delivery == Delivery::Streamed;
+            guard.closed_mut().response_is_stream = is_stream;
+            guard.closed_mut().response_complete = Some(true);
+            match is_stream {
+                true => guard.stream_piece(body.clone(), now),
+                false => guard.response_piece(body.clone()),
+            }
+            guard.first_byte(now);
+            guard.end(Outcome::Ok);
+            guard.finish();
+            Reply {
+                status,
+                headers,
+                body: ReplyBody::Whole(body),
+                close: false,
             }
         }
     }

@@ -12,10 +12,12 @@ use futures_util::future::LocalBoxFuture;
 use futures_util::{FutureExt, StreamExt};
 
 use crate::access_log::guard::RecordGuard;
-use crate::filter::{Endpoint, Outcome};
+use crate::filter::{Endpoint, Outcome, StreamChain, StreamEnd as FilterEnd};
 use crate::pipeline::Worker;
 use crate::pipeline::answer::{Asked, note_cut};
 use crate::pipeline::failure::Failure;
+use crate::pipeline::filtered_stream::FilteredStream;
+use crate::pipeline::filtering;
 use crate::pipeline::generator::{Aborted, Generator, Yielder};
 use crate::pipeline::link::{ClientLink, Leaving};
 use crate::pipeline::timer::{PieceTimer, TimedOut};
@@ -33,6 +35,7 @@ pub fn relay(
     provider: &Provider,
     asked: Asked,
     reply: UpstreamReply,
+    chain: Option<StreamChain>,
     mut guard: RecordGuard,
     link: ClientLink,
 ) -> Generator {
@@ -52,6 +55,14 @@ pub fn relay(
             provider.timeouts.total,
             guard.started(),
         ),
+        filters: chain.map(|chain| {
+            FilteredStream::new(
+                chain,
+                asked.endpoint,
+                provider.max_event_bytes,
+                worker.spawn.clone(),
+            )
+        }),
         leaving: Some(link.leaving()),
         cutting: worker.lifecycle.cutting().boxed_local(),
         body: reply.body,
@@ -75,6 +86,7 @@ struct Relay {
     scanner: Scanner,
     repair: bool,
     timer: PieceTimer,
+    filters: Option<FilteredStream>,
     leaving: Option<LocalBoxFuture<'static, Leaving>>,
     cutting: LocalBoxFuture<'static, ()>,
     body: UpstreamBody,
@@ -89,6 +101,7 @@ enum Next {
     End,
     Broken(BodyFailure),
     Late(TimedOut),
+    HeldTooLong,
     ClientLeaves(Leaving),
     ServerStops,
 }
@@ -106,9 +119,17 @@ impl Relay {
                         self.guard.first_token(now);
                     }
                     self.guard.worked(now.elapsed());
-                    self.send(&mut pieces, &mut out, now).await;
+                    let cut = self.send(&mut pieces, &mut out, now).await;
+                    if let Some(failure) = cut {
+                        return self.cut(&failure, &mut out).await;
+                    }
                     if scanned.is_err() {
                         return self.cut(&Failure::UpstreamEventTooLarge, &mut out).await;
+                    }
+                }
+                Next::HeldTooLong => {
+                    if let Some(failure) = self.check_hold(&mut out).await {
+                        return self.cut(&failure, &mut out).await;
                     }
                 }
                 Next::End => return self.end(&mut out).await,
@@ -142,9 +163,12 @@ impl Relay {
             timer,
             leaving,
             cutting,
+            filters,
             ..
         } = self;
         let mut late = std::pin::pin!(timer.late());
+        let deadline = filters.as_ref().and_then(FilteredStream::hold_deadline);
+        let mut held = std::pin::pin!(wait_until(deadline));
         std::future::poll_fn(|cx| {
             if let Poll::Ready(item) = body.poll_next_unpin(cx) {
                 return Poll::Ready(match item {
@@ -155,6 +179,9 @@ impl Relay {
             }
             if let Poll::Ready(timed_out) = late.as_mut().poll(cx) {
                 return Poll::Ready(Next::Late(timed_out));
+            }
+            if held.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(Next::HeldTooLong);
             }
             if let Some(watch) = leaving
                 && let Poll::Ready(how) = watch.poll_unpin(cx)
@@ -167,16 +194,32 @@ impl Relay {
         .await
     }
 
-    /// Hands pieces to the client; the record has its end before a terminal one goes.
-    async fn send(&mut self, pieces: &mut Vec<Piece>, out: &mut Yielder, now: Instant) {
+    /// Hands pieces to the client; the record has its end before a terminal one goes. Returns why the stream
+    /// must be cut, if a filter says so.
+    async fn send(
+        &mut self,
+        pieces: &mut Vec<Piece>,
+        out: &mut Yielder,
+        now: Instant,
+    ) -> Option<Failure> {
         for piece in pieces.drain(..) {
             match piece {
                 Piece::Send(bytes) => {
-                    self.guard.stream_piece(bytes.clone(), now);
-                    self.guard.first_byte(now);
-                    out.send(bytes).await;
+                    let (bytes, cut) = self.filter(bytes, false).await;
+                    if !bytes.is_empty() {
+                        self.guard.stream_piece(bytes.clone(), now);
+                        self.guard.first_byte(now);
+                        out.send(bytes).await;
+                    }
+                    if cut.is_some() {
+                        return cut;
+                    }
                 }
                 Piece::Terminal(bytes) => {
+                    let (bytes, cut) = self.filter(bytes, true).await;
+                    if cut.is_some() {
+                        return cut;
+                    }
                     self.guard.stream_piece(bytes.clone(), now);
                     self.guard.upstream_ends(now);
                     #[cfg(not(bug_release_before_append))]
@@ -196,6 +239,34 @@ impl Relay {
                 }
             }
         }
+        None
+    }
+
+    /// The bytes as the stream filters let them out; the same bytes where there are none. With the terminal
+    /// event, what filters still hold goes before the end.
+    async fn filter(&mut self, bytes: Bytes, is_terminal: bool) -> (Bytes, Option<Failure>) {
+        let Some(filters) = &mut self.filters else {
+            return (bytes, None);
+        };
+        self.guard.upstream_response_piece(bytes.clone());
+        let passed = filters.pass(&bytes).await;
+        if !is_terminal || passed.cut.is_some() {
+            return (passed.bytes, passed.cut.map(filtering::failure));
+        }
+        let rest = filters.end(FilterEnd::Finished, &mut self.guard).await;
+        let out = [passed.bytes, rest.bytes].concat();
+        (Bytes::from(out), rest.cut.map(filtering::failure))
+    }
+
+    async fn check_hold(&mut self, out: &mut Yielder) -> Option<Failure> {
+        let let_out = self.filters.as_mut()?.check_hold().await;
+        let now = Instant::now();
+        if !let_out.bytes.is_empty() {
+            self.guard.stream_piece(let_out.bytes.clone(), now);
+            self.guard.first_byte(now);
+            out.send(let_out.bytes).await;
+        }
+        let_out.cut.map(filtering::failure)
     }
 
     fn put_end_on_record(&mut self) {
@@ -225,10 +296,19 @@ impl Relay {
         let mut pieces = Vec::new();
         let end = self.scanner.finish(&mut pieces);
         let now = Instant::now();
-        self.send(&mut pieces, out, now).await;
+        if let Some(failure) = self.send(&mut pieces, out, now).await {
+            return self.cut(&failure, out).await;
+        }
         self.guard.upstream_ends(now);
         match end {
             StreamEnd::Complete => {
+                if let Some(filters) = &mut self.filters {
+                    let rest = filters.end(FilterEnd::Finished, &mut self.guard).await;
+                    if !rest.bytes.is_empty() {
+                        self.guard.stream_piece(rest.bytes.clone(), now);
+                        out.send(rest.bytes).await;
+                    }
+                }
                 if !self.guard.has_ended() {
                     self.put_end_on_record();
                 }
@@ -253,8 +333,24 @@ impl Relay {
         let now = Instant::now();
         self.guard.upstream_ends(now);
         let mut pieces = Vec::new();
-        self.scanner.cut(&mut pieces);
-        self.send(&mut pieces, out, now).await;
+        let by_filter = failure.filter().is_some();
+        if !by_filter {
+            self.scanner.cut(&mut pieces);
+            // A filter that objects to what is left cannot cut what is being cut.
+            drop(self.send(&mut pieces, out, now).await);
+        }
+        if let Some(filters) = &mut self.filters {
+            let end = if by_filter {
+                FilterEnd::ClientGone
+            } else {
+                FilterEnd::UpstreamFailed
+            };
+            let rest = filters.end(end, &mut self.guard).await;
+            if !by_filter && !rest.bytes.is_empty() {
+                self.guard.stream_piece(rest.bytes.clone(), now);
+                out.send(rest.bytes).await;
+            }
+        }
         let (error, event) = self.worker.form.error_event(failure, self.asked.endpoint);
         self.note_repairs();
         note_cut(&mut self.guard, failure, &error);
@@ -272,4 +368,45 @@ impl Relay {
         out.send(event).await;
         self.close(failure.outcome())
     }
+}
+
+async fn wait_until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// A whole event stream without the usage chunk that only we asked for.
+pub fn strip_usage(
+    stream: &Bytes,
+    endpoint: Endpoint,
+    usage_asked: bool,
+    guard: &mut RecordGuard,
+) -> Bytes {
+    if !usage_asked {
+        return stream.clone();
+    }
+    let mut scanner = Scanner::new(ScanOptions {
+        dialect: dialect(endpoint),
+        strip_usage: true,
+        repair: false,
+        max_event_bytes: usize::MAX,
+    });
+    let mut pieces = Vec::new();
+    // Without a limit there is no event too large.
+    scanner.push(stream.clone(), &mut pieces).ok();
+    scanner.finish(&mut pieces);
+    let mut kept = bytes::BytesMut::with_capacity(stream.len());
+    for piece in pieces {
+        match piece {
+            Piece::Send(bytes) | Piece::Terminal(bytes) => kept.extend_from_slice(&bytes),
+            Piece::Stripped(data) => {
+                let masked = guard.secrets().mask(data);
+                guard.closed_mut().usage_chunk =
+                    std::str::from_utf8(&masked).ok().map(str::to_owned);
+            }
+        }
+    }
+    kept.freeze()
 }

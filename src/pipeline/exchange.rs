@@ -1,17 +1,18 @@
 //! One exchange, from the checked request to the answer: the steps in the order in which they happen.
 
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Instant;
 
 use bytes::Bytes;
 
 use crate::access_log::guard::RecordGuard;
-use crate::filter::{Endpoint, Headers};
+use crate::filter::{self, ChainRun, Endpoint, Headers, LlmResponse, Outcome};
 use crate::pipeline::attempt::{Call, CallBody, attempt};
 use crate::pipeline::failure::Failure;
 use crate::pipeline::link::ClientLink;
-use crate::pipeline::reply::{Reply, refuse};
-use crate::pipeline::{Worker, answer};
+use crate::pipeline::reply::{Reply, ReplyBody, note_headers, own_headers, refuse};
+use crate::pipeline::{Worker, answer, filtering, models};
 use crate::routing::{NoTarget, Target, choose};
 use crate::upstream::provider::Provider;
 use crate::upstream::transport::BodyStream;
@@ -35,6 +36,8 @@ pub struct Exchange {
     pub rest: String,
     /// The raw query with its question mark, or nothing.
     pub query: String,
+    /// The client's address.
+    pub client_ip: Option<IpAddr>,
     /// The client's headers.
     pub headers: Headers,
     /// What follows the head.
@@ -52,33 +55,115 @@ pub enum Body {
 }
 
 /// Runs it. The answer's body may go on after this returns; the record is closed with the body.
+#[expect(
+    clippy::large_futures,
+    reason = "the server boxes the whole of an exchange once"
+)]
 pub async fn run(mut exchange: Exchange, worker: &Rc<Worker>) -> Reply {
-    match prepare(&mut exchange, worker) {
-        Ok(plan) => carry_out(exchange, plan, worker).await,
-        Err(failure) => refuse(
-            exchange.guard,
-            &failure,
-            &exchange.request_id,
-            worker.form.as_ref(),
-        ),
+    let asked = match check(&mut exchange) {
+        Ok(asked) => asked,
+        Err(failure) => return refused(exchange, &failure, worker),
+    };
+    if asked.stream && !worker.streams.has_room() {
+        return refused(exchange, &Failure::Overloaded, worker);
+    }
+    let mut filters =
+        worker
+            .filters
+            .begin(&exchange, asked.model.as_deref(), asked.user.as_deref());
+    if let Some(run) = &mut filters {
+        let outcome = filtering::request(run, &mut exchange).await;
+        match outcome {
+            Ok(filtering::Asked::Continue) => {}
+            Ok(filtering::Asked::Answered { by, response }) => {
+                filtering::note(run, &mut exchange.guard);
+                return answered_by_filter(exchange, &asked, by, &response, worker);
+            }
+            Err(failure) => {
+                filtering::note(run, &mut exchange.guard);
+                return refused(exchange, &failure, worker);
+            }
+        }
+    }
+    if models::wants_merged_list(&exchange, worker) {
+        return models::merged_list(exchange, filters, worker).await;
+    }
+    match plan(&mut exchange, worker) {
+        Ok(plan) => carry_out(exchange, plan, filters, worker).await,
+        Err(failure) => {
+            if let Some(run) = &filters {
+                filtering::note(run, &mut exchange.guard);
+            }
+            refused(exchange, &failure, worker)
+        }
+    }
+}
+
+fn refused(exchange: Exchange, failure: &Failure, worker: &Worker) -> Reply {
+    refuse(
+        exchange.guard,
+        failure,
+        &exchange.request_id,
+        worker.form.as_ref(),
+    )
+}
+
+/// What the client's body asks for.
+#[derive(Default)]
+struct Asked {
+    model: Option<String>,
+    user: Option<String>,
+    stream: bool,
+    with_usage: bool,
+}
+
+/// Checks the client's body and puts on record what it asks for.
+fn check(exchange: &mut Exchange) -> Result<Asked, Failure> {
+    let Body::Whole(body) = &exchange.body else {
+        return Ok(Asked::default());
+    };
+    let head = read_head(exchange.endpoint, body)?;
+    let asked = Asked {
+        model: head.model.as_deref().map(str::to_owned),
+        user: head.user.as_deref().map(str::to_owned),
+        stream: head.stream.unwrap_or(false),
+        with_usage: head.has_include_usage,
+    };
+    if let Some(opened) = exchange.guard.opened_mut() {
+        opened.requested_model.clone_from(&asked.model);
+        opened.stream = Some(asked.stream);
+    }
+    Ok(asked)
+}
+
+fn read_head(endpoint: Endpoint, body: &Bytes) -> Result<RequestHead<'_>, Failure> {
+    match json_check::check(body, json_check::MAX_KEYS) {
+        Ok(head) => Ok(head),
+        // Other paths take what their provider takes.
+        Err(_) if endpoint == Endpoint::Passthrough => Ok(RequestHead::default()),
+        Err(error) => Err(error.into()),
     }
 }
 
 /// What was decided before anything is sent.
 struct Plan {
     target: Target,
-    /// The body to send, when it differs from what the client sent.
+    /// The body to send, when it differs from the exchange's.
     changed: Option<Bytes>,
     stream: bool,
     usage_asked: bool,
     model: Option<String>,
 }
 
-/// Checks the body, chooses the provider, and makes the body that is sent.
-fn prepare(exchange: &mut Exchange, worker: &Worker) -> Result<Plan, Failure> {
+/// Chooses the provider, and makes the body that is sent.
+fn plan(exchange: &mut Exchange, worker: &Worker) -> Result<Plan, Failure> {
+    let named = exchange.provider.as_deref();
     let Body::Whole(body) = &exchange.body else {
-        let target = choose(&worker.providers, exchange.provider.as_deref(), None)
-            .map_err(unknown_target)?;
+        let model = models::model_in_path(exchange);
+        let target = choose(&worker.providers, named, model.as_deref()).map_err(unknown_target)?;
+        if let Some(model) = &target.model {
+            exchange.rest = format!("/models/{}", model.replace('/', "%2F"));
+        }
         return Ok(Plan {
             target,
             changed: None,
@@ -87,40 +172,77 @@ fn prepare(exchange: &mut Exchange, worker: &Worker) -> Result<Plan, Failure> {
             model: None,
         });
     };
-    let body = body.clone();
-    let head = match json_check::check(&body, json_check::MAX_KEYS) {
-        Ok(head) => head,
-        // Other paths take what their provider takes.
-        Err(_) if exchange.endpoint == Endpoint::Passthrough => RequestHead::default(),
-        Err(error) => return Err(error.into()),
-    };
-    if let Some(opened) = exchange.guard.opened_mut() {
-        opened.requested_model = head.model.as_deref().map(str::to_owned);
-        opened.stream = Some(head.stream.unwrap_or(false));
-    }
-    let target = choose(
-        &worker.providers,
-        exchange.provider.as_deref(),
-        head.model.as_deref(),
-    )
-    .map_err(unknown_target)?;
+    let head = read_head(exchange.endpoint, body)?;
+    let target = choose(&worker.providers, named, head.model.as_deref()).map_err(unknown_target)?;
     let provider = &worker.providers[target.provider];
-    let renamed = rename(&body, &head, &target);
-    let (sent, usage_asked) =
-        with_usage_asked(exchange.endpoint, provider, &body, renamed.as_ref(), &head)?;
-    if let Some(renamed) = renamed {
-        exchange.guard.upstream_request(renamed);
-    }
-    Ok(Plan {
+    let renamed = rename(body, &head, &target);
+    let (changed, usage_asked) =
+        with_usage_asked(exchange.endpoint, provider, body, renamed.as_ref(), &head)?;
+    let plan = Plan {
         model: target
             .model
             .clone()
             .or_else(|| head.model.as_deref().map(str::to_owned)),
         target,
-        changed: sent,
+        changed,
         stream: head.stream.unwrap_or(false),
         usage_asked,
-    })
+    };
+    if let Some(renamed) = renamed {
+        exchange.guard.upstream_request(renamed);
+    }
+    Ok(plan)
+}
+
+/// Gives a filter's answer in the client's own form.
+fn answered_by_filter(
+    exchange: Exchange,
+    asked: &Asked,
+    by: String,
+    response: &LlmResponse,
+    worker: &Worker,
+) -> Reply {
+    let Exchange {
+        mut guard,
+        request_id,
+        endpoint,
+        ..
+    } = exchange;
+    let to = filtering::AnswerTo {
+        endpoint,
+        request_id: &request_id,
+        created_s: worker.clock.wall_us() / 1_000_000,
+        stream: asked.stream,
+        with_usage: asked.with_usage,
+    };
+    let (body, is_stream) = filtering::answer_body(worker.form.as_ref(), response, &to);
+    let content_type: &[u8] = match is_stream {
+        true => b"text/event-stream; charset=utf-8",
+        false => b"application/json",
+    };
+    let mut headers = vec![("content-type".to_owned(), content_type.to_vec())];
+    note_headers(&mut guard, &headers);
+    guard.worked(guard.read_at().elapsed());
+    let closed = guard.closed_mut();
+    closed.filtered_by = Some(by);
+    closed.status_code = response.status();
+    closed.response_complete = Some(true);
+    closed.response_is_stream = is_stream;
+    let now = Instant::now();
+    match is_stream {
+        true => guard.stream_piece(body.clone(), now),
+        false => guard.response_piece(body.clone()),
+    }
+    guard.first_byte(now);
+    guard.end(Outcome::FilterAnswered);
+    headers.extend(own_headers(&mut guard));
+    guard.finish();
+    Reply {
+        status: response.status(),
+        headers,
+        body: ReplyBody::Whole(body),
+        close: false,
+    }
 }
 
 /// The body with the model's name without its provider, where it had one.
@@ -152,7 +274,12 @@ fn with_usage_asked(
     Ok((asked.or_else(|| renamed.cloned()), usage_asked))
 }
 
-async fn carry_out(mut exchange: Exchange, plan: Plan, worker: &Rc<Worker>) -> Reply {
+async fn carry_out(
+    mut exchange: Exchange,
+    plan: Plan,
+    mut filters: Option<ChainRun>,
+    worker: &Rc<Worker>,
+) -> Reply {
     let provider = worker.providers.clone();
     let provider = &provider[plan.target.provider];
     let transport = worker.transport(plan.target.provider);
@@ -200,6 +327,14 @@ async fn carry_out(mut exchange: Exchange, plan: Plan, worker: &Rc<Worker>) -> R
         request_id: exchange.request_id,
         since: Instant::now(),
     };
+    if let Some(run) = &mut filters {
+        let target = filter::Target {
+            provider: provider.name.clone(),
+            model: plan.model.unwrap_or_default(),
+        };
+        run.set_target(target, exchange.guard.closed_mut().attempts);
+    }
+    let mut guard = exchange.guard;
     match answered {
         Ok(reply) => {
             answer::answer(
@@ -207,17 +342,18 @@ async fn carry_out(mut exchange: Exchange, plan: Plan, worker: &Rc<Worker>) -> R
                 provider,
                 asked,
                 reply,
-                exchange.guard,
+                filters,
+                guard,
                 exchange.link,
             )
             .await
         }
-        Err(failure) => refuse(
-            exchange.guard,
-            &failure,
-            &asked.request_id,
-            worker.form.as_ref(),
-        ),
+        Err(failure) => {
+            if let Some(run) = &filters {
+                filtering::note(run, &mut guard);
+            }
+            refuse(guard, &failure, &asked.request_id, worker.form.as_ref())
+        }
     }
 }
 

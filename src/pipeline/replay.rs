@@ -111,7 +111,11 @@ struct RecordedPiece {
 }
 
 impl Recorded {
-    fn new(id: Uuid, stored: StoredResponse) -> Result<Self, Failure> {
+    /// What is stored of an exchange's answer, if it can be served again.
+    ///
+    /// # Errors
+    /// [`Failure::ReplayBodyUnavailable`] when there was no answer, or it is not stored whole.
+    pub fn new(id: Uuid, stored: StoredResponse) -> Result<Self, Failure> {
         let has_head = 100 <= stored.status_code && stored.status_code != 499;
         let headers = stored.headers.as_deref().unwrap_or("{}");
         let headers: serde_json::Map<String, serde_json::Value> =
@@ -147,6 +151,28 @@ impl Recorded {
     /// HTTP status as it was sent.
     pub fn status(&self) -> u16 {
         self.status
+    }
+
+    /// Whether the recorded answer had come to its end.
+    pub fn is_complete(&self) -> bool {
+        self.complete
+    }
+
+    /// The body in its recorded pieces, each with the time from the start at which it is due. The pieces together are
+    /// the whole body; an answer that was no stream is one piece.
+    pub fn schedule(&self, speed: Speed) -> Vec<(Duration, Bytes)> {
+        let mut pieces = Vec::with_capacity(self.pieces.len() + 1);
+        let (mut begin, mut due) = (0, Duration::ZERO);
+        for piece in &self.pieces {
+            let end = (piece.offset + piece.length).clamp(begin, self.body.len());
+            due = speed.apply(piece.at);
+            pieces.push((due, self.body.slice(begin..end)));
+            begin = end;
+        }
+        if begin < self.body.len() {
+            pieces.push((due, self.body.slice(begin..)));
+        }
+        pieces
     }
 
     /// Headers of the replay.
@@ -220,14 +246,13 @@ impl Recorded {
         mut guard: Option<RecordGuard>,
     ) -> Result<(), Aborted> {
         let started = std::time::Instant::now();
-        let last = self.pieces.len().saturating_sub(1);
-        for (number, piece) in self.pieces.iter().enumerate() {
-            let due = started + speed.apply(piece.at);
+        let schedule = self.schedule(speed);
+        let last = schedule.len().saturating_sub(1);
+        for (number, (due, bytes)) in schedule.into_iter().enumerate() {
+            let due = started + due;
             if std::time::Instant::now() < due {
                 tokio::time::sleep_until(due.into()).await;
             }
-            let end = (piece.offset + piece.length).min(self.body.len());
-            let bytes = self.body.slice(piece.offset.min(end)..end);
             if let Some(guard) = &mut guard {
                 let now = std::time::Instant::now();
                 guard.stream_piece(bytes.clone(), now);
@@ -275,6 +300,36 @@ mod tests {
             Duration::from_secs(2)
         );
         assert_eq!(Speed::AT_ONCE.apply(Duration::from_secs(4)), Duration::ZERO);
+    }
+
+    #[test]
+    fn pieces_make_up_the_whole_body() {
+        let stored = |chunk_times: Option<&str>| StoredResponse {
+            request_id: Uuid::nil().to_string(),
+            outcome: "ok".to_owned(),
+            status_code: 200,
+            stream: Some(true),
+            body_state: "stored".to_owned(),
+            response_complete: Some(true),
+            headers: Some("{}".to_owned()),
+            body: Some(Bytes::from_static(b"abcdef")),
+            body_size: Some(6),
+            chunk_times: chunk_times.map(str::to_owned),
+        };
+        for (chunk_times, expected) in [
+            (None, &[(0, "abcdef")][..]),
+            (Some("0,4,10;4,2,30"), &[(5, "abcd"), (15, "ef")]),
+            (Some("0,4,10"), &[(5, "abcd"), (5, "ef")]),
+            (Some("0,4,10;2,9,30"), &[(5, "abcd"), (15, "ef")]),
+        ] {
+            let recorded = Recorded::new(Uuid::nil(), stored(chunk_times)).unwrap();
+            let pieces = recorded.schedule(Speed::times(2.0));
+            let found: Vec<_> = pieces
+                .iter()
+                .map(|(due, piece)| (due.as_micros(), std::str::from_utf8(piece).unwrap()))
+                .collect();
+            assert_eq!(found, expected, "{chunk_times:?}");
+        }
     }
 
     #[test]

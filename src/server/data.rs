@@ -170,6 +170,7 @@ async fn record_and_run(
     clippy::too_many_arguments,
     reason = "each is one thing the exchange is made of"
 )]
+#[expect(clippy::large_futures, reason = "it is boxed, once, by its caller")]
 fn run(
     request: &HttpRequest,
     headers: Headers,
@@ -185,6 +186,7 @@ fn run(
         .uri()
         .query()
         .map_or_else(String::new, |query| format!("?{query}"));
+    let client_ip = state.client_ip(request, &headers);
     let head = match asked.failure {
         Some(failure) => Err(failure),
         None => may_run(request, &state),
@@ -223,6 +225,7 @@ fn run(
             provider: asked.provider,
             rest: asked.rest,
             query,
+            client_ip,
             headers,
             body,
         };
@@ -306,10 +309,9 @@ impl Future for Detachable {
 
 impl Drop for Detachable {
     fn drop(&mut self) {
+        let Some(run) = self.run.take() else { return };
         self.link.mark_gone();
-        if let Some(run) = self.run.take()
-            && self.link.finishes_without_client()
-        {
+        if self.link.finishes_without_client() {
             // The reply has nobody to go to; dropping it lets its body finish by itself.
             (self.state.worker.spawn)(Box::pin(run.map(drop)));
         }

@@ -49,8 +49,7 @@ pub fn opened(
         stream: None,
         requested_model: None,
         keep,
-        request_headers: (keep == Keep::Full)
-            .then(|| redact::headers_json(headers, &state.worker.secrets)),
+        request_headers: Some(redact::headers_json(headers, &state.worker.secrets)),
     }
 }
 

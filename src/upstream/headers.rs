@@ -74,13 +74,13 @@ pub fn to_upstream<'a>(client: &'a Headers, provider: &'a Provider) -> Vec<(&'a 
     headers
 }
 
-/// The headers of an answer that the client gets. `hides_secret` says whether a value holds a provider's key;
+/// The headers of an answer that the client gets. `holds_secret` says whether a value holds a provider's key;
 /// `cors` whether CORS headers are ours to give.
-pub fn to_client<'a>(
-    upstream: &'a Headers,
+pub fn to_client(
+    upstream: &Headers,
     cors: bool,
     holds_secret: impl Fn(&[u8]) -> bool,
-) -> impl Iterator<Item = (&'a str, &'a [u8])> {
+) -> impl Iterator<Item = (&str, &[u8])> {
     let named = named_in_connection(upstream);
     upstream.iter().filter(move |(name, value)| {
         !(HOP_BY_HOP.contains(name)

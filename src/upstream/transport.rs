@@ -1,11 +1,13 @@
 //! The one place that knows awc: sends a request to a provider and hands back head and body.
 //!
 //! One [`Transport`] a provider and worker thread (awc's client is not `Send`). HTTP/1.1 only: ALPN never offers
-//! `h2`. No redirects, no decompression, no headers of its own, no limit of connections. A connection that was
-//! kept alive and died before its first answer byte is reported as [`SendFailure::Stale`], so that the caller may
-//! send once more on a fresh one.
+//! `h2`, and TLS is made below awc, which sees plain connections only. No redirects, no decompression, no headers of its
+//! own, no limit of connections. A connection that was kept alive and died before its first answer byte is reported as
+//! [`SendFailure::Stale`], so that the caller may send once more on a fresh one.
 
-use std::cell::Cell;
+use std::borrow::Cow;
+use std::cell::{Cell, RefCell};
+use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -20,6 +22,8 @@ use futures_util::Stream;
 use crate::filter::Headers;
 
 mod dial;
+mod framing;
+mod socket;
 mod tls;
 
 pub use tls::{TlsError, TlsOptions, client_config};
@@ -29,11 +33,13 @@ tokio::task_local! {
     static CONNECT: Rc<ConnectNotes>;
 }
 
-/// What the dialler saw while one request was sent.
+/// What the dialler and the socket saw while one request was sent.
 #[derive(Debug, Default)]
 struct ConnectNotes {
     dialled: Cell<bool>,
     connected_after: Cell<Option<Duration>>,
+    failed: RefCell<Option<SendFailure>>,
+    answer_began: Cell<bool>,
 }
 
 /// A request on its way to a provider.
@@ -176,16 +182,17 @@ impl Transport {
 }
 
 fn client(options: &TransportOptions, keep_alive: Duration) -> awc::Client {
-    let mut connector = awc::Connector::new()
-        .connector(dial::Dialler)
-        .timeout(options.connect)
-        .handshake_timeout(options.connect)
+    let dialler = dial::Dialler {
+        limit: options.connect,
+        tls: options.tls.clone(),
+    };
+    let connector = awc::Connector::new()
+        .connector(dialler)
+        // The dialler has its own limits, for TCP and TLS each; this one must not come before them.
+        .timeout(options.connect * 3)
         .conn_keep_alive(keep_alive)
         .conn_lifetime(POOL_LIFETIME)
         .limit(0);
-    if let Some(tls) = &options.tls {
-        connector = connector.rustls_0_23(tls.clone());
-    }
     awc::ClientBuilder::new()
         .connector(connector)
         .disable_timeout()
@@ -214,7 +221,7 @@ async fn send_with(
 ) -> Result<awc::ClientResponse, SendRequestError> {
     let method = awc::http::Method::from_bytes(request.method.as_bytes())
         .map_err(|error| SendRequestError::Http(error.into()))?;
-    let mut call = client.request(method, request.url);
+    let mut call = client.request(method, &*plain_url(request.url));
     let headers = call.headers_mut();
     for (name, value) in request.headers {
         let name = awc::http::header::HeaderName::from_bytes(name.as_bytes());
@@ -230,6 +237,23 @@ async fn send_with(
             call.send_body(FlowingBody { stream, length }).await
         }
     }
+}
+
+/// The URL without TLS, which awc knows nothing of; the port stays what it was.
+fn plain_url(url: &str) -> Cow<'_, str> {
+    let Some(rest) = url.strip_prefix("https://") else {
+        return Cow::Borrowed(url);
+    };
+    let (authority, path) = match rest.find(['/', '?', '#']) {
+        Some(end) => rest.split_at(end),
+        None => (rest, ""),
+    };
+    let host_end = authority.rfind(']').unwrap_or(0);
+    let has_port = authority
+        .get(host_end..)
+        .is_some_and(|end| end.contains(':'));
+    let port = if has_port { "" } else { ":443" };
+    Cow::Owned(format!("http://{authority}{port}{path}"))
 }
 
 fn reply(response: awc::ClientResponse, connect: Option<Duration>) -> UpstreamReply {
@@ -251,12 +275,8 @@ fn reply(response: awc::ClientResponse, connect: Option<Duration>) -> UpstreamRe
         status: response.status().as_u16(),
         content_length,
         body: UpstreamBody {
-            inner: response,
-            framing: match (chunked, content_length) {
-                (true, _) => Framing::Chunked,
-                (false, Some(length)) => Framing::Length { left: length },
-                (false, None) => Framing::UntilClose,
-            },
+            // These have no body, whatever their headers say (RFC 9110, sections 15.2.2, 15.3.5 and 15.4.5).
+            inner: (!matches!(response.status().as_u16(), 101 | 204 | 304)).then_some(response),
         },
         headers,
         connect,
@@ -264,8 +284,10 @@ fn reply(response: awc::ClientResponse, connect: Option<Duration>) -> UpstreamRe
 }
 
 fn failure(error: SendRequestError, notes: &ConnectNotes) -> SendFailure {
-    let fresh = notes.dialled.get();
-    let ended = if fresh {
+    if let Some(failed) = notes.failed.take() {
+        return failed;
+    }
+    let ended = if notes.dialled.get() || notes.answer_began.get() {
         SendFailure::Closed
     } else {
         SendFailure::Stale
@@ -273,80 +295,52 @@ fn failure(error: SendRequestError, notes: &ConnectNotes) -> SendFailure {
     match error {
         SendRequestError::Url(_) | SendRequestError::Http(_) => SendFailure::Url,
         SendRequestError::Body(_) => SendFailure::RequestBody,
-        SendRequestError::Connect(ConnectError::Timeout)
-            if notes.connected_after.get().is_some() =>
-        {
-            SendFailure::Tls("handshake took too long".to_owned())
-        }
         SendRequestError::Connect(ConnectError::Timeout) => SendFailure::ConnectTimeout,
-        SendRequestError::Connect(ConnectError::Resolver(_) | ConnectError::NoRecords) => {
-            SendFailure::Dns
-        }
         SendRequestError::Connect(ConnectError::Disconnected) => ended,
-        SendRequestError::Connect(ConnectError::Io(error)) => match tls::class(&error) {
-            Some(class) => SendFailure::Tls(class),
-            None if notes.connected_after.get().is_some() => {
-                SendFailure::Tls("handshake broke off".to_owned())
-            }
-            None => SendFailure::Connect(error.kind().to_string()),
-        },
-        SendRequestError::Connect(_) => SendFailure::Connect("not possible".to_owned()),
-        SendRequestError::Send(error) => match tls::class(&error) {
-            Some(class) => SendFailure::Tls(class),
-            None => ended,
-        },
-        SendRequestError::Response(actix_http::error::ParseError::Io(error)) => {
-            match tls::class(&error) {
-                Some(class) => SendFailure::Tls(class),
-                None => ended,
+        SendRequestError::Connect(ConnectError::Io(error))
+        | SendRequestError::Send(error)
+        | SendRequestError::Response(actix_http::error::ParseError::Io(error)) => {
+            match (error.get_ref(), tls::class(&error)) {
+                (_, Some(class)) => SendFailure::Tls(class),
+                (Some(inner), None) if inner.is::<framing::BadHead>() => {
+                    SendFailure::Protocol(inner.to_string())
+                }
+                (_, None) => ended,
             }
         }
+        SendRequestError::Connect(_) => SendFailure::Connect("not possible".to_owned()),
         SendRequestError::Response(error) => SendFailure::Protocol(error.to_string()),
         other => SendFailure::Protocol(other.to_string()),
     }
 }
 
-/// The body of an answer, piece by piece, that tells a whole body from one that broke off.
+/// The body of an answer, piece by piece. One that breaks off is an error: the socket knows where it ends.
 pub struct UpstreamBody {
-    inner: awc::ClientResponse,
-    framing: Framing,
-}
-
-enum Framing {
-    Chunked,
-    Length { left: u64 },
-    UntilClose,
+    /// `None` where there is no body.
+    inner: Option<awc::ClientResponse>,
 }
 
 impl Stream for UpstreamBody {
     type Item = Result<Bytes, BodyFailure>;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let this = self.get_mut();
-        dial::forget_end_of_file();
-        let polled = Pin::new(&mut this.inner).poll_next(cx);
-        polled.map(|item| match item {
-            Some(Ok(chunk)) => {
-                if let Framing::Length { left } = &mut this.framing {
-                    *left = left.saturating_sub(chunk.len() as u64);
-                }
-                Some(Ok(chunk))
-            }
-            Some(Err(error)) => Some(Err(body_failure(error))),
-            // awc ends a body that broke off like a whole one: the socket says which it was.
-            None => match this.framing {
-                Framing::Chunked if dial::saw_end_of_file() => Some(Err(BodyFailure::Truncated)),
-                Framing::Length { left } if 0 < left => Some(Err(BodyFailure::Truncated)),
-                Framing::Chunked | Framing::Length { .. } | Framing::UntilClose => None,
-            },
-        })
+        let Some(inner) = &mut self.get_mut().inner else {
+            return Poll::Ready(None);
+        };
+        let polled = Pin::new(inner).poll_next(cx);
+        polled.map(|item| item.map(|read| read.map_err(body_failure)))
     }
 }
 
 fn body_failure(error: PayloadError) -> BodyFailure {
     match error {
-        PayloadError::Io(error) => BodyFailure::Io(error.kind().to_string()),
-        PayloadError::Incomplete(_) => BodyFailure::Truncated,
+        PayloadError::Io(error) | PayloadError::Incomplete(Some(error)) => match error.kind() {
+            io::ErrorKind::UnexpectedEof => BodyFailure::Truncated,
+            // What awc says of chunks that are none.
+            io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData => BodyFailure::Framing,
+            kind => BodyFailure::Io(kind.to_string()),
+        },
+        PayloadError::Incomplete(None) => BodyFailure::Truncated,
         _ => BodyFailure::Framing,
     }
 }
@@ -372,22 +366,47 @@ impl MessageBody for FlowingBody {
     }
 }
 
-/// Says to the send that is being polled that a connection is being opened.
-fn note_dialling() -> Option<Rc<ConnectNotes>> {
-    CONNECT
-        .try_with(|notes| {
-            notes.dialled.set(true);
-            notes.clone()
-        })
-        .ok()
+/// Leaves a note for the send that is being polled; nothing when a body is polled.
+fn note(write: impl FnOnce(&ConnectNotes)) {
+    // Outside of a send there is nobody to tell.
+    let _told = CONNECT.try_with(|notes| write(notes));
 }
 
-/// Says to it that the connection stands.
-fn note_connected(notes: Option<&Rc<ConnectNotes>>, since: Instant) {
-    if let Some(notes) = notes {
-        notes.connected_after.set(Some(since.elapsed()));
-    }
+/// A connection is being opened.
+fn note_dialling() {
+    note(|notes| notes.dialled.set(true));
+}
+
+/// The connection stands.
+fn note_connected(since: Instant) {
+    note(|notes| notes.connected_after.set(Some(since.elapsed())));
+}
+
+/// There will be no connection.
+fn note_failed(failure: SendFailure) {
+    note(|notes| drop(notes.failed.replace(Some(failure))));
+}
+
+/// The first bytes of the answer came.
+fn note_answer_began() {
+    note(|notes| notes.answer_began.set(true));
 }
 
 /// The error that awc expects of a dialler.
 type DialError = TcpConnectError;
+
+#[cfg(test)]
+mod tests {
+    use super::plain_url;
+
+    #[test]
+    fn urls_keep_their_port() {
+        let check = |url: &str, plain: &str| assert_eq!(plain_url(url), plain);
+        check("http://a/b", "http://a/b");
+        check("https://a/b?c", "http://a:443/b?c");
+        check("https://a:8443/b", "http://a:8443/b");
+        check("https://[::1]/b:c", "http://[::1]:443/b:c");
+        check("https://[::1]:1?d", "http://[::1]:1?d");
+        check("https://a", "http://a:443");
+    }
+}

@@ -62,9 +62,11 @@ pub fn input_text(raw: &str) -> Option<String> {
     }
     let mut last = None;
     // A list that breaks off gives the last item before.
-    let _broken = reader
-        .array(|reader| Ok(last = Some(reader.raw()?)))
-        .is_err();
+    let read = reader.array(|reader| {
+        last = Some(reader.raw()?);
+        Ok(())
+    });
+    let _broken = read.is_err();
     let last = last?;
     let mut content = None;
     let is_object = Reader::new(last).object(|key, reader| {

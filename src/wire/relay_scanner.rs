@@ -14,7 +14,7 @@ use memchr::memchr2;
 
 pub use self::event_class::Dialect;
 use self::event_class::{Class, classify};
-use super::sse::{BOM, BorderFinder, EventTooLarge};
+use super::sse::{BOM, BorderFinder, EventEnd, EventTooLarge};
 
 /// Most bytes of an unfinished event that wait for a decision, and longest event that is ever taken out.
 pub const HOLD_LIMIT: usize = 64 * 1024;
@@ -192,11 +192,12 @@ impl Scanner {
                 at = self.comment(&chunk, at);
                 continue;
             }
-            let end = self
-                .finder
-                .event_end(&chunk[at..])
-                .map(|length| at + length);
-            let length = self.event.len() + end.unwrap_or(chunk.len()) - at;
+            let end = self.finder.event_end(&chunk[at..]);
+            let end = end.map(|end| EventEnd {
+                at: at + end.at,
+                ..end
+            });
+            let length = self.event.len() + end.map_or(chunk.len(), |end| end.at) - at;
             if length > self.options.max_event_bytes {
                 send(&chunk, run, at, out);
                 return Err(EventTooLarge {
@@ -210,10 +211,10 @@ impl Scanner {
                     } else {
                         self.split_event(&chunk, at, end, &mut run, out)
                     };
-                    if end == chunk.len() && chunk[end - 1] == b'\r' {
+                    at = end.at;
+                    if at == chunk.len() && chunk[at - 1] == b'\r' {
                         self.after_cr = Some(fate);
                     }
-                    at = end;
                 }
                 None => {
                     self.unfinished(&chunk, at, &mut run, out);
@@ -221,7 +222,11 @@ impl Scanner {
                 }
             }
         }
-        send(&chunk, run, at, out);
+        if run == 0 {
+            out.push(Piece::Send(chunk));
+        } else {
+            send(&chunk, run, at, out);
+        }
         Ok(())
     }
 
@@ -271,17 +276,18 @@ impl Scanner {
         }
     }
 
-    /// An event that stands in one chunk, at `at..end`.
+    /// An event that stands in one chunk, from `at` on.
     fn whole_event(
         &mut self,
         chunk: &Bytes,
         at: usize,
-        end: usize,
+        end: EventEnd,
         run: &mut usize,
         out: &mut Vec<Piece>,
     ) -> Fate {
+        let EventEnd { at: end, lines } = end;
         let event = &chunk[at..end];
-        let piece = match classify(event, &self.options, &mut self.facts) {
+        let piece = match classify(event, lines, &self.options, &mut self.facts) {
             Class::Ordinary => return Fate::Kept,
             Class::Terminal => Some(Piece::Terminal(chunk.slice(at..end))),
             Class::Usage(data) => Some(Piece::Stripped(chunk.slice_ref(data))),
@@ -299,10 +305,11 @@ impl Scanner {
         &mut self,
         chunk: &Bytes,
         at: usize,
-        end: usize,
+        end: EventEnd,
         run: &mut usize,
         out: &mut Vec<Piece>,
     ) -> Fate {
+        let EventEnd { at: end, lines } = end;
         let mut event = std::mem::take(&mut self.event);
         event.extend_from_slice(&chunk[at..end]);
         let event = Bytes::from(event);
@@ -314,7 +321,7 @@ impl Scanner {
         };
         send(chunk, *run, at, out);
         *run = end;
-        let (piece, fate) = match classify(&event, &self.options, &mut self.facts) {
+        let (piece, fate) = match classify(&event, lines, &self.options, &mut self.facts) {
             Class::Ordinary => (Some(Piece::Send(rest)), Fate::Kept),
             Class::Terminal => (Some(Piece::Terminal(rest)), Fate::Kept),
             Class::Usage(data) => (Some(Piece::Stripped(event.slice_ref(data))), Fate::TakenOut),
@@ -326,9 +333,7 @@ impl Scanner {
 }
 
 fn send(chunk: &Bytes, from: usize, to: usize, out: &mut Vec<Piece>) {
-    if from == 0 && to == chunk.len() {
-        out.push(Piece::Send(chunk.clone()));
-    } else if from < to {
+    if from < to {
         out.push(Piece::Send(chunk.slice(from..to)));
     }
 }

@@ -39,7 +39,10 @@ pub(super) fn decode(endpoint: Endpoint, text: &str) -> RequestFacts {
                 })?;
             }
             "messages" if field == "messages" => {
-                reader.array(|reader| Ok(last = Some(reader.raw()?)))?;
+                reader.array(|reader| {
+                    last = Some(reader.raw()?);
+                    Ok(())
+                })?;
             }
             name if name == field && !field.is_empty() => asked = Some(reader.raw()?),
             _ => reader.skip()?,

@@ -80,17 +80,29 @@ pub(crate) struct BorderFinder {
     line_start: bool,
     /// The byte before was a CR that ended a line which was not empty: an LF may follow.
     after_cr: bool,
+    /// Lines of the event that ended so far, the empty one left out.
+    lines: u32,
+}
+
+/// An event's end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct EventEnd {
+    /// Index just after the empty line, with the LF of its CRLF if that is there.
+    pub(crate) at: usize,
+    /// Number of lines before the empty one, over all chunks.
+    pub(crate) lines: u32,
 }
 
 impl BorderFinder {
     pub(crate) const START: Self = Self {
         line_start: true,
         after_cr: false,
+        lines: 0,
     };
 
-    /// Index just after the empty line, with the LF of its CRLF if that is in `bytes`. The finder is then at
-    /// `START` again. `None` when the event goes on.
-    pub(crate) fn event_end(&mut self, bytes: &[u8]) -> Option<usize> {
+    /// The end of the event, if it is in `bytes`; the finder is then at `START` again.
+    #[inline]
+    pub(crate) fn event_end(&mut self, bytes: &[u8]) -> Option<EventEnd> {
         let mut at = 0;
         if self.after_cr && !bytes.is_empty() {
             at = usize::from(bytes[0] == b'\n');
@@ -109,6 +121,7 @@ impl BorderFinder {
             }
             let end = at + memchr2(b'\n', b'\r', &bytes[at..])?;
             self.line_start = true;
+            self.lines = self.lines.saturating_add(1);
             at = end + 1;
             if bytes[end] == b'\r' {
                 match bytes.get(at) {
@@ -120,7 +133,11 @@ impl BorderFinder {
         }
     }
 
-    fn found(&mut self, end: usize) -> Option<usize> {
+    fn found(&mut self, at: usize) -> Option<EventEnd> {
+        let end = EventEnd {
+            at,
+            lines: self.lines,
+        };
         *self = Self::START;
         Some(end)
     }
@@ -145,8 +162,9 @@ impl<'a> Iterator for Events<'a> {
 
     fn next(&mut self) -> Option<Fields<'a>> {
         loop {
-            let end = BorderFinder::START.clone().event_end(self.rest)?;
-            let (event, rest) = self.rest.split_at(end);
+            let mut finder = BorderFinder::START;
+            let end = finder.event_end(self.rest)?;
+            let (event, rest) = self.rest.split_at(end.at);
             self.rest = rest;
             let fields = fields(event);
             if fields.data.is_some() {
@@ -242,7 +260,7 @@ impl SseDecoder {
                 self.searched = self.pending.len();
                 return self.check_length(self.pending.len());
             };
-            let end = searched + end;
+            let end = searched + end.at;
             if !last && end == self.pending.len() && self.pending.ends_with(b"\r") {
                 self.finder = before;
                 return self.check_length(end);

@@ -1,5 +1,9 @@
 //! The program from outside: what it prints, where, and how it ends.
 
+mod demo;
+mod records;
+mod serve;
+
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
@@ -141,19 +145,25 @@ fn a_key_that_would_not_be_used_is_told() {
 fn a_closed_output_is_no_failure() {
     let folder = tempfile::tempdir().expect("a folder");
     for words in ["config show", "--help"] {
-        let (reader, writer) = std::io::pipe().expect("a pipe");
-        drop(reader);
-        let status = program(folder.path(), words, &[])
-            .stdout(writer)
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the program runs")
-            .wait_with_output()
-            .expect("the program ends");
-        assert_eq!(
-            (status.status.code(), text(&status.stderr).as_str()),
-            (Some(0), ""),
-            "{words}"
-        );
+        check_closed_output(folder.path(), words);
     }
+}
+
+/// Runs a command whose reader has gone.
+#[track_caller]
+fn check_closed_output(folder: &Path, words: &str) {
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let status = program(folder, words, &[])
+        .stdout(writer)
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program runs")
+        .wait_with_output()
+        .expect("the program ends");
+    assert_eq!(
+        (status.status.code(), text(&status.stderr).as_str()),
+        (Some(0), ""),
+        "{words}"
+    );
 }

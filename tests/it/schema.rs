@@ -6,8 +6,9 @@ use std::collections::BTreeMap;
 use aiproxy::access_log::columns::TABLES;
 use aiproxy::access_log::record::LogRecord;
 use aiproxy::access_log::store::LogStore;
+use aiproxy::config::DatabaseUrl;
 use aiproxy::database::value::{Datum, Kind};
-use aiproxy::database::{Database, DatabaseError, DatabaseUrl, SchemaState};
+use aiproxy::database::{Database, DatabaseError, SchemaState};
 
 use crate::support::db::{Backend, TestDb, double, for_each_backend, number, run, script, texts};
 use crate::support::records::{NOW_US, record, with_bodies};

@@ -6,7 +6,8 @@ use aiproxy::access_log::query::{Cursor, LogFilter, get, list, stored_response};
 use aiproxy::access_log::record::LogRecord;
 use aiproxy::access_log::retention::{Pruned, Retention, prune};
 use aiproxy::access_log::store::{LogStore, StoreError};
-use aiproxy::database::{Database, DatabaseUrl};
+use aiproxy::config::DatabaseUrl;
+use aiproxy::database::Database;
 use aiproxy::filter::Outcome;
 
 use crate::support::db::{Backend, TestDb, for_each_backend, number, run, texts};
@@ -297,14 +298,19 @@ async fn lists_are_filtered_and_paged() {
             .await,
             [4]
         );
-        assert_eq!(
-            ids(LogFilter {
-                model: text("gpt-asked"),
+        for (model, found) in [
+            ("gpt-asked", &[9, 8, 7, 6, 5, 4, 3, 2, 1, 0][..]),
+            ("gpt-answered", &[9, 8, 7, 5, 4, 3, 2, 1, 0]),
+            ("gpt-ans*", &[9, 8, 7, 5, 4, 3, 2, 1, 0]),
+            ("*-Answered", &[]),
+            ("gpt_answered?", &[]),
+        ] {
+            let filter = LogFilter {
+                model: text(model),
                 ..all()
-            })
-            .await,
-            [6]
-        );
+            };
+            assert_eq!(ids(filter).await, found, "{model}");
+        }
         assert_eq!(
             ids(LogFilter {
                 grep: text("100% of_"),

@@ -4,12 +4,16 @@ pub(crate) mod db;
 pub(crate) mod fake_upstream;
 pub(crate) mod framing;
 pub(crate) mod gateway;
+pub(crate) mod memory;
 pub(crate) mod metrics;
 pub(crate) mod postgres;
 pub(crate) mod process;
 pub(crate) mod raw_client;
 pub(crate) mod records;
 pub(crate) mod signal;
+pub(crate) mod tls_upstream;
+pub(crate) mod wire;
+
 
 /// A variable that steers the tests; `None` when it is not set or empty.
 #[expect(

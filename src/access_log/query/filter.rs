@@ -33,7 +33,7 @@ pub struct LogFilter {
     pub since_us: Option<i64>,
     /// Accepted before this time.
     pub until_us: Option<i64>,
-    /// The model that answered; for rows without one, the model that was asked for.
+    /// The model that was asked for, or the one that answered; `*` stands for any run of characters, `?` for one.
     pub model: Option<String>,
     /// The end user.
     pub user: Option<String>,
@@ -84,8 +84,9 @@ impl LogFilter {
             add(Cell::Time(until_us), &|n| format!("created_at < ${n}"));
         }
         if let Some(model) = &self.model {
-            add(text(model), &|n| {
-                format!("(model = ${n} OR (model IS NULL AND requested_model = ${n}))")
+            let (operator, model) = equal_or_glob(model, backend);
+            add(text(&model), &|n| {
+                format!("(model {operator} ${n} OR requested_model {operator} ${n})")
             });
         }
         if let Some(user) = &self.user {
@@ -122,6 +123,33 @@ fn text(text: &str) -> Cell<'static> {
     Cell::Text(text.replace('\0', "").into())
 }
 
+/// How a name is compared, and with what. `GLOB` and PostgreSQL's `LIKE` know upper from lower case.
+fn equal_or_glob(name: &str, backend: DbBackend) -> (&'static str, String) {
+    if !name.contains(['*', '?']) {
+        return ("=", name.to_owned());
+    }
+    let mut glob = String::with_capacity(name.len() + 8);
+    if backend == DbBackend::Postgres {
+        for character in name.chars() {
+            match character {
+                '*' => glob.push('%'),
+                '?' => glob.push('_'),
+                '%' | '_' | '\\' => glob.extend(['\\', character]),
+                _ => glob.push(character),
+            }
+        }
+        // The backslash is LIKE's escape unless another is named.
+        return ("LIKE", glob);
+    }
+    for character in name.chars() {
+        match character {
+            '[' => glob.push_str("[[]"),
+            _ => glob.push(character),
+        }
+    }
+    ("GLOB", glob)
+}
+
 /// A text as a LIKE pattern that matches it anywhere and nothing else.
 fn pattern(text: &str) -> String {
     let mut pattern = String::from("%");
@@ -154,6 +182,23 @@ mod tests {
             assert_eq!(pattern(text), expected);
         }
         assert_eq!(pattern(&"%".repeat(5_000)).len(), 2 + 2 * GREP_MAX_CHARS);
+    }
+
+    #[test]
+    fn names_are_compared_as_they_are_unless_they_are_globs() {
+        for (name, sqlite, postgres) in [
+            ("gpt-4o", ("=", "gpt-4o"), ("=", "gpt-4o")),
+            ("a_b%", ("=", "a_b%"), ("=", "a_b%")),
+            ("gpt-*", ("GLOB", "gpt-*"), ("LIKE", "gpt-%")),
+            ("a_[b]?", ("GLOB", "a_[[]b]?"), ("LIKE", "a\\_[b]_")),
+        ] {
+            for (backend, (operator, glob)) in
+                [(DbBackend::Sqlite, sqlite), (DbBackend::Postgres, postgres)]
+            {
+                let expected = (operator, glob.to_owned());
+                assert_eq!(equal_or_glob(name, backend), expected, "{backend:?}");
+            }
+        }
     }
 
     #[test]

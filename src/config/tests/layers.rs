@@ -114,7 +114,7 @@ fn without_a_file_the_environment_is_enough() {
             .iter()
             .map(|key| key.key.expose())
             .collect();
-        let database = config.database.url.expose();
+        let database = &config.database.url;
         format!("{} {keys:?} {database}", provider.base_url.as_str())
     };
     for (variables, expected) in [

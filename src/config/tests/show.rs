@@ -8,7 +8,7 @@ const CANARY: &str = "canary-0123456789";
 fn full_of_secrets() -> Config {
     let yaml = format!(
         "admin: {{ token: {CANARY} }}\n\
-         database: {{ url: 'postgres://u:{CANARY}@h/db?sslpassword={CANARY}' }}\n\
+         database: {{ url: 'postgres://u:{CANARY}@h/db?password={CANARY}' }}\n\
          providers:\n  - kind: openai\n    base_url: http://h:1/v1\n    api_keys: [{{ key: '${{K}}', name: a }}]\n    \
          headers: {{ Authorization: 'Bearer {CANARY}', X-Api-Key: {CANARY}, x-team: blue, x-env: '${{K}}', x-other: 'Bearer {CANARY}' }}\n\
          filters:\n  - {{ kind: tag, api_key: {CANARY}, url: 'https://u:{CANARY}@h/?key={CANARY}', tags: {{ a: b }} }}\n"

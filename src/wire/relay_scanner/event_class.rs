@@ -51,14 +51,35 @@ static FINISH_REASON: LazyLock<Finder<'static>> =
     LazyLock::new(|| Finder::new(b"\"finish_reason\""));
 static CHOICES: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"choices\""));
 
-/// Classifies a complete event and notes what it teaches.
-pub(super) fn classify<'a>(event: &'a [u8], options: &ScanOptions, facts: &mut Facts) -> Class<'a> {
+/// In place of a number of lines where nobody counted.
+pub(super) const UNKNOWN_LINES: u32 = 0;
+
+/// The fields of an event, with a short cut for the one line of data that nearly all have.
+#[inline]
+fn fields(event: &[u8], lines: u32) -> Fields<'_> {
+    match event.strip_prefix(b"data:") {
+        Some(data) if lines == 1 => Fields {
+            data: Some(Cow::Borrowed(data)),
+            data_lines: 1,
+            ..Fields::default()
+        },
+        Some(_) | None => sse::fields(event),
+    }
+}
+
+/// Classifies a complete event of so many lines and notes what it teaches.
+pub(super) fn classify<'a>(
+    event: &'a [u8],
+    lines: u32,
+    options: &ScanOptions,
+    facts: &mut Facts,
+) -> Class<'a> {
     let Fields {
         data: Some(data),
         name,
         data_lines,
         ..
-    } = sse::fields(event)
+    } = fields(event, lines)
     else {
         return Class::Ordinary;
     };
@@ -67,11 +88,15 @@ pub(super) fn classify<'a>(event: &'a [u8], options: &ScanOptions, facts: &mut F
         facts.repairs.empty_event = true;
         return Class::Empty;
     }
+    let choices = match options.dialect {
+        Dialect::Chat => choices(trimmed),
+        Dialect::Responses | Dialect::Raw => Choices::Unknown,
+    };
     if options.strip_usage
         && data_lines == 1
         && event.len() <= HOLD_LIMIT
         && let Cow::Borrowed(data) = data
-        && is_usage_chunk(trimmed)
+        && is_usage_chunk(trimmed, choices)
     {
         return Class::Usage(data.trim_ascii());
     }
@@ -85,7 +110,7 @@ pub(super) fn classify<'a>(event: &'a [u8], options: &ScanOptions, facts: &mut F
         Dialect::Raw => false,
         Dialect::Chat => {
             facts.first_content_seen = facts.first_content_seen || has_content(trimmed);
-            facts.saw_finish_reason = facts.saw_finish_reason || has_finish_reason(trimmed);
+            facts.saw_finish_reason = facts.saw_finish_reason || has_finish_reason(choices);
             false
         }
         Dialect::Responses => {
@@ -144,7 +169,7 @@ fn decide_object(name: Option<&[u8]>, data: &[u8], options: &ScanOptions) -> Dec
         Dialect::Chat if options.strip_usage => match choices(data) {
             Choices::Unknown => Decision::Undecided,
             Choices::None => Decision::Hold,
-            Choices::Some => Decision::Pass,
+            Choices::Some(_) => Decision::Pass,
         },
         Dialect::Chat => Decision::Pass,
         Dialect::Responses => {
@@ -167,31 +192,44 @@ fn may_begin(found: &[u8], wanted: &[u8]) -> bool {
     found.starts_with(wanted) || wanted.starts_with(found)
 }
 
-/// What follows the colon of each key that `finder` hits.
-fn values<'a>(finder: &'a Finder<'_>, data: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
-    finder.find_iter(data).filter_map(|at| {
-        let after = data.get(at + finder.needle().len()..)?.trim_ascii_start();
-        after.strip_prefix(b":").map(<[u8]>::trim_ascii_start)
-    })
+/// Whether `is` holds for what follows the colon of any key that `finder` hits. (Iterators of finders copy them, which
+/// costs more than the search.)
+fn any_value(finder: &Finder<'_>, data: &[u8], is: impl Fn(&[u8]) -> bool) -> bool {
+    let mut rest = data;
+    while let Some(at) = finder.find(rest) {
+        rest = &rest[at + finder.needle().len()..];
+        if let Some(value) = rest.trim_ascii_start().strip_prefix(b":")
+            && is(value.trim_ascii_start())
+        {
+            return true;
+        }
+    }
+    false
 }
 
-fn has_finish_reason(data: &[u8]) -> bool {
-    values(&FINISH_REASON, data).any(|value| value.starts_with(b"\""))
+fn has_finish_reason(choices: Choices<'_>) -> bool {
+    match choices {
+        Choices::Some(inside) => {
+            any_value(&FINISH_REASON, inside, |value| value.starts_with(b"\""))
+        }
+        Choices::Unknown | Choices::None => false,
+    }
 }
 
-enum Choices {
+#[derive(Debug, Clone, Copy)]
+enum Choices<'a> {
     Unknown,
     None,
-    Some,
+    /// With what follows the key.
+    Some(&'a [u8]),
 }
 
 /// What the first key `choices` holds, as far as `data` goes.
-fn choices(data: &[u8]) -> Choices {
-    for at in CHOICES.find_iter(data) {
-        let after = data
-            .get(at + CHOICES.needle().len()..)
-            .unwrap_or_default()
-            .trim_ascii_start();
+fn choices(data: &[u8]) -> Choices<'_> {
+    let mut rest = data;
+    while let Some(at) = CHOICES.find(rest) {
+        rest = &rest[at + CHOICES.needle().len()..];
+        let after = rest.trim_ascii_start();
         let Some((b':', value)) = after.split_first() else {
             // A text that says `choices`, or the colon is still to come.
             if after.is_empty() {
@@ -205,23 +243,25 @@ fn choices(data: &[u8]) -> Choices {
             [b'[', inside @ ..] => match inside.trim_ascii_start().first() {
                 None => Choices::Unknown,
                 Some(b']') => Choices::None,
-                Some(_) => Choices::Some,
+                Some(_) => Choices::Some(rest),
             },
-            _ => Choices::Some,
+            _ => Choices::Some(rest),
         };
     }
     Choices::Unknown
 }
 
-fn is_usage_chunk(data: &[u8]) -> bool {
+fn is_usage_chunk(data: &[u8], choices: Choices<'_>) -> bool {
     data.starts_with(b"{")
-        && matches!(choices(data), Choices::None)
-        && values(&Finder::new(b"\"usage\""), data).any(|value| value.starts_with(b"{"))
+        && matches!(choices, Choices::None)
+        && any_value(&Finder::new(b"\"usage\""), data, |value| {
+            value.starts_with(b"{")
+        })
 }
 
 /// Whether the top level has an `error` that is not null. The key alone is cheap to find; `null` in every chunk too.
 fn is_error(data: &[u8]) -> bool {
-    if values(&ERROR, data).all(|value| value.starts_with(b"null")) {
+    if !any_value(&ERROR, data, |value| !value.starts_with(b"null")) {
         return false;
     }
     let Ok(text) = std::str::from_utf8(data) else {
@@ -247,7 +287,7 @@ const CALL_KEYS: [&[u8]; 2] = [b"\"tool_calls\"", b"\"function_call\""];
 
 fn has_content(data: &[u8]) -> bool {
     let has = |key: &[u8], is_content: fn(&[u8]) -> bool| {
-        find(data, key).is_some() && values(&Finder::new(key), data).any(is_content)
+        find(data, key).is_some() && any_value(&Finder::new(key), data, is_content)
     };
     TEXT_KEYS.iter().any(|key| {
         has(key, |value| {

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::event_class::{self, Class, Decision, classify};
+use super::event_class::{self, Class, Decision, UNKNOWN_LINES, classify};
 use super::{Dialect, HOLD_LIMIT, Piece, Progress, Scanner, StreamEnd, send};
 use crate::wire::json_reader::Reader;
 use crate::wire::sse;
@@ -101,7 +101,7 @@ impl Scanner {
         };
         if !self.options.repair {
             let event = Bytes::from(event);
-            let class = classify(&event, &self.options, &mut self.facts);
+            let class = classify(&event, UNKNOWN_LINES, &self.options, &mut self.facts);
             out.extend(piece(class, &event, sent));
             return;
         }
@@ -119,7 +119,7 @@ impl Scanner {
             out.push(Piece::Send(event.slice(sent..)));
             return;
         }
-        let class = classify(&event, &self.options, &mut self.facts);
+        let class = classify(&event, UNKNOWN_LINES, &self.options, &mut self.facts);
         if matches!(class, Class::Ordinary | Class::Terminal) {
             self.facts.repairs.final_blank_line = true;
         }

@@ -128,7 +128,7 @@ fn the_usage_chunk_is_taken_out() {
         &[],
         StreamEnd::Complete,
     );
-    assert_eq!(scanned.stripped, [USAGE[6..USAGE.len() - 2].as_bytes()]);
+    assert_eq!(scanned.stripped, [&USAGE.as_bytes()[6..USAGE.len() - 2]]);
     assert_eq!(scanned.facts.event_count, 3);
     let kept = ScanOptions {
         strip_usage: false,

@@ -1,7 +1,8 @@
 //! Databases for tests, each empty and of one test alone, and short ways to ask them.
 
+use aiproxy::config::DatabaseUrl;
 use aiproxy::database::value::{Datum, Kind, execute, fetch};
-use aiproxy::database::{Database, DatabaseUrl, Pool};
+use aiproxy::database::{Database, Pool};
 use sea_orm::sqlx::{AssertSqlSafe, Executor};
 use tempfile::TempDir;
 

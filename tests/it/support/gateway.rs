@@ -5,10 +5,11 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use aiproxy::access_log::columns::CustomColumn;
 use aiproxy::access_log::query::{self, LogFilter, Stored};
 use aiproxy::cli::mock::{Mock, MockHandle};
-use aiproxy::config::{Config, Environment, Rules, Sources, load};
-use aiproxy::database::{Database, DatabaseUrl};
+use aiproxy::config::{Config, DatabaseUrl, Environment, Rules, Sources, load};
+use aiproxy::database::Database;
 use aiproxy::gateway::{Gateway, Running};
 use tempfile::TempDir;
 
@@ -182,8 +183,18 @@ impl TestGateway {
         self.rows_now()
     }
 
+    /// As [`Self::rows`], with these columns of one's own.
+    pub(crate) fn rows_with(&self, columns: &[CustomColumn]) -> Vec<Stored> {
+        self.settle();
+        self.read_rows(columns)
+    }
+
     /// All rows that are there now.
     pub(crate) fn rows_now(&self) -> Vec<Stored> {
+        self.read_rows(&[])
+    }
+
+    fn read_rows(&self, columns: &[CustomColumn]) -> Vec<Stored> {
         let url = DatabaseUrl::parse(&self.database_url).expect("a database URL");
         self.runtime.block_on(async {
             let database = Database::open(&url).await.expect("the database opens");
@@ -192,8 +203,11 @@ impl TestGateway {
                 ..LogFilter::default()
             };
             let mut rows = Vec::new();
-            for row in query::list(&database, &[], &filter).await.expect("rows") {
-                let whole = query::get(&database, &[], &row.record.request_id)
+            for row in query::list(&database, columns, &filter)
+                .await
+                .expect("rows")
+            {
+                let whole = query::get(&database, columns, &row.record.request_id)
                     .await
                     .expect("a row");
                 rows.extend(whole);
@@ -290,8 +304,9 @@ fn config(dir: &Path, wanted: &Wanted, database_url: &str) -> Config {
     let file = dir.join("aiproxy.yaml");
     std::fs::write(&file, format!("{yaml}\n{more}\n")).expect("a file");
     let names = aiproxy::access_log::columns::built_in_names();
+    let kinds = aiproxy::gateway::stock_kinds();
     let rules = Rules {
-        filters: &(),
+        filters: &kinds,
         built_in_columns: &names,
     };
     let sources = Sources {

@@ -154,6 +154,30 @@ impl RawClient {
         }
     }
 
+    /// Reads a chunked body to its end and keeps nothing of it; gives its size in bytes.
+    #[track_caller]
+    pub(crate) fn discard_chunked(&mut self) -> u64 {
+        let mut size = 0;
+        loop {
+            let line = self.read_until(b"\r\n");
+            let digits = std::str::from_utf8(&line).expect("a chunk size").trim();
+            let mut left = usize::from_str_radix(digits, 16).expect("a chunk size") + 2;
+            size += left as u64 - 2;
+            let is_last = left == 2;
+            while 0 < left {
+                if self.unread.is_empty() {
+                    assert_eq!(self.read_more(), None, "the body ended early");
+                }
+                let taken = left.min(self.unread.len());
+                self.unread.drain(..taken);
+                left -= taken;
+            }
+            if is_last {
+                return size;
+            }
+        }
+    }
+
     /// Reads one answer and tells of every read; `None` when the connection ends before the answer does.
     pub(crate) fn read_whole_response(&mut self, mut on_read: impl FnMut()) -> Option<RawResponse> {
         loop {

@@ -1,0 +1,210 @@
+//! Joins the pipeline and the filter chain: what a chain decided becomes bodies, failures and lines of the record.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::access_log::draft::VerdictDraft;
+use crate::access_log::guard::RecordGuard;
+use crate::filter::{
+    self, Caller, Capabilities, Chain, ChainRun, ExchangeInfo, FailureKind, FilterVerdict,
+    LlmRequest, LlmResponse, Phase, RequestOutcome, Stop, StopCause,
+};
+use crate::pipeline::exchange::{Body, Exchange};
+use crate::pipeline::failure::{Failure, FilterFailure, FilterPhase};
+
+/// The configured filters, and what the program gives to them.
+#[derive(Clone)]
+pub struct Filters {
+    /// In the order of the configuration.
+    pub chain: Arc<Chain>,
+    /// Time, tokens, threads.
+    pub capabilities: Capabilities,
+}
+
+/// What request filters made of a request.
+pub enum Asked {
+    /// It goes on, perhaps changed.
+    Continue,
+    /// A filter answered in the upstream's place.
+    Answered {
+        /// The filter.
+        by: String,
+        /// Its answer.
+        response: Box<LlmResponse>,
+    },
+}
+
+impl Filters {
+    /// The filters that this exchange concerns; `None`, at no cost, when there are none.
+    pub fn begin(
+        &self,
+        exchange: &Exchange,
+        model: Option<&str>,
+        user: Option<&str>,
+    ) -> Option<ChainRun> {
+        let selection = self.chain.select(exchange.endpoint, model, None)?;
+        let header_user = exchange
+            .headers
+            .get("x-aiproxy-user")
+            .filter(|user| !user.is_empty());
+        let info = ExchangeInfo {
+            request_id: exchange.request_id.clone(),
+            endpoint: exchange.endpoint,
+            caller: Caller {
+                key_name: None,
+                client_ip: exchange.client_ip,
+                end_user: header_user.or(user).map(str::to_owned),
+            },
+            headers: exchange.headers.clone(),
+            deadline: None,
+        };
+        Some(ChainRun::new(
+            self.chain.clone(),
+            selection,
+            info,
+            self.capabilities.clone(),
+        ))
+    }
+}
+
+/// Asks the request filters. A changed body takes the place of the client's; the record keeps both.
+///
+/// # Errors
+/// [`Failure`] when a filter refused or failed.
+pub async fn request(run: &mut ChainRun, exchange: &mut Exchange) -> Result<Asked, Failure> {
+    let body = match &exchange.body {
+        Body::Whole(body) => body.clone(),
+        Body::None | Body::Flowing(..) => Bytes::new(),
+    };
+    let mut request = LlmRequest::new(exchange.endpoint, body.clone());
+    match run.request(&mut request).await {
+        RequestOutcome::Continue => {
+            let made = request.into_body();
+            if let Body::Whole(body) = &mut exchange.body
+                && made != *body
+            {
+                exchange.guard.upstream_request(made.clone());
+                *body = made;
+            }
+            Ok(Asked::Continue)
+        }
+        RequestOutcome::Answered { by, response } => Ok(Asked::Answered {
+            by: by.to_string(),
+            response: Box::new(response),
+        }),
+        RequestOutcome::Stopped(stop) => Err(failure(stop)),
+        RequestOutcome::Malformed(error) => Err(Failure::InvalidJson {
+            reason: error.to_string(),
+        }),
+    }
+}
+
+/// A stop in the pipeline's words.
+pub fn failure(stop: Stop) -> Failure {
+    let filter = stop.by.to_string();
+    match stop.cause {
+        StopCause::Refused(refusal) => Failure::FilterRefused {
+            filter,
+            phase: match stop.phase {
+                Phase::Request => FilterPhase::Request,
+                Phase::Response => FilterPhase::Response,
+                Phase::Stream => FilterPhase::Stream,
+            },
+            message: refusal.message().to_owned(),
+            code: refusal.code().to_owned(),
+            status: refusal.status(),
+        },
+        StopCause::Failed(failed) => Failure::FilterFailed {
+            filter,
+            kind: match failed.kind {
+                FailureKind::Error | FailureKind::Panic => FilterFailure::Error,
+                FailureKind::Timeout | FailureKind::Blocked => FilterFailure::Timeout,
+                FailureKind::Invalid => FilterFailure::InvalidOutput,
+                FailureKind::HoldLimit => FilterFailure::HeldTooMuch,
+                FailureKind::PoolFull => FilterFailure::PoolFull,
+            },
+        },
+    }
+}
+
+/// Puts on record what the filters of requests and whole answers did. To be called once.
+pub fn note(run: &ChainRun, guard: &mut RecordGuard) {
+    note_verdicts(run.verdicts(), guard);
+    let closed = guard.closed_mut();
+    closed.times.filter_ms =
+        Some(closed.times.filter_ms.unwrap_or(0.0) + run.filter_time().as_secs_f64() * 1000.0);
+    if run.has_tags() {
+        for (name, value) in run.tags() {
+            let value = match value {
+                serde_json::Value::String(text) => text,
+                other => other.to_string(),
+            };
+            closed.tags.retain(|(known, _)| *known != name);
+            closed.tags.push((name, value));
+        }
+    }
+}
+
+/// Puts verdicts on record.
+pub fn note_verdicts(verdicts: &[FilterVerdict], guard: &mut RecordGuard) {
+    let drafts: Vec<VerdictDraft> = verdicts
+        .iter()
+        .map(|verdict| VerdictDraft {
+            filter: verdict.filter.to_string(),
+            phase: verdict.phase.as_str().to_owned(),
+            verdict: verdict.verdict.as_str().to_owned(),
+            detail: verdict
+                .detail
+                .as_deref()
+                .map(|detail| guard.secrets().mask_text(detail)),
+            duration_us: u64::try_from(verdict.duration.as_micros()).unwrap_or(u64::MAX),
+        })
+        .collect();
+    guard.closed_mut().verdicts.extend(drafts);
+}
+
+/// The filters of answers, for what follows the head.
+pub fn is_for_filters(status: u16) -> bool {
+    status < 400
+}
+
+/// The body of an answer that a filter gave, and whether it stands for a stream.
+pub fn answer_body(
+    form: &dyn crate::pipeline::reply::ClientForm,
+    response: &filter::LlmResponse,
+    to: &AnswerTo<'_>,
+) -> (Bytes, bool) {
+    match (response.answer_text(), response.body()) {
+        (Some(text), _) if to.stream => (
+            form.text_stream(
+                to.endpoint,
+                to.request_id,
+                to.created_s,
+                text,
+                to.with_usage,
+            ),
+            true,
+        ),
+        (Some(text), _) => (
+            form.text_answer(to.endpoint, to.request_id, to.created_s, text),
+            false,
+        ),
+        (None, Some(body)) => (body.clone(), false),
+        (None, None) => (Bytes::new(), false),
+    }
+}
+
+/// Whom an answer is for.
+pub struct AnswerTo<'a> {
+    /// Which API.
+    pub endpoint: filter::Endpoint,
+    /// Our id.
+    pub request_id: &'a str,
+    /// Seconds since the Unix epoch.
+    pub created_s: i64,
+    /// Whether the client asked for a stream.
+    pub stream: bool,
+    /// Whether it asked for the usage chunk.
+    pub with_usage: bool,
+}

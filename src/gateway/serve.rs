@@ -13,6 +13,7 @@ use crate::access_log::recorder::AccessLog;
 use crate::pipeline::link::Stage;
 use crate::server::admin::AdminState;
 use crate::server::listen::{self, HttpSettings, MakeState};
+use crate::server::state::Unrecorded;
 use crate::telemetry::tasks::Tasks;
 
 /// Before the grace period ends, streams get this long to take their error event.
@@ -53,6 +54,8 @@ pub(super) struct Server {
     pub(super) listener: TcpListener,
     pub(super) admin: Option<(TcpListener, AdminState)>,
     pub(super) make: MakeState,
+    /// Counts of what never becomes an exchange.
+    pub(super) unrecorded: Arc<Unrecorded>,
     pub(super) log: Arc<AccessLog>,
     /// Whether finished records stand in the spool.
     pub(super) is_spooled: bool,
@@ -64,10 +67,12 @@ pub(super) struct Server {
 impl Server {
     /// Serves; says through `ready` when it does, or why it cannot.
     pub(super) async fn serve(mut self, ready: oneshot::Sender<io::Result<()>>) {
+        let (settings, make) = (self.settings, self.make.clone());
+        let counts = self.unrecorded.clone();
         let started = self
             .listener
             .try_clone()
-            .and_then(|listener| listen::data_port(listener, self.settings, self.make.clone()));
+            .and_then(|listener| listen::data_port(listener, settings, make, counts));
         let (data, data_server) = match started {
             Ok(started) => started,
             Err(error) => return drop(ready.send(Err(error))),

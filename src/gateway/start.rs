@@ -43,6 +43,9 @@ use crate::telemetry::watchdog::Watchdog;
 use crate::upstream::provider::Provider;
 use crate::upstream::registry;
 
+/// Most exchanges that are finished for the record's sake after their client has left; further ones are cancelled.
+const MOST_WITHOUT_CLIENT: usize = 64;
+
 /// Time between two rounds of retention.
 const PRUNE_EVERY: Duration = Duration::from_secs(3600);
 
@@ -180,6 +183,7 @@ pub(super) async fn start(mut gateway: Gateway) -> Result<Running, StartError> {
         Watchdog::start().map_err(|source| system("cannot start the watchdog", source))?;
     let (stage, lifecycle) = Lifecycle::new();
     let streams = StreamCount::new(max_streams(config.server.max_streams));
+    let alone = StreamCount::new(MOST_WITHOUT_CLIENT);
     let unrecorded = Arc::new(Unrecorded::default());
     let replays = Replays::new(log.clone(), stores.read.clone(), background.runner());
     let admin = AdminState {
@@ -195,6 +199,7 @@ pub(super) async fn start(mut gateway: Gateway) -> Result<Running, StartError> {
         hosts: vec![config.admin.host.clone()],
     };
     let tasks = Tasks::default();
+    let counts = unrecorded.clone();
     let make = make_state(MakeParts {
         config: config.clone(),
         instance: addresses.data.to_string(),
@@ -202,6 +207,7 @@ pub(super) async fn start(mut gateway: Gateway) -> Result<Running, StartError> {
         log: log.clone(),
         lifecycle,
         streams,
+        alone,
         unrecorded,
         tasks: tasks.clone(),
         replays,
@@ -214,6 +220,7 @@ pub(super) async fn start(mut gateway: Gateway) -> Result<Running, StartError> {
     let (ready, is_ready) = oneshot::channel();
     let server = Server {
         settings: http_settings(&config),
+        unrecorded: counts,
         grace: config.server.shutdown_grace,
         listener,
         admin: admin_listener.map(|listener| (listener, admin)),
@@ -429,6 +436,7 @@ struct MakeParts {
     log: Arc<AccessLog>,
     lifecycle: Lifecycle,
     streams: StreamCount,
+    alone: StreamCount,
     unrecorded: Arc<Unrecorded>,
     tasks: Tasks,
     replays: Replays,
@@ -465,6 +473,7 @@ fn make_state(parts: MakeParts) -> MakeState {
             lifecycle: parts.lifecycle.clone(),
             streams: parts.streams.clone(),
             spawn: Rc::new(move |task| tasks.spawn_local("exchange", task)),
+            alone: parts.alone.clone(),
         });
         DataState {
             worker: Rc::new(worker),

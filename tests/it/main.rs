@@ -19,6 +19,7 @@ mod store;
 mod stream_faults;
 mod support;
 mod thread;
+mod tidy;
 mod tls;
 mod upload;
 mod upstream_faults;

@@ -5,7 +5,7 @@ mod error;
 pub mod time_text;
 pub mod value;
 
-pub use aiproxy_migration::SchemaState;
+pub use aiproxy_migration::{ADVISORY_LOCK, PARTITIONED, SchemaState};
 pub use error::{DatabaseError, Fault, fault, message};
 
 use std::path::Path;

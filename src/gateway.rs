@@ -3,6 +3,7 @@
 
 mod capabilities;
 mod filters;
+mod serve;
 mod sink;
 mod start;
 

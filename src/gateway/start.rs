@@ -1,4 +1,4 @@
-//! Brings everything up in order and down again in reverse: log, listeners, then exchanges, queue and spool.
+//! Brings everything up, in order: locks, listeners, store, log, workers.
 
 use std::fs::File;
 use std::io;
@@ -23,10 +23,11 @@ use crate::access_log::store::{LogStore, StoreError};
 use crate::clock::Clock;
 use crate::config::{Bodies, Config, Durability, OnSpoolFull};
 use crate::gateway::capabilities::capabilities;
+use crate::gateway::serve::{Server, StopRequest};
 use crate::gateway::sink::SqlSink;
 use crate::gateway::{Addresses, Gateway, StartError};
 use crate::pipeline::filtering::Filters;
-use crate::pipeline::link::{Lifecycle, Stage};
+use crate::pipeline::link::Lifecycle;
 use crate::pipeline::replay::Replays;
 use crate::pipeline::{RelaySettings, StreamCount, Worker, WorkerParts};
 use crate::server::admin::AdminState;
@@ -42,14 +43,8 @@ use crate::telemetry::watchdog::Watchdog;
 use crate::upstream::provider::Provider;
 use crate::upstream::registry;
 
-/// Before the grace period ends, streams get this long to take their error event.
-const CUT_BEFORE_END: Duration = Duration::from_secs(2);
-
 /// Most exchanges that are finished for the record's sake after their client has left; further ones are cancelled.
 const MOST_WITHOUT_CLIENT: usize = 64;
-
-/// Longest time that finished records are waited for at the end.
-const DRAIN_LOG: Duration = Duration::from_secs(10);
 
 /// Time between two rounds of retention.
 const PRUNE_EVERY: Duration = Duration::from_secs(3600);
@@ -64,13 +59,6 @@ pub struct Running {
     ended: watch::Receiver<bool>,
     thread: Option<thread::JoinHandle<()>>,
     log: Arc<AccessLog>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum StopRequest {
-    No,
-    Graceful,
-    Now,
 }
 
 impl Running {
@@ -130,9 +118,10 @@ pub(super) fn run(gateway: Gateway) -> Result<(), StartError> {
         .build()
         .map_err(|source| system("cannot start a runtime", source))?;
     runtime.block_on(async {
-        let mut running = start(gateway).await?;
+        // Before anything else: a signal that comes during the start is obeyed, not died of.
         let mut terminate = signal(tokio::signal::unix::SignalKind::terminate())?;
         let mut interrupt = signal(tokio::signal::unix::SignalKind::interrupt())?;
+        let mut running = start(gateway).await?;
         loop {
             tokio::select! {
                 () = running.wait() => break,
@@ -237,6 +226,7 @@ pub(super) async fn start(mut gateway: Gateway) -> Result<Running, StartError> {
         admin: admin_listener.map(|listener| (listener, admin)),
         make,
         log: log.clone(),
+        is_spooled: config.log.durability == Durability::Process,
         stage,
         stop: stop_requests,
         tasks,
@@ -507,78 +497,4 @@ fn make_state(parts: MakeParts) -> MakeState {
             replays: parts.replays.clone(),
         }
     })
-}
-
-struct Server {
-    settings: HttpSettings,
-    grace: Duration,
-    listener: TcpListener,
-    admin: Option<(TcpListener, AdminState)>,
-    make: MakeState,
-    unrecorded: Arc<Unrecorded>,
-    log: Arc<AccessLog>,
-    stage: watch::Sender<Stage>,
-    stop: watch::Receiver<StopRequest>,
-    tasks: Tasks,
-}
-
-impl Server {
-    async fn serve(mut self, ready: oneshot::Sender<io::Result<()>>) {
-        let started = listen::data_port(self.listener, self.settings, self.make, self.unrecorded);
-        let (data, data_server) = match started {
-            Ok(started) => started,
-            Err(error) => return drop(ready.send(Err(error))),
-        };
-        self.tasks
-            .spawn_local("data port", async { drop(data_server.await) });
-        let admin = match self.admin.take() {
-            None => None,
-            Some((listener, state)) => match listen::admin_port(listener, state) {
-                Ok((handle, server)) => {
-                    self.tasks
-                        .spawn_local("admin port", async { drop(server.await) });
-                    Some(handle)
-                }
-                Err(error) => return drop(ready.send(Err(error))),
-            },
-        };
-        drop(ready.send(Ok(())));
-        // An error means that nobody can ask for a stop any more: then it is time to.
-        drop(self.stop.wait_for(|stop| *stop != StopRequest::No).await);
-        self.stage.send_replace(Stage::Draining);
-        tracing::info!("stopping: open exchanges may end");
-        let data_stop = data.stop(true);
-        self.tasks.spawn_local("stop", data_stop);
-        let log = self.log.clone();
-        let idle = async move {
-            while log.stats().ledger.open != 0 {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        };
-        let mut stop = self.stop.clone();
-        let now = stop.wait_for(|stop| *stop == StopRequest::Now);
-        let ended = tokio::select! {
-            () = idle => true,
-            () = tokio::time::sleep(self.grace.saturating_sub(CUT_BEFORE_END)) => false,
-            _ = now => false,
-        };
-        if !ended {
-            self.stage.send_replace(Stage::Cutting);
-            let log = self.log.clone();
-            let cut = async move {
-                while log.stats().ledger.open != 0 {
-                    tokio::time::sleep(Duration::from_millis(20)).await;
-                }
-            };
-            drop(tokio::time::timeout(CUT_BEFORE_END, cut).await);
-        }
-        // Answers that were just completed are still on their way out of the workers' buffers.
-        tokio::time::sleep(Duration::from_millis(50)).await;
-        data.stop(false).await;
-        if let Some(admin) = admin {
-            admin.stop(false).await;
-        }
-        let drained = self.log.drain(DRAIN_LOG).await;
-        tracing::info!(?drained, "stopped");
-    }
 }

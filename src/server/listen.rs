@@ -66,6 +66,14 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
+/// Ends listening, whoever else holds the socket: connections that were not accepted are reset, further ones
+/// refused. Those that were accepted stay.
+pub fn refuse_connections(listener: &TcpListener) {
+    if let Err(error) = socket2::SockRef::from(listener).shutdown(std::net::Shutdown::Both) {
+        tracing::warn!("the port could not be closed: {error}");
+    }
+}
+
 /// Starts the data port. Runs until the handle stops it. Must be called within an actix system.
 ///
 /// # Errors

@@ -11,7 +11,7 @@ use crate::support::db::{block_on, outcomes, row_counts, run, with_database};
 use crate::support::gateway::{a_database, chat_body, get, wait_until};
 use crate::support::postgres;
 use crate::support::process::{Program, Proxy, configure, serve};
-use crate::support::raw_client::{RawClient, exchange, post};
+use crate::support::raw_client::{PeerEnd, RawClient, exchange, post};
 
 /// A folder with a configuration, a mock, and a database.
 struct House {
@@ -99,12 +99,8 @@ fn f72_streams_end_by_themselves_or_are_told() {
         TcpStream::connect(proxy.data).is_err()
     });
 
-    for client in short {
-        let text = tail(client);
-        assert!(
-            text.contains("data: [DONE]") && !text.contains(CUT),
-            "{text}"
-        );
+    for mut client in short {
+        client.read_until(b"data: [DONE]\n\n\r\n0\r\n\r\n");
     }
     assert!(
         since.elapsed() < Duration::from_secs(3),
@@ -130,7 +126,40 @@ fn f72_streams_end_by_themselves_or_are_told() {
         "{:?}",
         since.elapsed()
     );
-    assert_eq!((house.count_of("shutdown"), house.rows()), (25, 52));
+    assert_eq!((house.count_of("shutdown"), house.rows()), (26, 52));
+}
+
+#[test]
+fn g11_an_answer_that_is_read_late_is_not_cut() {
+    let house = House::new("");
+    let mut proxy = house.start();
+    let mut client = RawClient::connect(proxy.data);
+    client.send(post("/v1/chat/completions", &chat_body("mock-b24m", "")));
+    client.read_until(b"\r\n\r\n");
+    proxy.program.terminate();
+    proxy.program.wait_line("stopping");
+    let (body, end) = client.read_to_end();
+    assert_eq!((body.len() >> 20, end), (24, PeerEnd::Fin));
+    assert_eq!(proxy.program.exit_code(), Some(0));
+}
+
+#[test]
+fn f72_a_database_that_is_away_does_not_hold_up_the_end() {
+    let house = House::new("");
+    let folder = house.dir.path().join("db");
+    let url = format!("sqlite:///{}/test.db", folder.display());
+    let config = configure(house.dir.path(), house.mock, &url, "");
+    let mut proxy = Proxy::start(&config);
+    assert_eq!(proxy.chat("mock", "").status, 200);
+    proxy.program.terminate();
+    let (status, took) = proxy.program.wait_exit();
+    assert_eq!(status.code(), Some(0));
+    assert!(took < Duration::from_secs(4), "{took:?}");
+    fs::create_dir(folder).expect("a folder");
+    let proxy = Proxy::start(&config);
+    proxy.settle();
+    proxy.stop();
+    assert_eq!(outcomes(&url), [("ok".to_owned(), 1)]);
 }
 
 #[test]

@@ -21,6 +21,7 @@ mod stream;
 mod stream_faults;
 mod support;
 mod thread;
+mod tidy;
 mod timeouts;
 mod tls;
 mod upload;

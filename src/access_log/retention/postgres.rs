@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use aiproxy_migration::{ADVISORY_LOCK, PARTITIONED};
+use crate::database::{ADVISORY_LOCK, PARTITIONED};
 use sea_orm::sqlx::postgres::PgPool;
 use sea_orm::sqlx::{self, AssertSqlSafe, Executor, Row};
 

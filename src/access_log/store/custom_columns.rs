@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use aiproxy_migration::ADVISORY_LOCK;
+use crate::database::ADVISORY_LOCK;
 use sea_orm::sqlx::{self, AssertSqlSafe, Connection, Executor, Row};
 
 use crate::access_log::columns::{ColumnError, CustomColumn};

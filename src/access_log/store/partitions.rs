@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 
-use aiproxy_migration::{ADVISORY_LOCK, PARTITIONED};
+use crate::database::{ADVISORY_LOCK, PARTITIONED};
 use sea_orm::sqlx::postgres::{PgConnection, PgPool};
 use sea_orm::sqlx::{self, AssertSqlSafe, Connection, Executor};
 

@@ -1,0 +1,140 @@
+//! Serves until it is told to stop, then brings everything down: listeners, exchanges, connections, queue and spool.
+
+use std::io;
+use std::net::TcpListener;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{oneshot, watch};
+use tokio::time::{Instant, timeout};
+
+use crate::access_log::recorder::AccessLog;
+use crate::pipeline::link::Stage;
+use crate::server::admin::AdminState;
+use crate::server::listen::{self, HttpSettings, MakeState};
+use crate::server::state::Unrecorded;
+use crate::telemetry::tasks::Tasks;
+
+/// Before the grace period ends, streams get this long to take their error event.
+const CUT_BEFORE_END: Duration = Duration::from_secs(2);
+
+/// Time for the listener's thread to let go of it.
+const LET_GO: Duration = Duration::from_millis(20);
+
+/// Time between two looks at what is still open.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// Time for the last bytes of an exchange to leave the worker's buffer.
+const FLUSH: Duration = Duration::from_millis(50);
+
+/// Longest wait for connections that are ended by force.
+const FORCED_END: Duration = Duration::from_millis(300);
+
+/// Longest wait for the database at the end: what is not stored then is found in the spool by the next start.
+const DRAIN_SPOOLED: Duration = Duration::from_millis(1_500);
+
+/// The same where there is no spool, and what is not stored is lost.
+const DRAIN_MEMORY: Duration = Duration::from_secs(10);
+
+/// Whether it is to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum StopRequest {
+    No,
+    /// Open exchanges may end within the grace period.
+    Graceful,
+    /// Everything is cut.
+    Now,
+}
+
+/// Both ports and what they stand on.
+pub(super) struct Server {
+    pub(super) settings: HttpSettings,
+    pub(super) grace: Duration,
+    pub(super) listener: TcpListener,
+    pub(super) admin: Option<(TcpListener, AdminState)>,
+    pub(super) make: MakeState,
+    /// Counts of what never becomes an exchange.
+    pub(super) unrecorded: Arc<Unrecorded>,
+    pub(super) log: Arc<AccessLog>,
+    /// Whether finished records stand in the spool.
+    pub(super) is_spooled: bool,
+    pub(super) stage: watch::Sender<Stage>,
+    pub(super) stop: watch::Receiver<StopRequest>,
+    pub(super) tasks: Tasks,
+}
+
+impl Server {
+    /// Serves; says through `ready` when it does, or why it cannot.
+    pub(super) async fn serve(mut self, ready: oneshot::Sender<io::Result<()>>) {
+        let (settings, make) = (self.settings, self.make.clone());
+        let counts = self.unrecorded.clone();
+        let started = self
+            .listener
+            .try_clone()
+            .and_then(|listener| listen::data_port(listener, settings, make, counts));
+        let (data, data_server) = match started {
+            Ok(started) => started,
+            Err(error) => return drop(ready.send(Err(error))),
+        };
+        self.tasks
+            .spawn_local("data port", async { drop(data_server.await) });
+        let admin = match self.admin.take() {
+            None => None,
+            Some((listener, state)) => match listen::admin_port(listener, state) {
+                Ok((handle, server)) => {
+                    self.tasks
+                        .spawn_local("admin port", async { drop(server.await) });
+                    Some(handle)
+                }
+                Err(error) => return drop(ready.send(Err(error))),
+            },
+        };
+        drop(ready.send(Ok(())));
+        // An error means that nobody can ask for a stop any more: then it is time to.
+        drop(self.stop.wait_for(|stop| *stop != StopRequest::No).await);
+        self.stage.send_replace(Stage::Draining);
+        // New connections are refused; those that are there stay, and their next request is refused with words.
+        data.pause().await;
+        tokio::time::sleep(LET_GO).await;
+        listen::refuse_connections(&self.listener);
+        tracing::info!("stopping: open exchanges may end");
+        let mut ending = pin!(async {
+            no_open_exchange(&self.log).await;
+            // Requests that are still read and answers that are still written end; idle connections do at once.
+            data.stop(true).await;
+        });
+        let cut_at = Instant::now() + self.grace.saturating_sub(CUT_BEFORE_END);
+        let mut stop = self.stop.clone();
+        tokio::select! {
+            () = &mut ending => {}
+            () = tokio::time::sleep_until(cut_at) => {
+                self.stage.send_replace(Stage::Cutting);
+                // What does not take its error event by then never will.
+                drop(timeout(CUT_BEFORE_END - FORCED_END * 2, ending).await);
+            }
+            _ = stop.wait_for(|stop| *stop == StopRequest::Now) => {
+                self.stage.send_replace(Stage::Cutting);
+                drop(timeout(CUT_BEFORE_END / 2, no_open_exchange(&self.log)).await);
+                tokio::time::sleep(FLUSH).await;
+            }
+        }
+        drop(timeout(FORCED_END, data.stop(false)).await);
+        if let Some(admin) = admin {
+            drop(timeout(FORCED_END, admin.stop(false)).await);
+        }
+        let longest = if self.is_spooled {
+            DRAIN_SPOOLED
+        } else {
+            DRAIN_MEMORY
+        };
+        let drained = self.log.drain(longest).await;
+        tracing::info!(?drained, "stopped");
+    }
+}
+
+async fn no_open_exchange(log: &AccessLog) {
+    while log.stats().ledger.open != 0 {
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}

@@ -22,7 +22,7 @@ impl TestGateway {
         let dropped = self.metric_sum("aiproxy_log_dropped_total");
         assert_eq!(accepted, stored + dropped, "every exchange is in one place");
         wait_until("observers have seen every record", || {
-            self.metric_sum("aiproxy_requests_total") == stored
+            self.metric_sum("aiproxy_requests_total") == accepted
         });
         if self.is_fresh() {
             let rows = self.rows_now();

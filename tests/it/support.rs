@@ -8,4 +8,5 @@ pub(crate) mod gateway;
 pub(crate) mod invariants;
 pub(crate) mod raw_client;
 pub(crate) mod records;
+pub(crate) mod served;
 pub(crate) mod signal;

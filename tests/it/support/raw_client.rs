@@ -87,6 +87,11 @@ impl RawClient {
             .expect("an open connection");
     }
 
+    /// As [`RawClient::half_close`]; the peer may be gone.
+    pub(crate) fn end_writing(&self) {
+        drop(self.stream.shutdown(Shutdown::Write));
+    }
+
     /// Resets the connection.
     pub(crate) fn reset(self) {
         let socket = socket2::SockRef::from(&self.stream);

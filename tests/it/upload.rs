@@ -249,8 +249,15 @@ fn swallow(stream: &mut std::net::TcpStream) -> std::io::Result<()> {
 
 #[test]
 fn an_upload_of_64_mb_is_never_held() {
+    check_memory("body_max_bytes: 262144");
+    check_memory("bodies: metadata");
+}
+
+/// An upload costs the process little memory beyond what of it is stored.
+#[track_caller]
+fn check_memory(log: &str) {
     let served = Served::start(&format!(
-        "server: {{ port: 0, workers: 1 }}\nadmin: {{ port: 0 }}\nlog: {{ body_max_bytes: 262144 }}\n\
+        "server: {{ port: 0, workers: 1 }}\nadmin: {{ port: 0 }}\nlog: {{ {log} }}\n\
          providers: [{{ name: openai, kind: openai, base_url: \"http://{}/v1\" }}]\n",
         sink()
     ));

@@ -1,9 +1,12 @@
 //! Integration tests, one binary: each module is a subject.
 
+mod canary_scan;
 mod cli;
 mod client_faults;
 mod columns;
+mod doors;
 mod filters;
+mod headers;
 mod http_framing;
 mod kill_loop;
 mod leaving;

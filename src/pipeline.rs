@@ -54,6 +54,8 @@ pub struct Worker {
     pub streams: StreamCount,
     /// Starts work that goes on without a client.
     pub spawn: Rc<dyn Fn(LocalBoxFuture<'static, ()>)>,
+    /// How many exchanges go on without their client.
+    pub alone: StreamCount,
     transports: Vec<Transport>,
 }
 
@@ -90,6 +92,8 @@ pub struct WorkerParts {
     pub streams: StreamCount,
     /// See [`Worker::spawn`].
     pub spawn: Rc<dyn Fn(LocalBoxFuture<'static, ()>)>,
+    /// See [`Worker::alone`].
+    pub alone: StreamCount,
 }
 
 impl Worker {
@@ -116,6 +120,7 @@ impl Worker {
             lifecycle,
             streams,
             spawn,
+            alone,
         } = parts;
         Self {
             recorder,
@@ -128,6 +133,7 @@ impl Worker {
             lifecycle,
             streams,
             spawn,
+            alone,
             transports,
         }
     }
@@ -138,7 +144,7 @@ impl Worker {
     }
 }
 
-/// How many streams are open in the whole process, and how many may be.
+/// How many streams, or other things of a kind, are open in the whole process, and how many may be.
 #[derive(Debug, Clone)]
 pub struct StreamCount {
     open: Arc<AtomicUsize>,

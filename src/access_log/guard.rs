@@ -1,6 +1,7 @@
 //! Exactly one record for each accepted request, by construction: the guard writes it on success, refusal,
 //! error, a client that left, and panic alike.
 
+use std::cell::Cell;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -36,6 +37,18 @@ pub struct RecordGuard {
     busy: Duration,
     read_at: Instant,
     body_limit: u64,
+    head_lost: HeadLost,
+}
+
+/// Says to a record, from outside, that its client left before a head could be sent to it.
+#[derive(Debug, Clone, Default)]
+pub struct HeadLost(Rc<Cell<bool>>);
+
+impl HeadLost {
+    /// Says so, for good.
+    pub fn mark(&self) {
+        self.0.set(true);
+    }
 }
 
 #[expect(
@@ -87,6 +100,7 @@ impl RecordGuard {
             busy: Duration::ZERO,
             read_at: started,
             body_limit,
+            head_lost: HeadLost::default(),
         }
     }
 
@@ -101,6 +115,11 @@ impl RecordGuard {
     /// What is known of the answer.
     pub fn closed_mut(&mut self) -> &mut Closed {
         &mut self.closed
+    }
+
+    /// By which the server says that no head reached the client, whatever else came of the exchange.
+    pub fn head_lost(&self) -> HeadLost {
+        self.head_lost.clone()
     }
 
     /// When the request's head had been read.
@@ -261,6 +280,11 @@ impl RecordGuard {
         self.begin();
         self.closed.outcome = outcome;
         self.close_times();
+        if self.head_lost.0.get() {
+            self.closed.outcome = Outcome::ClientDisconnected;
+            self.closed.status_code = 499;
+            self.closed.times.first_byte_ms = None;
+        }
         if let State::Open(open) = &mut self.state
             && open.ended_response_bytes != Some(self.response.size())
         {

@@ -45,6 +45,9 @@ use crate::upstream::registry;
 /// Before the grace period ends, streams get this long to take their error event.
 const CUT_BEFORE_END: Duration = Duration::from_secs(2);
 
+/// Most exchanges that are finished for the record's sake after their client has left; further ones are cancelled.
+const MOST_WITHOUT_CLIENT: usize = 64;
+
 /// Longest time that finished records are waited for at the end.
 const DRAIN_LOG: Duration = Duration::from_secs(10);
 
@@ -191,6 +194,7 @@ pub(super) async fn start(mut gateway: Gateway) -> Result<Running, StartError> {
         Watchdog::start().map_err(|source| system("cannot start the watchdog", source))?;
     let (stage, lifecycle) = Lifecycle::new();
     let streams = StreamCount::new(max_streams(config.server.max_streams));
+    let alone = StreamCount::new(MOST_WITHOUT_CLIENT);
     let unrecorded = Arc::new(Unrecorded::default());
     let replays = Replays::new(log.clone(), stores.read.clone(), background.runner());
     let admin = AdminState {
@@ -206,6 +210,7 @@ pub(super) async fn start(mut gateway: Gateway) -> Result<Running, StartError> {
         hosts: vec![config.admin.host.clone()],
     };
     let tasks = Tasks::default();
+    let counts = unrecorded.clone();
     let make = make_state(MakeParts {
         config: config.clone(),
         instance: addresses.data.to_string(),
@@ -213,6 +218,7 @@ pub(super) async fn start(mut gateway: Gateway) -> Result<Running, StartError> {
         log: log.clone(),
         lifecycle,
         streams,
+        alone,
         unrecorded,
         tasks: tasks.clone(),
         replays,
@@ -225,6 +231,7 @@ pub(super) async fn start(mut gateway: Gateway) -> Result<Running, StartError> {
     let (ready, is_ready) = oneshot::channel();
     let server = Server {
         settings: http_settings(&config),
+        unrecorded: counts,
         grace: config.server.shutdown_grace,
         listener,
         admin: admin_listener.map(|listener| (listener, admin)),
@@ -439,6 +446,7 @@ struct MakeParts {
     log: Arc<AccessLog>,
     lifecycle: Lifecycle,
     streams: StreamCount,
+    alone: StreamCount,
     unrecorded: Arc<Unrecorded>,
     tasks: Tasks,
     replays: Replays,
@@ -475,6 +483,7 @@ fn make_state(parts: MakeParts) -> MakeState {
             lifecycle: parts.lifecycle.clone(),
             streams: parts.streams.clone(),
             spawn: Rc::new(move |task| tasks.spawn_local("exchange", task)),
+            alone: parts.alone.clone(),
         });
         DataState {
             worker: Rc::new(worker),
@@ -506,6 +515,7 @@ struct Server {
     listener: TcpListener,
     admin: Option<(TcpListener, AdminState)>,
     make: MakeState,
+    unrecorded: Arc<Unrecorded>,
     log: Arc<AccessLog>,
     stage: watch::Sender<Stage>,
     stop: watch::Receiver<StopRequest>,
@@ -514,7 +524,7 @@ struct Server {
 
 impl Server {
     async fn serve(mut self, ready: oneshot::Sender<io::Result<()>>) {
-        let started = listen::data_port(self.listener, self.settings, self.make);
+        let started = listen::data_port(self.listener, self.settings, self.make, self.unrecorded);
         let (data, data_server) = match started {
             Ok(started) => started,
             Err(error) => return drop(ready.send(Err(error))),

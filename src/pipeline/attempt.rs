@@ -1,6 +1,6 @@
 //! One try of a provider: the request goes out, the head of the answer comes back, or a failure says why not.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::pin::pin;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -87,12 +87,17 @@ pub async fn attempt(
             let mut send = pin!(transport.send_fresh(request(body)));
             let recorded = std::future::poll_fn(|cx| {
                 let polled = send.as_mut().poll(cx);
-                tap.take()
+                tap.pieces
+                    .take()
                     .into_iter()
                     .for_each(|piece| guard.request_piece(piece));
                 polled
             });
             let answered = within(worker, call, link, total_at, recorded, Some(sent)).await;
+            let answered = match (answered, tap.broken.get()) {
+                (Err(NoHead::Send(_)), Some(how)) => Err(NoHead::BodyBroke(how)),
+                (answered, _) => answered,
+            };
             return try_.done(guard, call, answered);
         }
     };
@@ -121,6 +126,7 @@ pub async fn attempt(
 /// Why there is no head.
 enum NoHead {
     Send(SendFailure),
+    BodyBroke(std::io::ErrorKind),
     TooSlow,
     ClientLeft,
     ServerStops,
@@ -166,8 +172,14 @@ async fn within(
     }
 }
 
-/// Pieces that went by since the record took the last ones.
-type Tap = Rc<RefCell<Vec<Bytes>>>;
+/// What went by in a flowing body.
+#[derive(Clone, Default)]
+struct Tap {
+    /// Pieces since the record took the last ones.
+    pieces: Rc<RefCell<Vec<Bytes>>>,
+    /// How the body broke off.
+    broken: Rc<Cell<Option<std::io::ErrorKind>>>,
+}
 
 /// The stream with each piece left in `tap`, and `sent` told at its end.
 fn tapped(stream: BodyStream, sent: Rc<Notify>, tap: Tap) -> BodyStream {
@@ -175,10 +187,9 @@ fn tapped(stream: BodyStream, sent: Rc<Notify>, tap: Tap) -> BodyStream {
         sent.notify_one();
         std::task::Poll::Ready(None)
     });
-    let stream = stream.inspect(move |item| {
-        if let Ok(piece) = item {
-            tap.borrow_mut().push(piece.clone());
-        }
+    let stream = stream.inspect(move |item| match item {
+        Ok(piece) => tap.pieces.borrow_mut().push(piece.clone()),
+        Err(error) => tap.broken.set(Some(error.kind())),
     });
     Box::pin(stream.chain(end))
 }
@@ -250,6 +261,7 @@ impl Try {
                 self.draft.outcome = failure.outcome();
                 self.draft.error_message = match &no_head {
                     NoHead::Send(failure) => Some(failure.to_string()),
+                    NoHead::BodyBroke(_) => Some(SendFailure::RequestBody.to_string()),
                     NoHead::TooSlow => Some("no answer within the time limit".to_owned()),
                     NoHead::ClientLeft => Some("the client left".to_owned()),
                     NoHead::ServerStops => Some("the server stopped".to_owned()),
@@ -268,6 +280,9 @@ impl Try {
 fn failure(no_head: &NoHead) -> Failure {
     match no_head {
         NoHead::TooSlow => Failure::UpstreamTimeout,
+        NoHead::BodyBroke(std::io::ErrorKind::TimedOut) => Failure::BodyTimeout,
+        NoHead::BodyBroke(std::io::ErrorKind::InvalidData) => Failure::BodyBroken,
+        NoHead::BodyBroke(_) => Failure::ClientGone,
         NoHead::ClientLeft => Failure::ClientGone,
         NoHead::ServerStops => Failure::ShuttingDown,
         NoHead::Send(failure) => match failure {

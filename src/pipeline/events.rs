@@ -64,6 +64,7 @@ pub fn relay(
             )
         }),
         leaving: Some(link.leaving()),
+        link,
         cutting: worker.lifecycle.cutting().boxed_local(),
         body: reply.body,
         worker: worker.clone(),
@@ -88,6 +89,7 @@ struct Relay {
     timer: PieceTimer,
     filters: Option<FilteredStream>,
     leaving: Option<LocalBoxFuture<'static, Leaving>>,
+    link: ClientLink,
     cutting: LocalBoxFuture<'static, ()>,
     body: UpstreamBody,
     worker: Rc<Worker>,
@@ -134,6 +136,9 @@ impl Relay {
                 }
                 Next::End => return self.end(&mut out).await,
                 Next::ClientLeaves(Leaving::Finished) => {
+                    // Whatever is written now provokes a reset where nobody reads any more.
+                    let reset = self.link.reset();
+                    self.leaving = Some(reset.map(|()| Leaving::Reset).boxed_local());
                     if self.scanner.at_event_border() {
                         out.send(Bytes::from_static(COMMENT)).await;
                     }

@@ -1,11 +1,13 @@
 //! What an exchange knows of its client while it works for it, and of the server's end.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::rc::Rc;
 
 use futures_util::future::LocalBoxFuture;
 use tokio::sync::watch;
+
+use crate::pipeline::{StreamCount, StreamSlot};
 
 /// How a client's side of a connection ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,6 +16,15 @@ pub enum Leaving {
     Finished,
     /// A reset: it is gone.
     Reset,
+}
+
+/// The client's end of a connection, as far as it can be watched.
+pub trait Peer {
+    /// Ends when the client has sent a FIN or a reset.
+    fn leaving(&self) -> LocalBoxFuture<'static, Leaving>;
+
+    /// Ends when the connection was reset, also after a FIN.
+    fn reset(&self) -> LocalBoxFuture<'static, ()>;
 }
 
 /// The client of one exchange.
@@ -26,14 +37,16 @@ pub struct ClientLink {
 struct LinkState {
     gone: Cell<bool>,
     whole_answer: Cell<bool>,
-    watch: Option<Box<dyn Fn() -> LocalBoxFuture<'static, Leaving>>>,
+    peer: Option<Box<dyn Peer>>,
+    /// Held while the exchange goes on without its client.
+    alone: RefCell<Option<StreamSlot>>,
 }
 
 impl ClientLink {
     /// A link that can see the client leave.
-    pub fn new(watch: Box<dyn Fn() -> LocalBoxFuture<'static, Leaving>>) -> Self {
+    pub fn new(peer: Box<dyn Peer>) -> Self {
         let state = LinkState {
-            watch: Some(watch),
+            peer: Some(peer),
             ..LinkState::default()
         };
         Self {
@@ -43,8 +56,16 @@ impl ClientLink {
 
     /// Ends when the client has sent a FIN or a reset; never, when that cannot be seen.
     pub fn leaving(&self) -> LocalBoxFuture<'static, Leaving> {
-        match &self.state.watch {
-            Some(watch) => watch(),
+        match &self.state.peer {
+            Some(peer) => peer.leaving(),
+            None => Box::pin(std::future::pending()),
+        }
+    }
+
+    /// Ends when the connection was reset, also after a FIN; never, when that cannot be seen.
+    pub fn reset(&self) -> LocalBoxFuture<'static, ()> {
+        match &self.state.peer {
+            Some(peer) => peer.reset(),
             None => Box::pin(std::future::pending()),
         }
     }
@@ -64,9 +85,17 @@ impl ClientLink {
         self.state.whole_answer.set(true);
     }
 
-    /// Whether the work goes on without the client.
-    pub fn finishes_without_client(&self) -> bool {
-        self.state.whole_answer.get()
+    /// Whether the work goes on without the client: for a whole answer, as long as few others do the same.
+    /// Counted until the last clone of this link is dropped.
+    pub fn finishes_without_client(&self, others: &StreamCount) -> bool {
+        if !self.state.whole_answer.get() {
+            return false;
+        }
+        let mut alone = self.state.alone.borrow_mut();
+        if alone.is_none() && others.has_room() {
+            *alone = Some(others.take_slot());
+        }
+        alone.is_some()
     }
 }
 

@@ -210,14 +210,15 @@ impl Recorded {
 
     /// As an answer with a row of its own.
     pub fn into_recorded_reply(self, speed: Speed, mut guard: RecordGuard) -> Reply {
+        guard.begin();
         let headers = self.headers();
         note_headers(&mut guard, &headers);
         let closed = guard.closed_mut();
         closed.replay_of = Some(self.id);
         closed.status_code = self.status;
-        closed.response_complete = Some(self.complete);
         closed.response_is_stream = !self.pieces.is_empty();
         if self.pieces.is_empty() {
+            guard.closed_mut().response_complete = Some(self.complete);
             guard.response_piece(self.body.clone());
             guard.end(Outcome::Replayed);
             guard.finish();
@@ -258,6 +259,7 @@ impl Recorded {
                 guard.stream_piece(bytes.clone(), now);
                 guard.first_byte(now);
                 if number == last {
+                    guard.closed_mut().response_complete = Some(self.complete);
                     guard.end(Outcome::Replayed);
                 }
             }

@@ -121,13 +121,20 @@ pub fn note_headers(guard: &mut RecordGuard, headers: &[(String, Vec<u8>)]) {
     guard.closed_mut().response_headers = Some(json);
 }
 
+/// Longest value of a header of ours, in bytes: names from outside may stand in it.
+const LONGEST_OWN_VALUE: usize = 256;
+
 /// The headers that tell the client what was done with its request.
 pub fn own_headers(guard: &mut RecordGuard) -> Vec<(String, Vec<u8>)> {
     let upstream = guard.upstream_time();
     let overhead = guard.busy();
     let closed = guard.closed_mut();
     let mut headers = Vec::with_capacity(4);
-    let mut put = |name: &str, value: String| headers.push((name.to_owned(), value.into_bytes()));
+    let mut put = |name: &str, value: String| {
+        if value.len() <= LONGEST_OWN_VALUE {
+            headers.push((name.to_owned(), value.into_bytes()));
+        }
+    };
     if let Some(provider) = &closed.provider {
         put("x-aiproxy-provider", provider.clone());
     }

@@ -5,7 +5,7 @@ use std::task::Poll;
 use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt};
 
 use crate::access_log::guard::RecordGuard;
 use crate::filter::Outcome;
@@ -46,7 +46,15 @@ pub async fn relay(
             close(guard, &link);
             #[cfg(bug_release_before_append)]
             (worker.spawn)(Box::pin(async move { close(guard, &link) }));
-            Ok(ReplyBody::Whole(join(at_hand.pieces)))
+            let body = join(at_hand.pieces);
+            match reply.content_length {
+                // An answer to HEAD: a length without a body.
+                Some(length) if body.is_empty() && 0 < length => {
+                    let nothing = Generator::new(|_| std::future::ready(Ok(())));
+                    Ok(ReplyBody::Pieces(nothing, Some(length)))
+                }
+                Some(_) | None => Ok(ReplyBody::Whole(body)),
+            }
         }
         Some(Err(error)) => {
             guard.upstream_ends(Instant::now());
@@ -82,11 +90,14 @@ pub async fn relay(
                 }
                 rest.relay(guard, left, &mut out).await
             });
-            let spawn = worker.spawn.clone();
+            let (spawn, alone) = (worker.spawn.clone(), worker.alone.clone());
             Ok(ReplyBody::Pieces(
                 generator.finish_detached(Rc::new(move |rest| {
                     link.mark_gone();
-                    spawn(rest);
+                    if link.finishes_without_client(&alone) {
+                        let link = link.clone();
+                        spawn(Box::pin(rest.map(move |()| drop(link))));
+                    }
                 })),
                 length,
             ))

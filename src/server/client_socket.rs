@@ -4,23 +4,52 @@
 //! leaves a duplicate of its descriptor with the connection's data; a watcher peeks at it.
 
 use std::any::Any;
+use std::cell::Cell;
 use std::future::Future;
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
 
 use actix_web::dev::Extensions;
 use actix_web::rt::net::TcpStream;
+use tokio::io::Interest;
 
 use crate::pipeline::link::Leaving;
+use crate::server::state::Unrecorded;
 
 /// A duplicate of a client connection's descriptor.
 pub struct ClientSocket(OwnedFd);
 
 /// To be called for each new connection, with its stream.
-pub fn remember(connection: &dyn Any, data: &mut Extensions) {
+pub fn remember(connection: &dyn Any, data: &mut Extensions, counts: &Arc<Unrecorded>) {
+    data.insert(FirstRequest {
+        came: Cell::new(false),
+        counts: counts.clone(),
+    });
     if let Some(stream) = connection.downcast_ref::<TcpStream>()
         && let Ok(duplicate) = stream.as_fd().try_clone_to_owned()
     {
         data.insert(ClientSocket(duplicate));
+    }
+}
+
+/// Whether a connection has brought a request yet; counts it when it ends without one.
+pub struct FirstRequest {
+    came: Cell<bool>,
+    counts: Arc<Unrecorded>,
+}
+
+impl FirstRequest {
+    /// Notes that it has.
+    pub fn has_come(&self) {
+        self.came.set(true);
+    }
+}
+
+impl Drop for FirstRequest {
+    fn drop(&mut self) {
+        if !self.came.get() {
+            self.counts.connection_without_request();
+        }
     }
 }
 
@@ -37,6 +66,20 @@ impl ClientSocket {
                     Err(_) => Leaving::Reset,
                 },
                 Err(_) => std::future::pending().await,
+            }
+        }
+    }
+
+    /// A future that ends when the connection was reset, also after a FIN; never when it cannot be watched.
+    pub fn reset(&self) -> impl Future<Output = ()> + use<> {
+        let watched = self.watched();
+        async move {
+            let reset = match watched {
+                Ok(stream) => stream.ready(Interest::ERROR).await.is_ok(),
+                Err(_) => false,
+            };
+            if !reset {
+                std::future::pending::<()>().await;
             }
         }
     }

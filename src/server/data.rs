@@ -15,15 +15,15 @@ use bytes::Bytes;
 use futures_util::future::LocalBoxFuture;
 use futures_util::{FutureExt, Stream};
 
-use crate::access_log::guard::RecordGuard;
+use crate::access_log::guard::{HeadLost, RecordGuard};
 use crate::filter::{Endpoint, Headers};
 use crate::pipeline::exchange::{self, Exchange};
 use crate::pipeline::failure::Failure;
 use crate::pipeline::generator::{Aborted, Generator};
-use crate::pipeline::link::{ClientLink, Stage};
+use crate::pipeline::link::{ClientLink, Leaving, Peer, Stage};
 use crate::pipeline::replay::Speed;
 use crate::pipeline::reply::{Reply, ReplyBody, refuse};
-use crate::server::client_socket::ClientSocket;
+use crate::server::client_socket::{ClientSocket, FirstRequest};
 use crate::server::routes::{self, Route};
 use crate::server::state::DataState;
 use crate::server::{about, cors, ingest, opened, target};
@@ -34,6 +34,9 @@ pub async fn handle(request: HttpRequest, payload: web::Payload) -> HttpResponse
     let Some(state) = request.app_data::<Rc<DataState>>().cloned() else {
         return HttpResponse::new(StatusCode::INTERNAL_SERVER_ERROR);
     };
+    if let Some(first) = request.conn_data::<FirstRequest>() {
+        first.has_come();
+    }
     let request_id = uuid::Uuid::now_v7();
     let mut response = respond(&request, payload.into_inner(), &state, request_id, started).await;
     cors::add_to(&state.cors, &request, response.headers_mut());
@@ -143,6 +146,7 @@ async fn record_and_run(
     );
     guard.closed_mut().tags = opened::tags(&headers);
     let link = link(request);
+    let head_lost = guard.head_lost();
     let run = run(
         request,
         headers,
@@ -157,6 +161,7 @@ async fn record_and_run(
     match (Detachable {
         run: Some(guarded),
         link,
+        head_lost,
         state: state.clone(),
     })
     .await
@@ -271,15 +276,28 @@ fn may_run(request: &HttpRequest, state: &DataState) -> Result<(), Failure> {
 }
 
 fn link(request: &HttpRequest) -> ClientLink {
-    let request = request.clone();
     match request.conn_data::<ClientSocket>() {
         None => ClientLink::default(),
-        Some(_) => ClientLink::new(Box::new(move || {
-            match request.conn_data::<ClientSocket>() {
-                Some(socket) => socket.leaving().boxed_local(),
-                None => std::future::pending().boxed_local(),
-            }
-        })),
+        Some(_) => ClientLink::new(Box::new(RequestPeer(request.clone()))),
+    }
+}
+
+/// The client behind a request: the socket lives with the connection's data.
+struct RequestPeer(HttpRequest);
+
+impl Peer for RequestPeer {
+    fn leaving(&self) -> LocalBoxFuture<'static, Leaving> {
+        match self.0.conn_data::<ClientSocket>() {
+            Some(socket) => socket.leaving().boxed_local(),
+            None => std::future::pending().boxed_local(),
+        }
+    }
+
+    fn reset(&self) -> LocalBoxFuture<'static, ()> {
+        match self.0.conn_data::<ClientSocket>() {
+            Some(socket) => socket.reset().boxed_local(),
+            None => std::future::pending().boxed_local(),
+        }
     }
 }
 
@@ -287,6 +305,7 @@ fn link(request: &HttpRequest) -> ClientLink {
 struct Detachable {
     run: Option<LocalBoxFuture<'static, Result<Reply, Box<dyn std::any::Any + Send>>>>,
     link: ClientLink,
+    head_lost: HeadLost,
     state: Rc<DataState>,
 }
 
@@ -310,10 +329,15 @@ impl Future for Detachable {
 impl Drop for Detachable {
     fn drop(&mut self) {
         let Some(run) = self.run.take() else { return };
+        self.head_lost.mark();
         self.link.mark_gone();
-        if self.link.finishes_without_client() {
+        if self.link.finishes_without_client(&self.state.worker.alone) {
+            let link = self.link.clone();
             // The reply has nobody to go to; dropping it lets its body finish by itself.
-            (self.state.worker.spawn)(Box::pin(run.map(drop)));
+            (self.state.worker.spawn)(Box::pin(async move {
+                drop(run.await);
+                drop(link);
+            }));
         }
     }
 }

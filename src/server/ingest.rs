@@ -14,7 +14,7 @@ use crate::access_log::guard::RecordGuard;
 use crate::filter::{Endpoint, Headers};
 use crate::pipeline::exchange::Body;
 use crate::pipeline::failure::Failure;
-use crate::server::target::{MAX_HEADER_BYTES, MAX_HEADERS};
+use crate::server::target::MAX_HEADER_BYTES;
 
 /// Limits on reading a body.
 #[derive(Debug, Clone, Copy)]
@@ -43,7 +43,7 @@ pub fn headers(request: &HttpRequest) -> Headers {
     )
 }
 
-/// Refuses heads that are larger than we take.
+/// Refuses heads that are larger than we take. More than 96 headers never come here: the HTTP library answers 431.
 ///
 /// # Errors
 /// [`Failure::HeadersTooLarge`].
@@ -53,7 +53,7 @@ pub fn check_head(request: &HttpRequest) -> Result<(), Failure> {
         .iter()
         .map(|(name, value)| name.as_str().len() + value.len())
         .sum();
-    if MAX_HEADERS < headers.len() || MAX_HEADER_BYTES < bytes {
+    if MAX_HEADER_BYTES < bytes {
         return Err(Failure::HeadersTooLarge);
     }
     Ok(())
@@ -189,7 +189,10 @@ fn flowing(
             let item = match tokio::time::timeout(limits.idle, payload.next()).await {
                 Ok(None) => return None,
                 Ok(Some(Ok(piece))) => Ok(piece),
-                Ok(Some(Err(error))) => Err(std::io::Error::other(error.to_string())),
+                Ok(Some(Err(error))) => Err(match body_failure(&error) {
+                    Failure::ClientGone => std::io::ErrorKind::UnexpectedEof.into(),
+                    _ => std::io::ErrorKind::InvalidData.into(),
+                }),
                 Err(_) => Err(std::io::ErrorKind::TimedOut.into()),
             };
             ended.set(item.is_err());

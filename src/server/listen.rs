@@ -12,7 +12,7 @@ use actix_web::{App, HttpServer, web};
 use crate::server::admin::{self, AdminState};
 use crate::server::client_socket;
 use crate::server::data;
-use crate::server::state::DataState;
+use crate::server::state::{DataState, Unrecorded};
 
 /// Settings of the data port's HTTP.
 #[derive(Debug, Clone, Copy)]
@@ -74,6 +74,7 @@ pub fn data_port(
     listener: TcpListener,
     settings: HttpSettings,
     make: MakeState,
+    counts: Arc<Unrecorded>,
 ) -> io::Result<(ServerHandle, impl Future<Output = io::Result<()>>)> {
     let server = HttpServer::new(move || {
         App::new()
@@ -88,7 +89,7 @@ pub fn data_port(
     .shutdown_timeout(settings.shutdown_timeout.as_secs().max(1))
     .max_connections(settings.max_connections)
     .tcp_nodelay(true)
-    .on_connect(client_socket::remember)
+    .on_connect(move |connection, data| client_socket::remember(connection, data, &counts))
     .listen(listener)?
     .run();
     Ok((server.handle(), server))

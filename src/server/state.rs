@@ -48,6 +48,7 @@ pub struct DataState {
 pub struct Unrecorded {
     malformed: AtomicU64,
     unknown_path: AtomicU64,
+    no_request: AtomicU64,
 }
 
 impl Unrecorded {
@@ -60,11 +61,18 @@ impl Unrecorded {
         counter.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Refused for target, `Host` or method; and for a path that nobody serves.
-    pub fn totals(&self) -> [(&'static str, u64); 2] {
+    /// Counts a connection that ended before a request's head could be read: nothing came, or no HTTP, or too
+    /// much, or too slowly.
+    pub fn connection_without_request(&self) {
+        self.no_request.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Refused for target, `Host` or method; for a path that nobody serves; connections without a readable request.
+    pub fn totals(&self) -> [(&'static str, u64); 3] {
         [
             ("malformed", self.malformed.load(Ordering::Relaxed)),
             ("unknown_path", self.unknown_path.load(Ordering::Relaxed)),
+            ("no_request", self.no_request.load(Ordering::Relaxed)),
         ]
     }
 }

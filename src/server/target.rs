@@ -5,9 +5,6 @@ use crate::pipeline::failure::Failure;
 /// Longest target in bytes.
 pub const MAX_TARGET_BYTES: usize = 8 * 1024;
 
-/// Most headers of one request.
-pub const MAX_HEADERS: usize = 100;
-
 /// Most bytes of all header names and values of one request.
 pub const MAX_HEADER_BYTES: usize = 48 * 1024;
 

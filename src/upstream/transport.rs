@@ -206,11 +206,12 @@ async fn exchange(
     request: UpstreamRequest<'_>,
 ) -> Result<UpstreamReply, SendFailure> {
     let notes = Rc::new(ConnectNotes::default());
+    let bodiless = request.method == "HEAD";
     let sent = CONNECT
         .scope(notes.clone(), send_with(client, request))
         .await;
     match sent {
-        Ok(response) => Ok(reply(response, notes.connected_after.get())),
+        Ok(response) => Ok(reply(response, bodiless, notes.connected_after.get())),
         Err(error) => Err(failure(error, &notes)),
     }
 }
@@ -256,7 +257,11 @@ fn plain_url(url: &str) -> Cow<'_, str> {
     Cow::Owned(format!("http://{authority}{port}{path}"))
 }
 
-fn reply(response: awc::ClientResponse, connect: Option<Duration>) -> UpstreamReply {
+fn reply(
+    response: awc::ClientResponse,
+    bodiless: bool,
+    connect: Option<Duration>,
+) -> UpstreamReply {
     let headers = Headers::from_pairs(
         response
             .headers()
@@ -275,8 +280,9 @@ fn reply(response: awc::ClientResponse, connect: Option<Duration>) -> UpstreamRe
         status: response.status().as_u16(),
         content_length,
         body: UpstreamBody {
-            // These have no body, whatever their headers say (RFC 9110, sections 15.2.2, 15.3.5 and 15.4.5).
-            inner: (!matches!(response.status().as_u16(), 101 | 204 | 304)).then_some(response),
+            // These have no body, whatever their headers say (RFC 9110, sections 9.3.2, 15.2.2, 15.3.5 and 15.4.5).
+            inner: (!bodiless && !matches!(response.status().as_u16(), 101 | 204 | 304))
+                .then_some(response),
         },
         headers,
         connect,

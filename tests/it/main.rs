@@ -1,14 +1,20 @@
 //! Integration tests, one binary: each module is a subject.
 
 mod cli;
+mod client_faults;
 mod columns;
 mod filters;
 mod http_framing;
 mod kill_loop;
+mod leaving;
 mod lifecycle;
 mod outage;
 mod providers;
+mod replay;
+mod routes;
 mod schema;
+mod security;
+mod smuggling;
 mod store;
 mod stream;
 mod stream_faults;
@@ -16,4 +22,5 @@ mod support;
 mod thread;
 mod timeouts;
 mod tls;
+mod upload;
 mod upstream_faults;

@@ -27,6 +27,8 @@ pub(crate) struct TestGateway {
     running: Option<Running>,
     runtime: tokio::runtime::Runtime,
     database_url: String,
+    /// Whether the folder held no database before.
+    fresh: bool,
     /// Addresses.
     pub(crate) data: SocketAddr,
     pub(crate) admin: SocketAddr,
@@ -89,6 +91,7 @@ impl TestGateway {
         if let Some(mock) = &mock {
             wanted.upstream = Some(format!("http://{}/v1", mock.addr()));
         }
+        let fresh = wanted.database_url.is_none() && !dir.path().join("test.db").exists();
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -112,10 +115,28 @@ impl TestGateway {
             running: Some(running),
             runtime,
             database_url,
+            fresh,
             data: addresses.data,
             admin: addresses.admin.expect("an admin port"),
             mock,
             dir,
+        }
+    }
+
+    /// Whether all rows in the database are of this gateway.
+    pub(crate) fn is_fresh(&self) -> bool {
+        self.fresh
+    }
+
+    /// Whether it was not stopped yet.
+    pub(crate) fn is_running(&self) -> bool {
+        self.running.is_some()
+    }
+
+    /// Returns when the only worker has looked at everything that had come before.
+    pub(crate) fn breathe(&self) {
+        for _ in 0..3 {
+            assert_eq!(self.get("/health").status, 200);
         }
     }
 
@@ -285,7 +306,9 @@ fn config(dir: &Path, wanted: &Wanted, database_url: &str) -> Config {
     if !has("server:") {
         yaml += "server: { port: 0, workers: 1, shutdown_grace_s: 3 }\n";
     }
-    yaml += "admin: { port: 0 }\n";
+    if !has("admin:") {
+        yaml += "admin: { port: 0 }\n";
+    }
     if !has("log:") {
         writeln!(
             yaml,

@@ -95,6 +95,11 @@ impl RawClient {
             .expect("an open connection");
     }
 
+    /// As [`RawClient::half_close`]; the peer may be gone.
+    pub(crate) fn end_writing(&self) {
+        drop(self.stream.shutdown(Shutdown::Write));
+    }
+
     /// Resets the connection.
     pub(crate) fn reset(self) {
         let socket = socket2::SockRef::from(&self.stream);
@@ -126,6 +131,12 @@ impl RawClient {
                 self.unread.escape_ascii().to_string()
             );
         }
+    }
+
+    /// Reads until so many bytes have come, or the connection ends.
+    #[track_caller]
+    pub(crate) fn read_at_least(&mut self, count: usize) {
+        while self.unread.len() < count && self.read_more().is_none() {}
     }
 
     /// Reads to the end of the connection.
@@ -235,6 +246,15 @@ pub(crate) fn post(path: &str, body: &str) -> String {
          content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
         body.len(),
     )
+}
+
+/// A request with any method, header lines (each with its line end) and body; its length is stated.
+pub(crate) fn request(method: &str, path: &str, headers: &str, body: &[u8]) -> Vec<u8> {
+    let length = body.len();
+    let head = format!(
+        "{method} {path} HTTP/1.1\r\nhost: localhost\r\n{headers}content-length: {length}\r\n\r\n"
+    );
+    [head.as_bytes(), body].concat()
 }
 
 /// One request on a connection of its own.

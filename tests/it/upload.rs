@@ -1,0 +1,209 @@
+//! Bodies that flow: uploads, audio, files. Byte for byte, on record, and never held.
+
+use sha2::{Digest, Sha256};
+
+use crate::support::gateway::TestGateway;
+use crate::support::raw_client::{RawClient, RawResponse, exchange, request};
+
+fn hex_sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+fn form(file: &[u8]) -> Vec<u8> {
+    let head = "--bound\r\nContent-Disposition: form-data; name=\"purpose\"\r\n\r\nassistants\r\n--bound\r\n\
+        Content-Disposition: form-data; name=\"file\"; filename=\"a b.bin\"\r\nContent-Type: application/octet-stream\r\n\r\n";
+    [head.as_bytes(), file, b"\r\n--bound--\r\n"].concat()
+}
+
+const FORM: &str = "content-type: multipart/form-data; boundary=bound\r\n";
+
+/// What the mock has seen and what the row holds is what was sent.
+#[track_caller]
+fn assert_passed_whole(gateway: &TestGateway, answer: &RawResponse, sent: &[u8]) {
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let seen = gateway
+        .mock
+        .as_ref()
+        .expect("a mock")
+        .requests()
+        .pop()
+        .expect("a request");
+    assert!(
+        seen.body == sent,
+        "{} bytes came of {}",
+        seen.body.len(),
+        sent.len()
+    );
+    let row = gateway.rows().pop().expect("a row").record;
+    assert_eq!(
+        (row.outcome.as_str(), row.request_bytes),
+        ("ok", Some(sent.len() as i64))
+    );
+    let stored = row
+        .payload
+        .and_then(|payload| payload.request_body)
+        .expect("a body");
+    assert!(sent.starts_with(&stored.bytes));
+    assert_eq!(
+        (stored.size, stored.sha256),
+        (sent.len() as i64, hex_sha256(sent))
+    );
+    let whole = stored.bytes.len() == sent.len();
+    assert_eq!(row.body_state, if whole { "stored" } else { "truncated" });
+}
+
+#[test]
+fn uploads_pass_byte_for_byte() {
+    let gateway = TestGateway::start();
+    let every_byte: Vec<u8> = (0..=255).cycle().take(70_000).collect();
+    for file in [
+        every_byte.as_slice(),
+        b"",
+        b"\r\n--boun",
+        &every_byte.repeat(30),
+    ] {
+        let body = form(file);
+        let answer = exchange(gateway.data, request("POST", "/v1/files", FORM, &body));
+        assert_passed_whole(&gateway, &answer, &body);
+        let seen = gateway
+            .mock
+            .as_ref()
+            .expect("a mock")
+            .requests()
+            .pop()
+            .expect("a request");
+        assert_eq!(
+            seen.header("content-type"),
+            Some("multipart/form-data; boundary=bound")
+        );
+        assert_eq!(
+            seen.header("content-length"),
+            Some(body.len().to_string().as_str())
+        );
+    }
+}
+
+#[test]
+fn chunked_uploads_stay_chunked() {
+    let gateway = TestGateway::start();
+    let body = form(&[7; 100_000]);
+    let head =
+        format!("POST /v1/files HTTP/1.1\r\nHost: x\r\n{FORM}Transfer-Encoding: chunked\r\n\r\n");
+    let chunks = body
+        .chunks(7_000)
+        .flat_map(|chunk| [format!("{:x}\r\n", chunk.len()).as_bytes(), chunk, b"\r\n"].concat());
+    let sent: Vec<u8> = head
+        .into_bytes()
+        .into_iter()
+        .chain(chunks)
+        .chain(*b"0\r\n\r\n")
+        .collect();
+    let answer = exchange(gateway.data, sent);
+    assert_passed_whole(&gateway, &answer, &body);
+    let seen = gateway
+        .mock
+        .as_ref()
+        .expect("a mock")
+        .requests()
+        .pop()
+        .expect("a request");
+    assert_eq!(seen.header("transfer-encoding"), Some("chunked"));
+    assert_eq!(seen.header("content-length"), None);
+}
+
+#[test]
+fn uploads_longer_than_what_is_stored_are_measured_whole() {
+    let gateway =
+        TestGateway::configured("log: { spool_dir: \"$DIR/spool\", body_max_bytes: 300000 }");
+    for length in [299_000, 1_000_000] {
+        let body = form(&vec![9; length]);
+        let answer = exchange(gateway.data, request("POST", "/v1/files", FORM, &body));
+        assert_passed_whole(&gateway, &answer, &body);
+    }
+}
+
+#[test]
+fn flowing_bodies_may_be_longer_than_held_ones() {
+    let gateway = TestGateway::configured("server: { port: 0, workers: 1, max_body_bytes: 1000 }");
+    let body = form(&[1; 50_000]);
+    let answer = exchange(gateway.data, request("POST", "/v1/files", FORM, &body));
+    assert_passed_whole(&gateway, &answer, &body);
+}
+
+#[test]
+fn binary_answers_pass_byte_for_byte() {
+    let gateway = TestGateway::start();
+    let answer = gateway.post("/v1/audio/speech", r#"{"model":"mock-b200k","input":"x"}"#);
+    assert_eq!(answer.status, 200);
+    assert!(std::str::from_utf8(&answer.body).is_err(), "binary");
+    let row = gateway.row().record;
+    assert_eq!(row.response_bytes, Some(answer.body.len() as i64));
+    let stored = row
+        .payload
+        .and_then(|payload| payload.response_body)
+        .expect("a body");
+    assert_eq!(
+        (stored.bytes, stored.sha256),
+        (answer.body.clone().into(), hex_sha256(&answer.body))
+    );
+}
+
+#[test]
+fn clients_that_wait_for_a_word_get_it() {
+    let gateway = TestGateway::start();
+    for (path, content_type) in [
+        ("/v1/files", FORM),
+        ("/v1/threads", "content-type: application/json\r\n"),
+    ] {
+        let body = form(b"x");
+        let mut client: RawClient = gateway.connect();
+        client.send(format!(
+            "POST {path} HTTP/1.1\r\nHost: x\r\n{content_type}Expect: 100-continue\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        ));
+        assert_eq!(client.read_response().status, 100);
+        client.send(&body);
+        let answer = client.read_response();
+        assert_passed_whole(&gateway, &answer, &body);
+    }
+}
+
+#[test]
+fn uploads_whose_client_leaves_are_not_completed_upstream() {
+    let gateway = TestGateway::start();
+    for leave in [RawClient::reset as fn(RawClient), drop] {
+        let mut client = gateway.connect();
+        client.send(format!(
+            "POST /v1/files HTTP/1.1\r\nHost: x\r\n{FORM}Content-Length: 1000\r\n\r\n--bound"
+        ));
+        crate::support::gateway::wait_until("it is begun", || {
+            gateway
+                .mock
+                .as_ref()
+                .expect("a mock")
+                .stats()
+                .open_connections
+                == 1
+        });
+        leave(client);
+        let row = gateway.rows().pop().expect("a row").record;
+        assert_eq!(
+            (row.outcome.as_str(), row.status_code),
+            ("client_disconnected", 499)
+        );
+        assert_eq!((row.request_bytes, row.attempts), (Some(7), 1));
+        crate::support::gateway::wait_until("it is over", || {
+            gateway
+                .mock
+                .as_ref()
+                .expect("a mock")
+                .stats()
+                .open_connections
+                == 0
+        });
+    }
+    assert_eq!(gateway.mock.as_ref().expect("a mock").stats().requests, 0);
+}

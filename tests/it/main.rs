@@ -3,12 +3,14 @@
 mod cli;
 mod client_faults;
 mod columns;
+mod decode_rows;
 mod filters;
 mod http_framing;
 mod kill_loop;
 mod leaving;
 mod lifecycle;
 mod outage;
+mod promises;
 mod providers;
 mod replay;
 mod routes;

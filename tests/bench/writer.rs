@@ -126,7 +126,7 @@ fn main() -> anyhow::Result<()> {
 
 /// Takes the tables of an earlier run away.
 async fn empty(url: &str) -> anyhow::Result<()> {
-    if let Some(file) = url.strip_prefix("sqlite://") {
+    if let Some(file) = url.strip_prefix("sqlite:///") {
         for end in ["", "-wal", "-shm"] {
             // Not there is as good as removed.
             drop(std::fs::remove_file(format!("{file}{end}")));

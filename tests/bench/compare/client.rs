@@ -168,14 +168,34 @@ impl Reference {
     pub(crate) async fn ask(mock: SocketAddr, request: &[u8]) -> anyhow::Result<Self> {
         let mut client = Client::connect(mock).await?;
         let head = client.exchange(request).await?;
+        Self::of(&head, &client.body)
+    }
+
+    /// Asks the mock itself and takes the usage chunk out of its stream.
+    pub(crate) async fn ask_without_usage(
+        mock: SocketAddr,
+        request: &[u8],
+    ) -> anyhow::Result<Self> {
+        let mut client = Client::connect(mock).await?;
+        let head = client.exchange(request).await?;
+        let stream = std::str::from_utf8(&client.body)?;
+        let events = stream.split_inclusive("\n\n");
+        let kept: String = events
+            .filter(|event| !event.contains("\"choices\":[]"))
+            .collect();
+        ensure!(kept.len() < stream.len(), "the mock sent no usage");
+        Self::of(&head, kept.as_bytes())
+    }
+
+    fn of(head: &Head, body: &[u8]) -> anyhow::Result<Self> {
         ensure!(head.status == 200, "the mock answered {}", head.status);
         let mut pieces = Vec::new();
         let mut from = 0;
-        for at in memmem::find_iter(&client.body, &head.number) {
-            pieces.push(client.body[from..at].to_vec());
+        for at in memmem::find_iter(body, &head.number) {
+            pieces.push(body[from..at].to_vec());
             from = at + NUMBER_DIGITS;
         }
-        pieces.push(client.body[from..].to_vec());
+        pieces.push(body[from..].to_vec());
         Ok(Self { pieces })
     }
 
@@ -212,6 +232,14 @@ pub(crate) fn chat(model: &str, stream: bool, body_bytes: usize) -> Vec<u8> {
         "application/json",
         frame(&text).as_bytes(),
     )
+}
+
+/// A streamed chat request that asks for usage.
+pub(crate) fn chat_with_usage(model: &str) -> Vec<u8> {
+    let body = format!(
+        r#"{{"model":"{model}","stream":true,"stream_options":{{"include_usage":true}},"messages":[]}}"#
+    );
+    request("/v1/chat/completions", "application/json", body.as_bytes())
 }
 
 /// A POST request as bytes, with the headers that an SDK sends.

@@ -9,7 +9,8 @@ use anyhow::Context;
 use memchr::memmem;
 use tokio::task::JoinSet;
 
-use crate::client::{Client, Reference, micros};
+use crate::client::{self, Client, Reference, micros};
+use crate::targets::Kind;
 
 /// What came of a run.
 #[derive(Debug, Clone, Default)]
@@ -29,15 +30,42 @@ pub(crate) struct Ask {
     pub(crate) request: Rc<[u8]>,
     /// What the mock sends.
     pub(crate) reference: Rc<Reference>,
+    /// The same for a proxy that asks for usage, whose chunk it takes out again.
+    pub(crate) with_usage_asked: Rc<Reference>,
 }
 
 impl Ask {
     /// Learns the answer from the mock.
     pub(crate) async fn new(mock: SocketAddr, request: Vec<u8>) -> anyhow::Result<Self> {
+        let reference = Rc::new(Reference::ask(mock, &request).await?);
         Ok(Self {
-            reference: Rc::new(Reference::ask(mock, &request).await?),
+            with_usage_asked: reference.clone(),
+            reference,
             request: request.into(),
         })
+    }
+
+    /// The same for a stream.
+    pub(crate) async fn stream(mock: SocketAddr, model: &str) -> anyhow::Result<Self> {
+        let ask = Self::new(mock, client::chat(model, true, 730)).await?;
+        let asking = client::chat_with_usage(model);
+        let with_usage_asked = Reference::ask_without_usage(mock, &asking).await?;
+        Ok(Self {
+            with_usage_asked: Rc::new(with_usage_asked),
+            ..ask
+        })
+    }
+
+    /// The request with the answer that is right through this proxy.
+    pub(crate) fn through(&self, kind: Kind) -> Self {
+        let reference = match kind {
+            Kind::Nginx => &self.reference,
+            Kind::Full | Kind::Light => &self.with_usage_asked,
+        };
+        Self {
+            reference: reference.clone(),
+            ..self.clone()
+        }
     }
 }
 

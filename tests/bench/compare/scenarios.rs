@@ -79,7 +79,7 @@ impl Series {
 
     /// Streams without pauses.
     pub(crate) async fn stream(&mut self) -> anyhow::Result<()> {
-        let ask = Ask::new(self.mock, client::chat("mock-s200", true, 730)).await?;
+        let ask = Ask::stream(self.mock, "mock-s200").await?;
         let load = Loop {
             connections: CONNECTIONS,
             requests: 1_500,
@@ -96,7 +96,7 @@ impl Series {
 
     /// Streams with pauses.
     pub(crate) async fn paced(&mut self) -> anyhow::Result<()> {
-        let ask = Ask::new(self.mock, client::chat("mock-s50-d20", true, 730)).await?;
+        let ask = Ask::stream(self.mock, "mock-s50-d20").await?;
         let load = Loop {
             connections: 500,
             requests: 2_000,
@@ -172,6 +172,7 @@ impl Series {
             for (at, kind) in kinds.iter().enumerate() {
                 let target = self.bench.start(*kind, self.mock, &plain()).await?;
                 let address = target.address;
+                let ask = &ask.through(*kind);
                 let warm = load::closed_loop(address, ask, load.connections, load.warm_up).await?;
                 target.process.quiet().await?;
                 let before = target.process.threads()?;

@@ -208,7 +208,7 @@ fn aiproxy_yaml(folder: &Path, kind: Kind, address: SocketAddr, upstream: Socket
     format!(
         "server: {{ host: 127.0.0.1, port: {} }}\n\
          admin: {{ enabled: false }}\n\
-         database: {{ url: \"sqlite://{folder}/log.db\" }}\n\
+         database: {{ url: \"sqlite:///{folder}/log.db\" }}\n\
          log: {log}, spool_dir: \"{folder}/spool\" }}\n\
          providers:\n  - name: mock\n    kind: openai\n    base_url: http://{upstream}/v1\n    \
          api_keys: [{{ key: sk-upstream-0123456789abcdef }}]\n    timeouts: {{ idle_s: 300 }}\n",

@@ -14,7 +14,10 @@ pub(crate) fn measure(
     program: &Path,
     postgres: Option<&str>,
 ) -> anyhow::Result<()> {
-    let sqlite = format!("sqlite://{}", series.bench.work.join("writer.db").display());
+    let sqlite = format!(
+        "sqlite:///{}",
+        series.bench.work.join("writer.db").display()
+    );
     one(series, program, "SQLite", &sqlite, 10_000.0, 20_000.0)?;
     match postgres {
         Some(url) => one(series, program, "PostgreSQL", url, 6_000.0, 12_000.0),

@@ -50,7 +50,7 @@ pub fn opened(
         requested_model: None,
         keep,
         request_headers: (keep == Keep::Full)
-            .then(|| redact::headers_json(headers, &state.worker.secrets)),
+            .then(|| redact::headers_json(headers.iter(), &state.worker.secrets)),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Exactly one record for each accepted request, by construction: the guard writes it on success, refusal,
 //! error, a client that left, and panic alike.
 
+use std::ops::{Deref, DerefMut};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -16,10 +17,16 @@ use crate::filter::Outcome;
 
 /// The record of one exchange while it runs.
 ///
-/// Steps, in this order: [`RecordGuard::begin`] before the upstream is called, [`RecordGuard::end`] before the
+/// Steps, in this order: [`Recording::begin`] before the upstream is called, [`Recording::end`] before the
 /// bytes that complete the answer go out, [`RecordGuard::finish`] when all is over. Dropping it in between
 /// writes what is known, as `client_disconnected`, or `internal_error` when a panic unwinds.
-pub struct RecordGuard {
+///
+/// It is handed from step to step by value, so what it holds lies in a box: over a thousand bytes, which every step
+/// and every future on the way would copy otherwise.
+pub struct RecordGuard(Box<Recording>);
+
+/// What a [`RecordGuard`] holds, and what can be told it.
+pub struct Recording {
     recorder: Rc<Recorder>,
     secrets: Rc<Secrets>,
     started: Instant,
@@ -66,7 +73,7 @@ impl RecordGuard {
         started: Instant,
         body_limit: u64,
     ) -> Self {
-        Self {
+        Self(Box::new(Recording {
             recorder,
             secrets,
             started,
@@ -83,10 +90,33 @@ impl RecordGuard {
             busy: Duration::ZERO,
             read_at: started,
             body_limit,
-        }
+        }))
     }
 
-    /// What is known of the request, until [`RecordGuard::begin`].
+    /// Hands the record to the writer; puts the end on record first where that has not happened.
+    pub fn finish(mut self) {
+        self.0.hand_over();
+    }
+}
+
+impl Deref for RecordGuard {
+    type Target = Recording;
+
+    fn deref(&self) -> &Recording {
+        &self.0
+    }
+}
+
+impl DerefMut for RecordGuard {
+    fn deref_mut(&mut self) -> &mut Recording {
+        &mut self.0
+    }
+}
+
+// === impl Recording ===
+
+impl Recording {
+    /// What is known of the request, until [`Recording::begin`].
     pub fn opened_mut(&mut self) -> Option<&mut Opened> {
         match &mut self.state {
             State::Opening(opened) => Some(opened),
@@ -165,7 +195,7 @@ impl RecordGuard {
         );
     }
 
-    /// As [`RecordGuard::response_piece`], for a piece of a stream: its time is kept too.
+    /// As [`Recording::response_piece`], for a piece of a stream: its time is kept too.
     pub fn stream_piece(&mut self, piece: Bytes, now: Instant) {
         if let Some(last) = self.last_piece.replace(now) {
             let gap = now.duration_since(last);
@@ -275,18 +305,13 @@ impl RecordGuard {
         }
     }
 
-    /// Whether [`RecordGuard::end`] was called.
+    /// Whether [`Recording::end`] was called.
     pub fn has_ended(&self) -> bool {
         match &self.state {
             State::Open(open) => open.ended_response_bytes.is_some(),
             State::Opening(_) => false,
             State::Gone => true,
         }
-    }
-
-    /// Hands the record to the writer; puts the end on record first where that has not happened.
-    pub fn finish(mut self) {
-        self.hand_over();
     }
 
     /// Notes the error that the client was given.
@@ -353,7 +378,7 @@ impl RecordGuard {
     }
 }
 
-impl Drop for RecordGuard {
+impl Drop for Recording {
     fn drop(&mut self) {
         if !self.has_ended() {
             if std::thread::panicking() {

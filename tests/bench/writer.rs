@@ -15,7 +15,7 @@ use aiproxy::access_log::recorder::{AccessLog, AccessLogOptions, Recorder};
 use aiproxy::access_log::spool::SpoolOptions;
 use aiproxy::access_log::store::{LogStore, StoreError};
 use aiproxy::access_log::writer::sink::{Sink, SinkError, SinkReport};
-use aiproxy::database::DatabaseUrl;
+use aiproxy::config::DatabaseUrl;
 use aiproxy::filter::{Endpoint, Outcome};
 use anyhow::{Context, ensure};
 use async_trait::async_trait;

@@ -30,7 +30,7 @@ fn s2_hosts_and_targets_with_two_meanings_are_refused() {
     assert!(gateway.rows().is_empty(), "counted, not stored");
     assert_eq!(
         gateway.metric("aiproxy_shed_total{reason=\"malformed\"}"),
-        10
+        10.0
     );
     assert_eq!(
         gateway.mock.as_ref().expect("a mock").stats().connections,
@@ -221,7 +221,7 @@ fn unknown_paths_are_not_found_and_strangers_leave_no_row() {
     assert!(gateway.rows().is_empty());
     assert_eq!(
         gateway.metric("aiproxy_shed_total{reason=\"unknown_path\"}"),
-        5
+        5.0
     );
     for path in ["/v1", "/v1/", "/openai", "/openai/"] {
         assert_error(

@@ -189,7 +189,7 @@ fn p3_rows_outlive_a_process_without_a_database() {
     std::fs::create_dir(&away).expect("a folder");
     let gateway = TestGateway::in_dir(dir, wanted());
     wait_until("the rows of the earlier process are there", || {
-        away.join("test.db").exists() && gateway.rows_now().len() == 2
+        gateway.metric_sum("aiproxy_log_stored_total") == 2
     });
     let ids: Vec<String> = gateway
         .rows_now()
@@ -200,6 +200,8 @@ fn p3_rows_outlive_a_process_without_a_database() {
         .each_ref()
         .map(|answer| answer.header("x-aiproxy-request-id").expect("an id"));
     assert_eq!(ids, told);
+    // Observers are shown the exchanges of their own process only: the usual check at the end does not fit.
+    gateway.stop();
 }
 
 /// P4: a database that is broken from the start, or breaks later, is nothing that clients see.

@@ -124,20 +124,31 @@ impl Server {
         if let Some(admin) = admin {
             drop(timeout(FORCED_END, admin.stop(false)).await);
         }
-        // What is not stored is found in the spool by the next start, where there is one: no reason to stay on.
-        let longest = match (self.is_spooled, self.log.stats().db_up) {
-            (true, false) => DRAIN_SPOOLED,
-            (true, true) if *self.stop.borrow() == StopRequest::Now => DRAIN_SPOOLED,
-            (true, true) => DRAIN_SPOOLED.max(end_at.saturating_duration_since(Instant::now())),
-            (false, _) => DRAIN_MEMORY,
+        let left = end_at.saturating_duration_since(Instant::now());
+        let hurry = *self.stop.borrow() == StopRequest::Now;
+        let drained = if !self.is_spooled {
+            self.log.drain(DRAIN_MEMORY).await
+        } else if hurry || left < DRAIN_SPOOLED {
+            self.log.drain(DRAIN_SPOOLED).await
+        } else {
+            tokio::select! {
+                drained = self.log.drain(left) => drained,
+                // What is not stored is found in the spool by the next start: no reason to stay on.
+                () = database_is_away(&self.log) => self.log.drain(DRAIN_SPOOLED).await,
+            }
         };
-        let drained = self.log.drain(longest).await;
         tracing::info!(?drained, "stopped");
     }
 }
 
 async fn no_open_exchange(log: &AccessLog) {
     while log.stats().ledger.open != 0 {
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+async fn database_is_away(log: &AccessLog) {
+    while log.stats().db_up {
         tokio::time::sleep(LOOK_EVERY).await;
     }
 }

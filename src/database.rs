@@ -30,9 +30,12 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 pub const STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Prepared statements that a connection keeps. One keeps the values of its last run, so not many.
 const STATEMENTS: usize = 64;
+/// Bytes of a page of a new SQLite file. Rows with their bodies are long: with SQLite's 4,096 they take a fifth more
+/// CPU time.
+const PAGE_BYTES: u32 = 8_192;
 /// Pages in the write-ahead log before they go into the file; SQLite's default of 1,000 means a sync every
 /// few hundred rows.
-const WAL_PAGES: &str = "4000";
+const WAL_PAGES: &str = "2000";
 /// Bytes that the write-ahead log keeps on disk after a burst.
 const WAL_BYTES: &str = "67108864";
 /// Connections for writing on PostgreSQL: the writer, and one for retention and partitions.
@@ -265,6 +268,7 @@ fn sqlite_options(path: &Path) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
         .filename(path)
         .create_if_missing(true)
+        .page_size(PAGE_BYTES)
         .busy_timeout(BUSY_TIMEOUT)
         .auto_vacuum(SqliteAutoVacuum::Incremental)
         .journal_mode(SqliteJournalMode::Wal)

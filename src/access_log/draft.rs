@@ -20,14 +20,19 @@ pub struct Opened {
     /// Short hash of the configuration that served the request.
     pub config_version: String,
     /// The client's own `x-request-id`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub client_request_id: Option<String>,
     /// `x-aiproxy-user`; when absent the digest looks into the body.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub end_user: Option<String>,
     /// `x-session-id`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub session_id: Option<String>,
     /// Trace id of `traceparent`, 32 hex digits.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub trace_id: Option<String>,
     /// Address of the client, after `trusted_proxies`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub client_ip: Option<String>,
     /// Which API was called.
     pub endpoint: Endpoint,
@@ -38,13 +43,16 @@ pub struct Opened {
     /// Path and query, credentials in the query masked.
     pub path: String,
     /// Whether the client asked for a stream; `None` where the request does not say (the body is not JSON).
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub stream: Option<bool>,
     /// The model that the client named.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub requested_model: Option<String>,
     /// How much of the bodies is kept.
     pub keep: Keep,
     /// The client's headers, a JSON object with lower-case names, credentials masked. They are stored with `Keep::Full` only;
     /// otherwise they serve the columns of one's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub request_headers: Option<String>,
 }
 
@@ -71,48 +79,65 @@ pub struct Closed {
     /// Status sent to the client; 499 when no head was sent.
     pub status_code: u16,
     /// Status of the upstream's answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub upstream_status: Option<u16>,
     /// Error given to the client or reported by the upstream.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<RecordedError>,
     /// Provider that answered, or was tried last.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub provider: Option<String>,
     /// Name of the provider's key, never its value.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub provider_key: Option<String>,
     /// Model name as sent upstream.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub sent_model: Option<String>,
     /// Number of tries; 0 when none was made.
     pub attempts: u32,
     /// One entry a try, kept only where there was more than one or the one failed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tries: Vec<AttemptDraft>,
     /// What each filter decided.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub verdicts: Vec<VerdictDraft>,
     /// The filter that answered, refused or cut.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub filtered_by: Option<String>,
     /// The exchange that this one replayed.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub replay_of: Option<Uuid>,
     /// Repairs made on the stream, in the words of the column `repairs`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub repairs: Vec<String>,
     /// Tags of the client's `x-aiproxy-tags` and of filters.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<(String, String)>,
     /// Values of the configured columns, by column name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub columns: Vec<(String, ColumnValue)>,
     /// Whether the whole answer was read from upstream and handed to the client. `None` when there was no answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub response_complete: Option<bool>,
     /// Whether the answer was an event stream.
     pub response_is_stream: bool,
     /// Whether the proxy asked for `stream_options.include_usage` on its own account.
     pub usage_asked: bool,
     /// The usage chunk that was taken out of the client's stream: its JSON data.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub usage_chunk: Option<String>,
     /// Durations.
     pub times: Times,
     /// Bytes of the request's body as read from the client.
     pub request_bytes: u64,
     /// Bytes of the answer's body as sent to the client. `None` when no answer was sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub response_bytes: Option<u64>,
     /// Headers sent to the client, a JSON object, masked.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub response_headers: Option<String>,
     /// Pieces as they were relayed, of event streams only.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub chunks: Vec<ChunkTime>,
 }
 
@@ -133,20 +158,28 @@ pub struct Times {
     /// Acceptance to the last byte handed to the socket, or to the failure.
     pub duration_ms: f64,
     /// Start of the first attempt to the end of the upstream's body.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub upstream_ms: Option<f64>,
     /// What the proxy itself added: the duration less the time spent waiting for the upstream and the client.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub overhead_ms: Option<f64>,
     /// Time spent in filters.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub filter_ms: Option<f64>,
     /// Time that stream filters withheld bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub filter_held_ms: Option<f64>,
     /// Opening the connection; `None` on a pooled one.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub connect_ms: Option<f64>,
     /// Acceptance to the first body byte handed to the client's socket.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub first_byte_ms: Option<f64>,
     /// Acceptance to the first event that carries content; streams only.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub first_token_ms: Option<f64>,
     /// Longest time between two pieces of a stream.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub longest_gap_ms: Option<f64>,
 }
 

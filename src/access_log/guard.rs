@@ -2,6 +2,7 @@
 //! error, a client that left, and panic alike.
 
 use std::cell::Cell;
+use std::ops::{Deref, DerefMut};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -17,10 +18,16 @@ use crate::filter::{Endpoint, Outcome};
 
 /// The record of one exchange while it runs.
 ///
-/// Steps, in this order: [`RecordGuard::begin`] before the upstream is called, [`RecordGuard::end`] before the
+/// Steps, in this order: [`Recording::begin`] before the upstream is called, [`Recording::end`] before the
 /// bytes that complete the answer go out, [`RecordGuard::finish`] when all is over. Dropping it in between
 /// writes what is known, as `client_disconnected`, or `internal_error` when a panic unwinds.
-pub struct RecordGuard {
+///
+/// It is handed from step to step by value, so what it holds lies in a box: over a thousand bytes, which every step
+/// and every future on the way would copy otherwise.
+pub struct RecordGuard(Box<Recording>);
+
+/// What a [`RecordGuard`] holds, and what can be told it.
+pub struct Recording {
     recorder: Rc<Recorder>,
     secrets: Rc<Secrets>,
     started: Instant,
@@ -89,7 +96,7 @@ impl RecordGuard {
             true => Capture::new(body_limit),
             false => Capture::only_size(),
         };
-        Self {
+        Self(Box::new(Recording {
             recorder,
             secrets,
             started,
@@ -107,10 +114,33 @@ impl RecordGuard {
             read_at: started,
             body_limit,
             head_lost: HeadLost::default(),
-        }
+        }))
     }
 
-    /// What is known of the request, until [`RecordGuard::begin`].
+    /// Hands the record to the writer; puts the end on record first where that has not happened.
+    pub fn finish(mut self) {
+        self.0.hand_over();
+    }
+}
+
+impl Deref for RecordGuard {
+    type Target = Recording;
+
+    fn deref(&self) -> &Recording {
+        &self.0
+    }
+}
+
+impl DerefMut for RecordGuard {
+    fn deref_mut(&mut self) -> &mut Recording {
+        &mut self.0
+    }
+}
+
+// === impl Recording ===
+
+impl Recording {
+    /// What is known of the request, until [`Recording::begin`].
     pub fn opened_mut(&mut self) -> Option<&mut Opened> {
         match &mut self.state {
             State::Opening(opened) => Some(opened),
@@ -194,7 +224,7 @@ impl RecordGuard {
         );
     }
 
-    /// As [`RecordGuard::response_piece`], for a piece of a stream: its time is kept too.
+    /// As [`Recording::response_piece`], for a piece of a stream: its time is kept too.
     pub fn stream_piece(&mut self, piece: Bytes, now: Instant) {
         if let Some(last) = self.last_piece.replace(now) {
             let gap = now.duration_since(last);
@@ -309,18 +339,13 @@ impl RecordGuard {
         }
     }
 
-    /// Whether [`RecordGuard::end`] was called.
+    /// Whether [`Recording::end`] was called.
     pub fn has_ended(&self) -> bool {
         match &self.state {
             State::Open(open) => open.ended_response_bytes.is_some(),
             State::Opening(_) => false,
             State::Gone => true,
         }
-    }
-
-    /// Hands the record to the writer; puts the end on record first where that has not happened.
-    pub fn finish(mut self) {
-        self.hand_over();
     }
 
     /// Notes the error that the client was given.
@@ -387,7 +412,7 @@ impl RecordGuard {
     }
 }
 
-impl Drop for RecordGuard {
+impl Drop for Recording {
     fn drop(&mut self) {
         if !self.has_ended() {
             if std::thread::panicking() {

@@ -1,11 +1,11 @@
 //! Credentials become marks before anything is kept: `***` and the first 8 hex digits of the SHA-256 of the
 //! credential without its scheme, so that two uses of one key can be told to be the same.
 
+use std::borrow::Cow;
+
 use bytes::{Bytes, BytesMut};
 use memchr::memmem::Finder;
 use sha2::{Digest, Sha256};
-
-use crate::filter::Headers;
 
 /// Headers whose whole value is a credential.
 const CREDENTIAL_HEADERS: &[&str] = &[
@@ -83,28 +83,56 @@ pub fn path(path_and_query: &str) -> String {
 
 /// Headers as a JSON object with lower-case names, credentials marked. Values of a repeated name are joined by
 /// `, `; bytes that are not UTF-8 are written as Latin-1, which is what HTTP says they are.
-pub fn headers_json(headers: &Headers, secrets: &Secrets) -> String {
-    let mut object = serde_json::Map::new();
-    for (name, value) in headers.iter() {
-        let text = if is_credential_header(name) {
-            mark(value)
-        } else {
-            match std::str::from_utf8(value) {
-                Ok(text) => secrets.mask_text(text),
-                Err(_) => value.iter().map(|byte| char::from(*byte)).collect(),
-            }
-        };
-        match object.get_mut(name) {
-            Some(serde_json::Value::String(before)) => {
-                before.push_str(", ");
-                before.push_str(&text);
-            }
-            _ => {
-                object.insert(name.to_owned(), serde_json::Value::String(text));
-            }
+pub fn headers_json<'a>(
+    headers: impl Iterator<Item = (&'a str, &'a [u8])> + Clone,
+    secrets: &Secrets,
+) -> String {
+    let mut json = Vec::with_capacity(1024);
+    json.push(b'{');
+    for (index, (name, value)) in headers.clone().enumerate() {
+        let same = |(other, _): &(&str, &[u8])| *other == name;
+        if headers.clone().take(index).any(|header| same(&header)) {
+            continue;
         }
+        let mut text = header_text(name, value, secrets);
+        for (_, more) in headers.clone().skip(index + 1).filter(same) {
+            let text = text.to_mut();
+            text.push_str(", ");
+            text.push_str(&header_text(name, more, secrets));
+        }
+        if 1 < json.len() {
+            json.push(b',');
+        }
+        put_json_string(&mut json, name);
+        json.push(b':');
+        put_json_string(&mut json, &text);
     }
-    serde_json::Value::Object(object).to_string()
+    json.push(b'}');
+    // Made of JSON strings only, which are UTF-8.
+    String::from_utf8(json).unwrap_or_default()
+}
+
+fn header_text<'a>(name: &str, value: &'a [u8], secrets: &Secrets) -> Cow<'a, str> {
+    if is_credential_header(name) {
+        return Cow::Owned(mark(value));
+    }
+    match std::str::from_utf8(value) {
+        Ok(text) if !secrets.occur_in(value) => Cow::Borrowed(text),
+        Ok(text) => Cow::Owned(secrets.mask_text(text)),
+        Err(_) => Cow::Owned(value.iter().map(|byte| char::from(*byte)).collect()),
+    }
+}
+
+/// The text as JSON, its quotes included. Texts without a character to escape, which headers mostly are, are copied.
+fn put_json_string(json: &mut Vec<u8>, text: &str) {
+    let plain = |byte: u8| 0x20 <= byte && byte != b'"' && byte != b'\\';
+    if text.bytes().all(plain) {
+        json.push(b'"');
+        json.extend_from_slice(text.as_bytes());
+        json.push(b'"');
+    } else {
+        json.extend_from_slice(serde_json::Value::from(text).to_string().as_bytes());
+    }
 }
 
 /// The texts that must never be kept, wherever they occur: the providers' keys, and a client's own.
@@ -204,6 +232,7 @@ impl Secret {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::filter::Headers;
 
     #[test]
     fn a_mark_ignores_the_scheme() {
@@ -220,7 +249,8 @@ mod tests {
             ("x-echo", b"got sk-provider-1 here"),
             ("accept", b"*/*"),
         ];
-        let json = headers_json(&Headers::from_pairs(pairs), &secrets);
+        let headers = Headers::from_pairs(pairs);
+        let json = headers_json(headers.iter(), &secrets);
         assert!(
             !json.contains("sk-client") && !json.contains("sk-provider-1"),
             "{json}"
@@ -230,6 +260,28 @@ mod tests {
             json.contains(&format!(r#""authorization":"{}""#, mark(b"sk-client"))),
             "{json}"
         );
+    }
+
+    #[test]
+    fn headers_are_a_json_object() {
+        let cases: [(&[(&str, &[u8])], &str); 5] = [
+            (&[], "{}"),
+            (&[("A", b"1"), ("b", b"2")], r#"{"a":"1","b":"2"}"#),
+            (
+                &[("a", b"1"), ("b", b"2"), ("A", b"3"), ("a", b"4")],
+                r#"{"a":"1, 3, 4","b":"2"}"#,
+            ),
+            (&[("a", b"\"\\\t\x01")], r#"{"a":"\"\\\t\u0001"}"#),
+            (
+                &[("a", b"caf\xe9"), ("b", "é".as_bytes())],
+                r#"{"a":"café","b":"é"}"#,
+            ),
+        ];
+        for (pairs, expected) in cases {
+            let headers = Headers::from_pairs(pairs.iter().copied());
+            let json = headers_json(headers.iter(), &Secrets::default());
+            assert_eq!(json, expected);
+        }
     }
 
     #[test]

@@ -218,7 +218,8 @@ fn answered_by_filter(
     };
     let mut headers = vec![("content-type".to_owned(), content_type.to_vec())];
     note_headers(&mut guard, &headers);
-    guard.worked(guard.read_at().elapsed());
+    let read_at = guard.read_at();
+    guard.worked(read_at.elapsed());
     let closed = guard.closed_mut();
     closed.filtered_by = Some(by);
     closed.status_code = response.status();
@@ -304,9 +305,8 @@ async fn carry_out(
         Body::Flowing(stream, length) => CallBody::Flowing(stream, length),
     };
     let before = Instant::now();
-    exchange
-        .guard
-        .worked(before.duration_since(exchange.guard.read_at()));
+    let read_at = exchange.guard.read_at();
+    exchange.guard.worked(before.duration_since(read_at));
     let answered = attempt(
         worker,
         transport,

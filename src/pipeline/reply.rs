@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use crate::access_log::guard::RecordGuard;
-use crate::filter::{Endpoint, Headers};
+use crate::filter::Endpoint;
 use crate::pipeline::failure::Failure;
 use crate::pipeline::generator::Generator;
 
@@ -116,8 +116,7 @@ pub fn note_headers(guard: &mut RecordGuard, headers: &[(String, Vec<u8>)]) {
     let pairs = headers
         .iter()
         .map(|(name, value)| (name.as_str(), value.as_slice()));
-    let headers = Headers::from_pairs(pairs);
-    let json = crate::access_log::redact::headers_json(&headers, guard.secrets());
+    let json = crate::access_log::redact::headers_json(pairs, guard.secrets());
     guard.closed_mut().response_headers = Some(json);
 }
 

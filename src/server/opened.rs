@@ -49,7 +49,7 @@ pub fn opened(
         stream: None,
         requested_model: None,
         keep,
-        request_headers: Some(redact::headers_json(headers, &state.worker.secrets)),
+        request_headers: Some(redact::headers_json(headers.iter(), &state.worker.secrets)),
     }
 }
 

@@ -50,7 +50,7 @@ impl Headers {
     }
 
     /// All headers in their order. Names that are not UTF-8 are left out.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> + Clone {
         self.pairs()
             .filter_map(|(name, value)| Some((std::str::from_utf8(name).ok()?, value)))
     }
@@ -65,7 +65,7 @@ impl Headers {
         self.buffer.is_empty()
     }
 
-    fn pairs(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+    fn pairs(&self) -> impl Iterator<Item = (&[u8], &[u8])> + Clone {
         let mut rest: &[u8] = &self.buffer;
         std::iter::from_fn(move || {
             let (lengths, after) = rest.split_at_checked(LENGTHS)?;

@@ -31,7 +31,7 @@ const FLUSH: Duration = Duration::from_millis(50);
 /// Longest wait for connections that are ended by force.
 const FORCED_END: Duration = Duration::from_millis(300);
 
-/// Longest wait for the database at the end: what is not stored then is found in the spool by the next start.
+/// Longest wait for a database at the end that is away, or where nobody wants to wait.
 const DRAIN_SPOOLED: Duration = Duration::from_millis(1_500);
 
 /// The same where there is no spool, and what is not stored is lost.
@@ -104,7 +104,8 @@ impl Server {
             // Requests that are still read and answers that are still written end; idle connections do at once.
             data.stop(true).await;
         });
-        let cut_at = Instant::now() + self.grace.saturating_sub(CUT_BEFORE_END);
+        let end_at = Instant::now() + self.grace;
+        let cut_at = end_at - CUT_BEFORE_END.min(self.grace);
         let mut stop = self.stop.clone();
         tokio::select! {
             () = &mut ending => {}
@@ -123,18 +124,31 @@ impl Server {
         if let Some(admin) = admin {
             drop(timeout(FORCED_END, admin.stop(false)).await);
         }
-        let longest = if self.is_spooled {
-            DRAIN_SPOOLED
+        let left = end_at.saturating_duration_since(Instant::now());
+        let hurry = *self.stop.borrow() == StopRequest::Now;
+        let drained = if !self.is_spooled {
+            self.log.drain(DRAIN_MEMORY).await
+        } else if hurry || left < DRAIN_SPOOLED {
+            self.log.drain(DRAIN_SPOOLED).await
         } else {
-            DRAIN_MEMORY
+            tokio::select! {
+                drained = self.log.drain(left) => drained,
+                // What is not stored is found in the spool by the next start: no reason to stay on.
+                () = database_is_away(&self.log) => self.log.drain(DRAIN_SPOOLED).await,
+            }
         };
-        let drained = self.log.drain(longest).await;
         tracing::info!(?drained, "stopped");
     }
 }
 
 async fn no_open_exchange(log: &AccessLog) {
     while log.stats().ledger.open != 0 {
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+async fn database_is_away(log: &AccessLog) {
+    while log.stats().db_up {
         tokio::time::sleep(LOOK_EVERY).await;
     }
 }

@@ -331,6 +331,6 @@ fn f15_leaving_before_done_is_seen_or_not_but_never_twice() {
             matches!(row.outcome.as_str(), "ok" | "client_disconnected"),
             "{row:#?}"
         );
-        assert_eq!(row.response_text.is_some_and(|text| !text.is_empty()), true);
+        assert!(row.response_text.is_some_and(|text| !text.is_empty()));
     }
 }

@@ -5,6 +5,7 @@ pub mod admin;
 pub mod client_socket;
 pub mod cors;
 pub mod data;
+pub mod detachable;
 pub mod error;
 pub mod form;
 pub mod ingest;

@@ -21,6 +21,7 @@ pub struct Capture {
     limit: u64,
     spill_at: usize,
     hasher: Option<Sha256>,
+    only_size: bool,
 }
 
 impl Capture {
@@ -28,6 +29,14 @@ impl Capture {
     pub fn new(limit: u64) -> Self {
         Self {
             limit,
+            ..Self::default()
+        }
+    }
+
+    /// Keeps nothing, not even a hash: for a body that no row wants, only its size is counted.
+    pub fn only_size() -> Self {
+        Self {
+            only_size: true,
             ..Self::default()
         }
     }
@@ -46,6 +55,9 @@ impl Capture {
         }
         let kept = self.kept_bytes();
         self.size += piece.len() as u64;
+        if self.only_size {
+            return;
+        }
         let room = self.limit.saturating_sub(kept);
         if room < piece.len() as u64 && self.hasher.is_none() {
             self.start_hash();
@@ -163,6 +175,15 @@ mod tests {
         assert_eq!(captured.pieces.concat(), b"hell");
         assert_eq!(captured.sha256, Some(sha256(b"hello world")));
         assert!(captured.truncated && captured.size == 11);
+    }
+
+    #[test]
+    fn a_body_that_no_row_wants_is_only_measured() {
+        let mut capture = Capture::only_size();
+        capture.push(Bytes::from_static(b"hello world"));
+        let captured = capture.captured(&Secrets::default());
+        assert_eq!((captured.size, captured.sha256), (11, None));
+        assert!(captured.pieces.concat().is_empty() && captured.truncated);
     }
 
     #[test]

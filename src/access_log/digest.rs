@@ -12,6 +12,7 @@ use aiproxy_filters::{Endpoint, Outcome};
 use self::payload::BodyBytes;
 use super::draft::{Bodies, Captured, Closed, Finished, Keep, Opened, Times};
 use super::record::LogRecord;
+use super::redact::Secrets;
 use crate::tokens::PART_BYTES;
 use crate::wire::{self, Decoded, RequestFacts};
 
@@ -34,9 +35,10 @@ impl Default for DigestOptions {
 }
 
 /// Makes rows of exchanges.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Digest {
     options: DigestOptions,
+    secrets: Secrets,
 }
 
 /// An exchange with its bodies in one piece each and decoded.
@@ -83,7 +85,15 @@ impl Exchange<'_> {
 impl Digest {
     /// With these options.
     pub fn new(options: DigestOptions) -> Self {
-        Self { options }
+        Self {
+            options,
+            secrets: Secrets::default(),
+        }
+    }
+
+    /// Masks these in assembled texts as well: a stream may bring one in pieces that no search in its bytes finds.
+    pub fn masking(self, secrets: Secrets) -> Self {
+        Self { secrets, ..self }
     }
 
     /// The row of an exchange. One without its second half was cut off by a crash: its row says so, and what was
@@ -102,12 +112,27 @@ impl Digest {
         exchange.fill_texts(&mut record);
         exchange.fill_usage(&mut record, self.options.count_part_bytes);
         exchange.fill_payload(&mut record, &bodies);
+        self.mask_texts(&mut record);
         if let Some(closed) = closed {
             record.tries = closed.tries;
             record.verdicts = closed.verdicts;
             record.columns = closed.columns;
         }
         record
+    }
+
+    fn mask_texts(&self, record: &mut LogRecord) {
+        let texts = [
+            &mut record.response_text,
+            &mut record.tool_calls,
+            &mut record.error_message,
+            &mut record.usage_raw,
+        ];
+        for text in texts.into_iter().flatten() {
+            if self.secrets.occur_in(text.as_bytes()) {
+                *text = self.secrets.mask_text(text);
+            }
+        }
     }
 }
 

@@ -13,7 +13,7 @@ use crate::access_log::draft::{
 };
 use crate::access_log::recorder::{Recorder, Ticket};
 use crate::access_log::redact::Secrets;
-use crate::filter::Outcome;
+use crate::filter::{Endpoint, Outcome};
 
 /// The record of one exchange while it runs.
 ///
@@ -83,15 +83,21 @@ impl RecordGuard {
         started: Instant,
         body_limit: u64,
     ) -> Self {
+        // Without bodies only the digest looks at them, and it knows nothing of what just passes through.
+        let wanted = opened.keep == Keep::Full || opened.endpoint != Endpoint::Passthrough;
+        let capture = || match wanted {
+            true => Capture::new(body_limit),
+            false => Capture::only_size(),
+        };
         Self {
             recorder,
             secrets,
             started,
+            request: capture(),
+            response: capture(),
             state: State::Opening(Box::new(opened)),
             closed: empty_closed(),
-            request: Capture::new(body_limit),
             upstream_request: None,
-            response: Capture::new(body_limit),
             upstream_response: None,
             upstream_since: None,
             upstream_until: None,

@@ -356,7 +356,7 @@ fn start_log(
         ..AccessLogOptions::default()
     };
     observers.push(outcomes);
-    let digest = Digest::new(DigestOptions::default());
+    let digest = Digest::new(DigestOptions::default()).masking(provider_secrets(config));
     let digest = Box::new(move |finished| {
         let values = own_columns::values(&columns, &finished);
         let mut record = digest.digest(finished);
@@ -444,15 +444,22 @@ struct MakeParts {
     watchdog: Watchdog,
 }
 
+/// The providers' keys, those in fixed headers too: they must stand nowhere.
+fn provider_secrets(config: &Config) -> Secrets {
+    let keys = config.providers.iter().flat_map(|provider| {
+        let keys = provider.api_keys.iter().map(|key| &key.key);
+        let headers = provider.headers.iter();
+        keys.chain(
+            headers
+                .filter(|header| header.is_credential)
+                .map(|header| &header.value),
+        )
+    });
+    Secrets::new(keys.map(|key| key.expose().as_bytes()))
+}
+
 fn make_state(parts: MakeParts) -> MakeState {
-    let keys: Vec<Vec<u8>> = parts
-        .config
-        .providers
-        .iter()
-        .flat_map(|provider| &provider.api_keys)
-        .map(|key| key.key.expose().as_bytes().to_vec())
-        .collect();
-    let secrets = Secrets::new(keys.iter().map(Vec::as_slice));
+    let secrets = provider_secrets(&parts.config);
     Arc::new(move || {
         let config = &parts.config;
         let cors = Cors::new(config.server.cors.origins.clone());

@@ -18,7 +18,7 @@ use crate::pipeline::answer::{Asked, note_cut};
 use crate::pipeline::failure::Failure;
 use crate::pipeline::filtered_stream::FilteredStream;
 use crate::pipeline::filtering;
-use crate::pipeline::generator::{Aborted, Generator, Yielder};
+use crate::pipeline::generator::{Aborted, Generator, Yielder, let_server_write};
 use crate::pipeline::link::{ClientLink, Leaving};
 use crate::pipeline::timer::{PieceTimer, TimedOut};
 use crate::upstream::provider::Provider;
@@ -362,6 +362,7 @@ impl Relay {
         if !self.repair {
             self.guard.end(failure.outcome());
             self.guard.finish();
+            let_server_write().await;
             return Err(Aborted);
         }
         self.guard

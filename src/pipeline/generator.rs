@@ -46,6 +46,20 @@ impl Yielder {
     }
 }
 
+/// Gives the server one turn, in which it writes out what it was given. Must stand before an abort: the server
+/// drops what it has not written yet.
+pub async fn let_server_write() {
+    let mut waited = false;
+    std::future::poll_fn(|cx| {
+        if std::mem::replace(&mut waited, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
 /// A stream of pieces made by a future.
 pub struct Generator {
     slot: Slot,

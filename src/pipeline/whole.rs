@@ -12,7 +12,7 @@ use crate::filter::Outcome;
 use crate::pipeline::Worker;
 use crate::pipeline::answer::{Asked, note_cut};
 use crate::pipeline::failure::Failure;
-use crate::pipeline::generator::{Aborted, Generator};
+use crate::pipeline::generator::{Aborted, Generator, let_server_write};
 use crate::pipeline::link::ClientLink;
 use crate::pipeline::reply::{Reply, ReplyBody, refuse};
 use crate::pipeline::timer::{PieceTimer, TimedOut};
@@ -125,9 +125,9 @@ impl Rest {
             let next = tokio::select! {
                 biased;
                 next = self.body.next() => next,
-                late = self.timer.late() => return Err(self.cut(guard, &late.into())),
+                late = self.timer.late() => return Err(self.cut(guard, &late.into()).await),
                 () = self.worker.lifecycle.cutting() => {
-                    return Err(self.cut(guard, &Failure::ShuttingDown));
+                    return Err(self.cut(guard, &Failure::ShuttingDown).await);
                 }
             };
             let now = Instant::now();
@@ -150,18 +150,19 @@ impl Rest {
                     close(guard, &self.link);
                     return Ok(());
                 }
-                Some(Err(error)) => return Err(self.cut(guard, &broken(&error))),
+                Some(Err(error)) => return Err(self.cut(guard, &broken(&error)).await),
             }
         }
     }
 
     /// The head is out and no error can be told: the connection is closed without the body's end.
-    fn cut(&self, mut guard: RecordGuard, failure: &Failure) -> Aborted {
+    async fn cut(&self, mut guard: RecordGuard, failure: &Failure) -> Aborted {
         guard.upstream_ends(Instant::now());
         let error = self.worker.form.error(failure, &self.asked.request_id);
         note_cut(&mut guard, failure, &error);
         guard.end(failure.outcome());
         guard.finish();
+        let_server_write().await;
         Aborted
     }
 }

@@ -9,11 +9,14 @@ use std::future::Future;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
+use actix_web::HttpRequest;
 use actix_web::dev::Extensions;
 use actix_web::rt::net::TcpStream;
+use futures_util::FutureExt;
+use futures_util::future::LocalBoxFuture;
 use tokio::io::Interest;
 
-use crate::pipeline::link::Leaving;
+use crate::pipeline::link::{ClientLink, Leaving, Peer};
 use crate::server::state::Unrecorded;
 
 /// A duplicate of a client connection's descriptor.
@@ -49,6 +52,33 @@ impl Drop for FirstRequest {
     fn drop(&mut self) {
         if !self.came.get() {
             self.counts.connection_without_request();
+        }
+    }
+}
+
+/// The client of a request, to be watched while it is worked for.
+pub fn link(request: &HttpRequest) -> ClientLink {
+    match request.conn_data::<ClientSocket>() {
+        None => ClientLink::default(),
+        Some(_) => ClientLink::new(Box::new(RequestPeer(request.clone()))),
+    }
+}
+
+/// The client behind a request: the socket lives with the connection's data.
+struct RequestPeer(HttpRequest);
+
+impl Peer for RequestPeer {
+    fn leaving(&self) -> LocalBoxFuture<'static, Leaving> {
+        match self.0.conn_data::<ClientSocket>() {
+            Some(socket) => socket.leaving().boxed_local(),
+            None => std::future::pending().boxed_local(),
+        }
+    }
+
+    fn reset(&self) -> LocalBoxFuture<'static, ()> {
+        match self.0.conn_data::<ClientSocket>() {
+            Some(socket) => socket.reset().boxed_local(),
+            None => std::future::pending().boxed_local(),
         }
     }
 }

@@ -12,18 +12,18 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
-use futures_util::future::LocalBoxFuture;
 use futures_util::{FutureExt, Stream};
 
-use crate::access_log::guard::{HeadLost, RecordGuard};
+use crate::access_log::guard::RecordGuard;
 use crate::filter::{Endpoint, Headers};
 use crate::pipeline::exchange::{self, Exchange};
 use crate::pipeline::failure::Failure;
 use crate::pipeline::generator::{Aborted, Generator};
-use crate::pipeline::link::{ClientLink, Leaving, Peer, Stage};
+use crate::pipeline::link::{ClientLink, Stage};
 use crate::pipeline::replay::Speed;
 use crate::pipeline::reply::{Reply, ReplyBody, refuse};
-use crate::server::client_socket::{ClientSocket, FirstRequest};
+use crate::server::client_socket::{self, FirstRequest};
+use crate::server::detachable::Detachable;
 use crate::server::routes::{self, Route};
 use crate::server::state::DataState;
 use crate::server::{about, cors, ingest, opened, target};
@@ -145,7 +145,7 @@ async fn record_and_run(
         state.body_max_bytes,
     );
     guard.closed_mut().tags = opened::tags(&headers);
-    let link = link(request);
+    let link = client_socket::link(request);
     let head_lost = guard.head_lost();
     let run = run(
         request,
@@ -158,14 +158,7 @@ async fn record_and_run(
         request_id,
     );
     let guarded = AssertUnwindSafe(run).catch_unwind().boxed_local();
-    match (Detachable {
-        run: Some(guarded),
-        link,
-        head_lost,
-        state: state.clone(),
-    })
-    .await
-    {
+    match Detachable::new(guarded, link, head_lost, state.clone()).await {
         Ok(reply) => encode(reply),
         Err(_) => plain_error(state, &Failure::Internal, request_id),
     }
@@ -175,7 +168,6 @@ async fn record_and_run(
     clippy::too_many_arguments,
     reason = "each is one thing the exchange is made of"
 )]
-#[expect(clippy::large_futures, reason = "it is boxed, once, by its caller")]
 fn run(
     request: &HttpRequest,
     headers: Headers,
@@ -273,73 +265,6 @@ fn may_run(request: &HttpRequest, state: &DataState) -> Result<(), Failure> {
         return Err(Failure::LogUnavailable);
     }
     Ok(())
-}
-
-fn link(request: &HttpRequest) -> ClientLink {
-    match request.conn_data::<ClientSocket>() {
-        None => ClientLink::default(),
-        Some(_) => ClientLink::new(Box::new(RequestPeer(request.clone()))),
-    }
-}
-
-/// The client behind a request: the socket lives with the connection's data.
-struct RequestPeer(HttpRequest);
-
-impl Peer for RequestPeer {
-    fn leaving(&self) -> LocalBoxFuture<'static, Leaving> {
-        match self.0.conn_data::<ClientSocket>() {
-            Some(socket) => socket.leaving().boxed_local(),
-            None => std::future::pending().boxed_local(),
-        }
-    }
-
-    fn reset(&self) -> LocalBoxFuture<'static, ()> {
-        match self.0.conn_data::<ClientSocket>() {
-            Some(socket) => socket.reset().boxed_local(),
-            None => std::future::pending().boxed_local(),
-        }
-    }
-}
-
-/// An exchange that goes on without its client where a whole answer was asked for.
-struct Detachable {
-    run: Option<LocalBoxFuture<'static, Result<Reply, Box<dyn std::any::Any + Send>>>>,
-    link: ClientLink,
-    head_lost: HeadLost,
-    state: Rc<DataState>,
-}
-
-impl Future for Detachable {
-    type Output = Result<Reply, Box<dyn std::any::Any + Send>>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match &mut self.run {
-            None => Poll::Pending,
-            Some(run) => {
-                let polled = run.as_mut().poll(cx);
-                if polled.is_ready() {
-                    self.run = None;
-                }
-                polled
-            }
-        }
-    }
-}
-
-impl Drop for Detachable {
-    fn drop(&mut self) {
-        let Some(run) = self.run.take() else { return };
-        self.head_lost.mark();
-        self.link.mark_gone();
-        if self.link.finishes_without_client(&self.state.worker.alone) {
-            let link = self.link.clone();
-            // The reply has nobody to go to; dropping it lets its body finish by itself.
-            (self.state.worker.spawn)(Box::pin(async move {
-                drop(run.await);
-                drop(link);
-            }));
-        }
-    }
 }
 
 /// An error without a row.

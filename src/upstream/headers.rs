@@ -36,6 +36,7 @@ const CLIENT_CREDENTIALS: &[&str] = &[
     "x-goog-api-key",
     "x-access-tokens",
     "x-auth-token",
+    "x-amz-security-token",
 ];
 
 /// What a provider sends that is not for the client.

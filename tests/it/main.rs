@@ -1,14 +1,19 @@
 //! Integration tests, one binary: each module is a subject.
 
+mod canary_scan;
 mod cli;
 mod client_faults;
 mod columns;
+mod decode_rows;
+mod doors;
 mod filters;
+mod headers;
 mod http_framing;
 mod kill_loop;
 mod leaving;
 mod lifecycle;
 mod outage;
+mod promises;
 mod providers;
 mod readme;
 mod replay;

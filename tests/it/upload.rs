@@ -2,8 +2,9 @@
 
 use sha2::{Digest, Sha256};
 
-use crate::support::gateway::TestGateway;
+use crate::support::gateway::{TestGateway, wait_until};
 use crate::support::raw_client::{RawClient, RawResponse, exchange, request};
+use crate::support::served::Served;
 
 fn hex_sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes)
@@ -179,7 +180,7 @@ fn uploads_whose_client_leaves_are_not_completed_upstream() {
         client.send(format!(
             "POST /v1/files HTTP/1.1\r\nHost: x\r\n{FORM}Content-Length: 1000\r\n\r\n--bound"
         ));
-        crate::support::gateway::wait_until("it is begun", || {
+        wait_until("it is begun", || {
             gateway
                 .mock
                 .as_ref()
@@ -195,7 +196,7 @@ fn uploads_whose_client_leaves_are_not_completed_upstream() {
             ("client_disconnected", 499)
         );
         assert_eq!((row.request_bytes, row.attempts), (Some(7), 1));
-        crate::support::gateway::wait_until("it is over", || {
+        wait_until("it is over", || {
             gateway
                 .mock
                 .as_ref()
@@ -206,4 +207,85 @@ fn uploads_whose_client_leaves_are_not_completed_upstream() {
         });
     }
     assert_eq!(gateway.mock.as_ref().expect("a mock").stats().requests, 0);
+}
+
+/// Reads a request of any length without keeping it, answers, and goes on to the next connection.
+fn sink() -> std::net::SocketAddr {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("a bound listener");
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            std::thread::spawn(move || drop(swallow(&mut stream)));
+        }
+    });
+    address
+}
+
+fn swallow(stream: &mut std::net::TcpStream) -> std::io::Result<()> {
+    use std::io::{Read, Write};
+    let mut buffer = vec![0; 64 << 10];
+    let (mut head, mut read) = (Vec::new(), 0);
+    let head_length = loop {
+        let count = stream.read(&mut buffer)?;
+        head.extend_from_slice(&buffer[..count]);
+        read += count;
+        if let Some(at) = memchr::memmem::find(&head, b"\r\n\r\n") {
+            break at + 4;
+        }
+    };
+    let text =
+        String::from_utf8(head[..head_length].to_ascii_lowercase()).expect("a head of UTF-8");
+    let length = text
+        .lines()
+        .find_map(|line| line.strip_prefix("content-length: "));
+    let length: usize = length.expect("a length").trim().parse().expect("a number");
+    while read < head_length + length {
+        read += stream.read(&mut buffer)?;
+    }
+    stream.write_all(
+        b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}",
+    )
+}
+
+#[test]
+fn an_upload_of_64_mb_is_never_held() {
+    check_memory("body_max_bytes: 262144");
+    check_memory("bodies: metadata");
+}
+
+/// An upload costs the process little memory beyond what of it is stored.
+#[track_caller]
+fn check_memory(log: &str) {
+    let served = Served::start(&format!(
+        "server: {{ port: 0, workers: 1 }}\nadmin: {{ port: 0 }}\nlog: {{ {log} }}\n\
+         providers: [{{ name: openai, kind: openai, base_url: \"http://{}/v1\" }}]\n",
+        sink()
+    ));
+    let upload = |length: usize| {
+        let mut client = RawClient::connect(served.data);
+        client.send(format!(
+            "POST /v1/files HTTP/1.1\r\nHost: x\r\n{FORM}Content-Length: {length}\r\n\r\n"
+        ));
+        let piece = vec![7; 1 << 20];
+        (0..length >> 20).for_each(|_| client.send(&piece));
+        assert_eq!(client.read_response().status, 200);
+    };
+    let mut stored = 0;
+    let mut growth = |length: usize| {
+        served.forget_peak();
+        let before = served.peak_bytes();
+        upload(length);
+        stored += 1;
+        wait_until("the row is there", || {
+            let metrics = exchange(served.admin, request("GET", "/metrics", "", b""));
+            metrics
+                .text()
+                .contains(&format!("aiproxy_log_stored_total {stored}\n"))
+        });
+        served.peak_bytes().saturating_sub(before)
+    };
+    // What is made for the first ones stays: statements, tables, buffers.
+    let warm = [4, 4, 4].map(|mb| growth(mb << 20));
+    let grown = growth(64 << 20);
+    assert!(grown <= 2 << 20, "{grown} bytes after {warm:?}");
 }

@@ -1,11 +1,12 @@
 //! What holds after every test, whatever was broken in it: each exchange is in exactly one place, the process
 //! serves, no stream is left open.
 
-use super::gateway::{TestGateway, wait_until};
+use super::canary::files_with;
+use super::gateway::{PROVIDER_KEY, TestGateway, wait_until};
 
 impl TestGateway {
-    /// Waits until nothing is running, then checks conservation (I1), that it is alive (I4), and that nothing is
-    /// left open upstream (I5).
+    /// Waits until nothing is running, then checks conservation (I1), that it is alive (I4), that nothing is
+    /// left open upstream (I5), and that no file holds the provider's key (I2).
     #[track_caller]
     pub(crate) fn assert_invariants(&self) {
         assert_eq!(self.get("/health").status, 200);
@@ -22,8 +23,13 @@ impl TestGateway {
         let dropped = self.metric_sum("aiproxy_log_dropped_total");
         assert_eq!(accepted, stored + dropped, "every exchange is in one place");
         wait_until("observers have seen every record", || {
-            self.metric_sum("aiproxy_requests_total") == stored
+            self.metric_sum("aiproxy_requests_total") == accepted
         });
+        let holding = files_with(self.dir.path(), PROVIDER_KEY.as_bytes());
+        assert!(
+            holding.is_empty(),
+            "{holding:?}: the provider's key is in a file"
+        );
         if self.is_fresh() {
             let rows = self.rows_now();
             assert_eq!(rows.len() as u64, stored, "as many rows as were stored");

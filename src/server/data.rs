@@ -168,7 +168,6 @@ async fn record_and_run(
     clippy::too_many_arguments,
     reason = "each is one thing the exchange is made of"
 )]
-#[expect(clippy::large_futures, reason = "it is boxed, once, by its caller")]
 fn run(
     request: &HttpRequest,
     headers: Headers,

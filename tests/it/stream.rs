@@ -29,15 +29,8 @@ fn on_signals(pieces: &[&str]) -> (Script, Vec<Signal>) {
 #[test]
 fn pieces_pass_one_by_one() {
     let half = TEXT.find("delta").expect("a delta");
-    let pieces = [
-        TEXT,
-        ": ka\n",
-        TEXT,
-        &TEXT[..half],
-        &TEXT[half..],
-        FINISH,
-        DONE,
-    ];
+    let (first_half, second_half) = TEXT.split_at(half);
+    let pieces = [TEXT, ": ka\n", TEXT, first_half, second_half, FINISH, DONE];
     let (script, signals) = on_signals(&pieces);
     let upstream = FakeUpstream::start(vec![script]);
     let gateway = TestGateway::before(upstream.base_url());

@@ -25,10 +25,6 @@ struct Server {
 
 impl Server {
     /// Starts it and waits until it says where it listens.
-    #[expect(
-        clippy::zombie_processes,
-        reason = "it is waited for when it is dropped"
-    )]
     fn start(folder: &Path, words: &str, variables: &[(&str, &str)]) -> Self {
         let mut command = program(folder, words, variables);
         let mut process = Process(command.stderr(Stdio::piped()).spawn().expect("it runs"));

@@ -68,7 +68,8 @@ pub(super) fn sources(folder: &str) -> Vec<Source> {
             ]
             .iter()
             .find_map(|mark| text.find(mark));
-            let text = text[..end.unwrap_or(text.len())].to_owned();
+            let (text, _) = text.split_at(end.unwrap_or(text.len()));
+            let text = text.to_owned();
             Source { path, text }
         })
         .collect()

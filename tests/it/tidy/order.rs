@@ -62,10 +62,8 @@ fn module_of(path: &str) -> Option<&str> {
 /// The modules that a line names behind `crate::`.
 fn used(line: &str) -> impl Iterator<Item = &str> {
     let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    line.split("crate::").skip(1).map(move |rest| {
-        let end = rest.find(|c| !is_name(c)).unwrap_or(rest.len());
-        &rest[..end]
-    })
+    let after = line.split("crate::").skip(1);
+    after.map(move |rest| rest.split(|c| !is_name(c)).next().unwrap_or_default())
 }
 
 /// Uses of one source that the order forbids.

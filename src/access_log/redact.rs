@@ -264,7 +264,8 @@ mod tests {
 
     #[test]
     fn headers_are_a_json_object() {
-        let cases: [(&[(&str, &[u8])], &str); 5] = [
+        type Pairs<'a> = &'a [(&'a str, &'a [u8])];
+        let cases: [(Pairs<'_>, &str); 5] = [
             (&[], "{}"),
             (&[("A", b"1"), ("b", b"2")], r#"{"a":"1","b":"2"}"#),
             (

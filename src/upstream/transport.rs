@@ -269,7 +269,8 @@ fn reply(
             .map(|(name, value)| (name.as_str(), value.as_bytes())),
     );
     let chunked = headers.get("transfer-encoding").is_some();
-    let content_length = if chunked {
+    // An answer without a body has no length either; `HEAD` keeps the one that a `GET` would have.
+    let content_length = if chunked || matches!(response.status().as_u16(), 101 | 204) {
         None
     } else {
         headers

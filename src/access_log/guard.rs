@@ -47,7 +47,7 @@ pub struct Recording {
 
 enum State {
     /// Not on record yet.
-    Opening(Box<Opened>),
+    Opening(Opened),
     /// `begin` is on record.
     Open(OpenRecord),
     /// Handed over.
@@ -77,7 +77,7 @@ impl RecordGuard {
             recorder,
             secrets,
             started,
-            state: State::Opening(Box::new(opened)),
+            state: State::Opening(opened),
             closed: empty_closed(),
             request: Capture::new(body_limit),
             upstream_request: None,
@@ -270,7 +270,7 @@ impl Recording {
             let captured = self.request.captured(&self.secrets);
             let has_body = 0 < captured.size;
             let for_disk = (has_body && keep == Keep::Full).then_some(&captured);
-            let ticket = self.recorder.open(*opened, for_disk);
+            let ticket = self.recorder.open(opened, for_disk);
             self.state = State::Open(OpenRecord {
                 ticket,
                 keep,

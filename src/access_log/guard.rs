@@ -64,7 +64,7 @@ impl HeadLost {
 )]
 enum State {
     /// Not on record yet.
-    Opening(Box<Opened>),
+    Opening(Opened),
     /// `begin` is on record.
     Open(OpenRecord),
     /// Handed over.
@@ -102,7 +102,7 @@ impl RecordGuard {
             started,
             request: capture(),
             response: capture(),
-            state: State::Opening(Box::new(opened)),
+            state: State::Opening(opened),
             closed: empty_closed(),
             upstream_request: None,
             upstream_response: None,
@@ -299,7 +299,7 @@ impl Recording {
             let captured = self.request.captured(&self.secrets);
             let has_body = 0 < captured.size;
             let for_disk = (has_body && keep == Keep::Full).then_some(&captured);
-            let ticket = self.recorder.open(*opened, for_disk);
+            let ticket = self.recorder.open(opened, for_disk);
             self.state = State::Open(OpenRecord {
                 ticket,
                 keep,

@@ -20,7 +20,7 @@ pub struct ServerConfig {
     pub workers: usize,
     /// Largest body that is held whole, in bytes; larger ones are refused with 413.
     pub max_body_bytes: usize,
-    /// Most exchanges open at once; 0 is `min(20000, (open-file limit - 200) / 2)`.
+    /// Most exchanges open at once; 0 is `min(20000, (open-file limit - 200) / 3)`.
     pub max_streams: usize,
     /// How long an idle client connection is kept. Longer than the clients' own, or connections die when reused.
     #[serde(rename = "keep_alive_s", serialize_with = "as_seconds")]

@@ -410,12 +410,13 @@ fn http_settings(config: &Config) -> HttpSettings {
     }
 }
 
-/// 0 is `min(20000, (open-file limit - 200) / 2)`.
+/// 0 is `min(20000, (open-file limit - 200) / 3)`: a stream has a socket on each side and the watched duplicate of the
+/// client's.
 fn max_streams(configured: usize) -> usize {
     if configured != 0 {
         return configured;
     }
-    (open_files().saturating_sub(200) / 2).clamp(1, 20_000)
+    (open_files().saturating_sub(200) / 3).clamp(1, 20_000)
 }
 
 /// The soft limit of open files of this process (`/proc/self/limits`, Linux).

@@ -4,9 +4,10 @@
 //! leaves a duplicate of its descriptor with the connection's data; a watcher peeks at it.
 
 use std::any::Any;
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::future::Future;
 use std::os::fd::{AsFd, OwnedFd};
+use std::rc::Rc;
 use std::sync::Arc;
 
 use actix_web::HttpRequest;
@@ -19,8 +20,12 @@ use tokio::io::Interest;
 use crate::pipeline::link::{ClientLink, Leaving, Peer};
 use crate::server::state::Unrecorded;
 
-/// A duplicate of a client connection's descriptor.
-pub struct ClientSocket(OwnedFd);
+/// A duplicate of a client connection's descriptor. The only one: open files bound the number of open streams.
+pub struct ClientSocket {
+    /// Until it is watched for the first time: most connections never are.
+    duplicate: Cell<Option<OwnedFd>>,
+    watched: OnceCell<Rc<TcpStream>>,
+}
 
 /// To be called for each new connection, with its stream.
 pub fn remember(connection: &dyn Any, data: &mut Extensions, counts: &Arc<Unrecorded>) {
@@ -31,7 +36,10 @@ pub fn remember(connection: &dyn Any, data: &mut Extensions, counts: &Arc<Unreco
     if let Some(stream) = connection.downcast_ref::<TcpStream>()
         && let Ok(duplicate) = stream.as_fd().try_clone_to_owned()
     {
-        data.insert(ClientSocket(duplicate));
+        data.insert(ClientSocket {
+            duplicate: Cell::new(Some(duplicate)),
+            watched: OnceCell::new(),
+        });
     }
 }
 
@@ -89,13 +97,13 @@ impl ClientSocket {
     pub fn leaving(&self) -> impl Future<Output = Leaving> + use<> {
         let watched = self.watched();
         async move {
-            match watched {
-                Ok(stream) => match stream.peek(&mut [0]).await {
-                    Ok(0) => Leaving::Finished,
-                    Ok(_) => std::future::pending().await,
-                    Err(_) => Leaving::Reset,
-                },
-                Err(_) => std::future::pending().await,
+            let Some(stream) = watched else {
+                return std::future::pending().await;
+            };
+            match stream.peek(&mut [0]).await {
+                Ok(0) => Leaving::Finished,
+                Ok(_) => std::future::pending().await,
+                Err(_) => Leaving::Reset,
             }
         }
     }
@@ -105,8 +113,8 @@ impl ClientSocket {
         let watched = self.watched();
         async move {
             let reset = match watched {
-                Ok(stream) => stream.ready(Interest::ERROR).await.is_ok(),
-                Err(_) => false,
+                Some(stream) => stream.ready(Interest::ERROR).await.is_ok(),
+                None => false,
             };
             if !reset {
                 std::future::pending::<()>().await;
@@ -114,9 +122,14 @@ impl ClientSocket {
         }
     }
 
-    fn watched(&self) -> std::io::Result<tokio::net::TcpStream> {
-        let stream = std::net::TcpStream::from(self.0.try_clone()?);
-        stream.set_nonblocking(true)?;
-        tokio::net::TcpStream::from_std(stream)
+    /// `None` when it cannot be watched.
+    fn watched(&self) -> Option<Rc<TcpStream>> {
+        if let Some(stream) = self.watched.get() {
+            return Some(stream.clone());
+        }
+        let stream = std::net::TcpStream::from(self.duplicate.take()?);
+        stream.set_nonblocking(true).ok()?;
+        let stream = Rc::new(TcpStream::from_std(stream).ok()?);
+        Some(self.watched.get_or_init(|| stream).clone())
     }
 }

@@ -216,7 +216,11 @@ fn f39_a_stuck_upstream_keeps_nobody_else_waiting() {
         Step::ReadToEnd,
     ];
     let upstream = FakeUpstream::start(vec![vec![Step::ReadRequest, Step::ReadToEnd], good.into()]);
-    let gateway = TestGateway::before(upstream.base_url());
+    let gateway = TestGateway::with(Wanted {
+        upstream: Some(upstream.base_url()),
+        provider: "    timeouts: { first_byte_s: 2 }\n".to_owned(),
+        ..Wanted::default()
+    });
     let mut stuck = gateway.connect();
     stuck.send(post("/v1/chat/completions", &chat_body("m", "")));
     upstream.wait_received(0, b"hello");

@@ -1,4 +1,5 @@
-//! Keeps a copy of a body while it passes: reference-counted pieces, joined once when they are handed on.
+//! Keeps a copy of a body while it passes: large pieces by reference, small ones put together, so that a few bytes
+//! of a stream do not hold the whole buffer that they were read into.
 //!
 //! Bounded: at most `limit` bytes are kept, and what goes over [`SPILL_BYTES`] is handed out for the spool.
 
@@ -11,10 +12,15 @@ use crate::access_log::redact::Secrets;
 /// A body larger than this leaves memory for the spool, piece by piece.
 pub const SPILL_BYTES: usize = 256 * 1024;
 
+/// Pieces below this many bytes are copied, all but the first.
+const SMALL_BYTES: usize = 2048;
+
 /// The growing copy of one body.
 #[derive(Default)]
 pub struct Capture {
     pieces: Vec<Bytes>,
+    /// Small pieces that came after `pieces`.
+    small: BytesMut,
     held_bytes: usize,
     spilled_bytes: u64,
     size: u64,
@@ -68,7 +74,14 @@ impl Capture {
         let room = usize::try_from(room).unwrap_or(usize::MAX).min(piece.len());
         if 0 < room {
             self.held_bytes += room;
-            self.pieces.push(piece.slice(..room));
+            let first = self.pieces.is_empty() && self.small.is_empty();
+            if room < SMALL_BYTES && !first {
+                self.small
+                    .extend_from_slice(piece.get(..room).unwrap_or_default());
+            } else {
+                self.put_small_together();
+                self.pieces.push(piece.slice(..room));
+            }
         }
     }
 
@@ -127,10 +140,18 @@ impl Capture {
         for piece in &self.pieces {
             hasher.update(piece);
         }
+        hasher.update(&self.small);
         self.hasher = Some(hasher);
     }
 
-    fn join(&self) -> Bytes {
+    fn put_small_together(&mut self) {
+        if !self.small.is_empty() {
+            self.pieces.push(std::mem::take(&mut self.small).freeze());
+        }
+    }
+
+    fn join(&mut self) -> Bytes {
+        self.put_small_together();
         match self.pieces.as_slice() {
             [] => Bytes::new(),
             [only] => only.clone(),

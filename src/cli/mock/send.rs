@@ -241,6 +241,10 @@ async fn stream(
             event.clear();
             script.content.write(index, &mut event);
             events.send(&event).await?;
+            if behaviour.pieces != Pieces::Burst && behaviour.pause.is_zero() {
+                // Streams take turns: a reader gets each event by itself, not many that piled up meanwhile.
+                tokio::task::yield_now().await;
+            }
         }
         if let Some(line) = script.line.as_ref().filter(|_| index == 0) {
             filler(events.peer, line, framing).await?;

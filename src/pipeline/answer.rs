@@ -47,7 +47,7 @@ pub async fn answer(
         Ok(kind) => kind,
         Err(failure) => {
             note_filters(filters.as_ref(), &mut guard);
-            keep_upstream_body(&mut guard, reply.body, provider).await;
+            Box::pin(keep_upstream_body(&mut guard, reply.body, provider)).await;
             return refuse(guard, &failure, &asked.request_id, worker.form.as_ref());
         }
     };
@@ -62,13 +62,19 @@ pub async fn answer(
     match (kind, run) {
         (Kind::Error, _) => {
             note_filters(filters.as_ref(), &mut guard);
-            error(worker, provider, asked, reply, guard).await
+            Box::pin(error(worker, provider, asked, reply, guard)).await
         }
         (Kind::Whole, Some(run)) => {
-            collected(worker, provider, asked, reply, run, delivery, guard).await
+            Box::pin(collected(
+                worker, provider, asked, reply, run, delivery, guard,
+            ))
+            .await
         }
         (Kind::Events, Some(run)) => {
-            collected(worker, provider, asked, reply, run, delivery, guard).await
+            Box::pin(collected(
+                worker, provider, asked, reply, run, delivery, guard,
+            ))
+            .await
         }
         (Kind::Events, None) => {
             let chain = match filters.as_mut().map(ChainRun::open_stream) {

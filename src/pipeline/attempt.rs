@@ -93,7 +93,8 @@ pub async fn attempt(
                     .for_each(|piece| guard.request_piece(piece));
                 polled
             });
-            let answered = within(worker, call, link, total_at, recorded, Some(sent)).await;
+            let answered =
+                Box::pin(within(worker, call, link, total_at, recorded, Some(sent))).await;
             let answered = match (answered, tap.broken.get()) {
                 (Err(NoHead::Send(_)), Some(how)) => Err(NoHead::BodyBroke(how)),
                 (answered, _) => answered,
@@ -116,7 +117,7 @@ pub async fn attempt(
             try_.stale(guard, call);
             let try_ = Try::start(worker, call, guard);
             let send = transport.send_fresh(request(body));
-            let answered = within(worker, call, link, total_at, send, None).await;
+            let answered = Box::pin(within(worker, call, link, total_at, send, None)).await;
             try_.done(guard, call, answered)
         }
         (answered, _) => try_.done(guard, call, answered),

@@ -68,7 +68,7 @@ pub async fn run(mut exchange: Exchange, worker: &Rc<Worker>) -> Reply {
             .filters
             .begin(&exchange, asked.model.as_deref(), asked.user.as_deref());
     if let Some(run) = &mut filters {
-        let outcome = filtering::request(run, &mut exchange).await;
+        let outcome = Box::pin(filtering::request(run, &mut exchange)).await;
         match outcome {
             Ok(filtering::Asked::Continue) => {}
             Ok(filtering::Asked::Answered { by, response }) => {
@@ -82,7 +82,7 @@ pub async fn run(mut exchange: Exchange, worker: &Rc<Worker>) -> Reply {
         }
     }
     if models::wants_merged_list(&exchange, worker) {
-        return models::merged_list(exchange, filters, worker).await;
+        return Box::pin(models::merged_list(exchange, filters, worker)).await;
     }
     match plan(&mut exchange, worker) {
         Ok(plan) => carry_out(exchange, plan, filters, worker).await,

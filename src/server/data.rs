@@ -1,6 +1,5 @@
 //! The data port: a request comes in, is read, runs through the pipeline, and the reply goes out.
 
-use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -157,8 +156,7 @@ async fn record_and_run(
         asked,
         request_id,
     );
-    let guarded = AssertUnwindSafe(run).catch_unwind().boxed_local();
-    match Detachable::new(guarded, link, head_lost, state.clone()).await {
+    match Detachable::new(run.boxed_local(), link, head_lost, state.clone()).await {
         Ok(reply) => encode(reply),
         Err(_) => plain_error(state, &Failure::Internal, request_id),
     }
@@ -211,7 +209,7 @@ fn run(
         };
         guard.request_is_read();
         if let Some(id) = headers.get("x-aiproxy-replay") {
-            return replay(id, &headers, &state, guard, &request_id).await;
+            return Box::pin(replay(id, &headers, &state, guard, &request_id)).await;
         }
         let exchange = Exchange {
             guard,

@@ -2,11 +2,13 @@
 
 use std::any::Any;
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use futures_util::future::LocalBoxFuture;
+use futures_util::FutureExt;
+use futures_util::future::{CatchUnwind, LocalBoxFuture};
 
 use crate::access_log::guard::HeadLost;
 use crate::pipeline::link::ClientLink;
@@ -18,22 +20,23 @@ pub type Ended = Result<Reply, Box<dyn Any + Send>>;
 
 /// An exchange that goes on without its client where a whole answer was asked for.
 pub struct Detachable {
-    run: Option<LocalBoxFuture<'static, Ended>>,
+    run: Option<CatchUnwind<AssertUnwindSafe<LocalBoxFuture<'static, Reply>>>>,
     link: ClientLink,
     head_lost: HeadLost,
     state: Rc<DataState>,
 }
 
 impl Detachable {
-    /// Runs `run` for the client behind `link`. When this is dropped before the end, `head_lost` tells the record.
+    /// Runs `run` for the client behind `link`; a panic stays in it. When this is dropped before the end,
+    /// `head_lost` tells the record.
     pub fn new(
-        run: LocalBoxFuture<'static, Ended>,
+        run: LocalBoxFuture<'static, Reply>,
         link: ClientLink,
         head_lost: HeadLost,
         state: Rc<DataState>,
     ) -> Self {
         Self {
-            run: Some(run),
+            run: Some(AssertUnwindSafe(run).catch_unwind()),
             link,
             head_lost,
             state,
@@ -48,7 +51,7 @@ impl Future for Detachable {
         match &mut self.run {
             None => Poll::Pending,
             Some(run) => {
-                let polled = run.as_mut().poll(cx);
+                let polled = run.poll_unpin(cx);
                 if polled.is_ready() {
                     self.run = None;
                 }

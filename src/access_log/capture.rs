@@ -1,5 +1,5 @@
 //! Keeps a copy of a body while it passes: large pieces by reference, small ones put together, so that a few bytes
-//! of a stream do not hold the whole buffer that they were read into.
+//! do not hold the whole buffer that they were read into for as long as the record waits for its row.
 //!
 //! Bounded: at most `limit` bytes are kept, and what goes over [`SPILL_BYTES`] is handed out for the spool.
 
@@ -12,7 +12,7 @@ use crate::access_log::redact::Secrets;
 /// A body larger than this leaves memory for the spool, piece by piece.
 pub const SPILL_BYTES: usize = 256 * 1024;
 
-/// Pieces below this many bytes are copied, all but the first.
+/// Pieces below this many bytes are copied.
 const SMALL_BYTES: usize = 2048;
 
 /// The growing copy of one body.
@@ -74,8 +74,7 @@ impl Capture {
         let room = usize::try_from(room).unwrap_or(usize::MAX).min(piece.len());
         if 0 < room {
             self.held_bytes += room;
-            let first = self.pieces.is_empty() && self.small.is_empty();
-            if room < SMALL_BYTES && !first {
+            if room < SMALL_BYTES {
                 self.small
                     .extend_from_slice(piece.get(..room).unwrap_or_default());
             } else {

@@ -290,4 +290,8 @@ fn check_memory(log: &str) {
     let grown = [64, 64, 64].map(|mb| growth(mb << 20));
     let least = grown.iter().min().copied().unwrap_or_default();
     assert!(least <= 2 << 20, "{grown:?} bytes after {warm:?}");
+    assert!(
+        grown.iter().all(|bytes| *bytes <= 16 << 20),
+        "{grown:?} bytes after {warm:?}"
+    );
 }

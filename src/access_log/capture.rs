@@ -120,6 +120,7 @@ impl Capture {
         self.pieces = vec![joined.clone()];
         Captured {
             pieces: vec![secrets.mask(joined)],
+            begun_bytes: 0,
             spilled_bytes: self.spilled_bytes,
             size: self.size,
             sha256: self
@@ -128,6 +129,12 @@ impl Capture {
                 .map(|hasher| hasher.clone().finalize().into()),
             truncated: self.limit < self.size,
         }
+    }
+
+    /// Lets go of what is in memory: it stands in the spool. The size stays.
+    pub fn let_go(&mut self) {
+        self.pieces.clear();
+        self.small = BytesMut::new();
     }
 
     fn kept_bytes(&self) -> u64 {

@@ -266,12 +266,15 @@ pub enum BodyKind {
 
 /// A body as it was captured: reference-counted pieces in memory, and how much there was in all.
 ///
-/// Pieces hold at most `log.body_max_bytes`. Pieces already appended to the spool as `part` records leave
-/// memory; `spilled_bytes` says how many stand there, in front of `pieces`.
+/// Pieces hold at most `log.body_max_bytes`. A long body leaves memory once it stands in the spool: `begun_bytes`
+/// say how many bytes stand in the `begin` record, `spilled_bytes` how many in `part` records, both in front of
+/// `pieces`.
 #[derive(Debug, Clone, Default)]
 pub struct Captured {
     /// What is in memory, in order, credentials masked.
     pub pieces: Vec<Bytes>,
+    /// Bytes that stand in the spool's `begin` record and nowhere else; of a request's body only.
+    pub begun_bytes: u64,
     /// Bytes that stand in the spool's `part` records, before `pieces`.
     pub spilled_bytes: u64,
     /// True size of the body in bytes, also when it is stored cut.

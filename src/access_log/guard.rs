@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use crate::access_log::capture::Capture;
+use crate::access_log::capture::{Capture, SPILL_BYTES};
 use crate::access_log::draft::{
     Bodies, BodyKind, Captured, ChunkTime, Closed, Keep, Opened, RecordedError, Times,
 };
@@ -296,10 +296,15 @@ impl Recording {
         if let State::Opening(opened) = std::mem::replace(&mut self.state, State::Gone) {
             let keep = opened.keep;
             let created_at_us = opened.created_at_us;
-            let captured = self.request.captured(&self.secrets);
+            let mut captured = self.request.captured(&self.secrets);
             let has_body = 0 < captured.size;
             let for_disk = (has_body && keep == Keep::Full).then_some(&captured);
             let ticket = self.recorder.open(opened, for_disk);
+            if SPILL_BYTES as u64 <= ticket.begun_bytes() {
+                captured.pieces.clear();
+                captured.begun_bytes = ticket.begun_bytes();
+                self.request.let_go();
+            }
             self.state = State::Open(OpenRecord {
                 ticket,
                 keep,

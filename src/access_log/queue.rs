@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
 use crate::access_log::draft::{Bodies, Finished};
+use crate::access_log::spool::format::Position;
 use crate::access_log::spool::payload::PartAt;
 use crate::access_log::spool::segment::SegmentPin;
 use crate::access_log::sync::locked;
@@ -22,6 +23,8 @@ const RECORD_BYTES: usize = 2048;
 pub struct Item {
     /// The exchange.
     pub finished: Finished,
+    /// The begin record, where the request's body stands in it only.
+    pub begin: Option<Position>,
     /// Pieces of its bodies that are still in the spool only.
     pub parts: Vec<PartAt>,
     /// The files that hold it. Empty when none does.
@@ -47,6 +50,7 @@ impl Item {
         let bytes = RECORD_BYTES + bodies_bytes(&finished.bodies);
         Self {
             finished,
+            begin: None,
             parts,
             pins,
             durable,
@@ -73,7 +77,7 @@ fn bodies_bytes(bodies: &Bodies) -> usize {
         .into_iter()
         .flatten();
     all.map(|body| {
-        let spilled = usize::try_from(body.spilled_bytes).unwrap_or(usize::MAX);
+        let spilled = usize::try_from(body.begun_bytes + body.spilled_bytes).unwrap_or(usize::MAX);
         body.pieces
             .iter()
             .map(bytes::Bytes::len)

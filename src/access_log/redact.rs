@@ -87,7 +87,8 @@ pub fn headers_json<'a>(
     headers: impl Iterator<Item = (&'a str, &'a [u8])> + Clone,
     secrets: &Secrets,
 ) -> String {
-    let mut json = Vec::with_capacity(1024);
+    let bytes = |(name, value): (&str, &[u8])| name.len() + value.len() + QUOTES_AND_COMMAS;
+    let mut json = Vec::with_capacity(headers.clone().map(bytes).sum::<usize>() + 2);
     json.push(b'{');
     for (index, (name, value)) in headers.clone().enumerate() {
         let same = |(other, _): &(&str, &[u8])| *other == name;
@@ -111,6 +112,9 @@ pub fn headers_json<'a>(
     // Made of JSON strings only, which are UTF-8.
     String::from_utf8(json).unwrap_or_default()
 }
+
+/// Of each pair of a JSON object: four quotes, a colon, a comma.
+const QUOTES_AND_COMMAS: usize = 6;
 
 fn header_text<'a>(name: &str, value: &'a [u8], secrets: &Secrets) -> Cow<'a, str> {
     if is_credential_header(name) {

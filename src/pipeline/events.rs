@@ -42,7 +42,8 @@ pub fn relay(
     guard.closed_mut().response_is_stream = true;
     let dialect = dialect(asked.endpoint);
     let repair = worker.settings.repair_streams && dialect != Dialect::Raw;
-    let relay = Relay {
+    // In a box: a future holds what it is given twice.
+    let relay = Box::new(Relay {
         scanner: Scanner::new(ScanOptions {
             dialect,
             strip_usage: asked.usage_asked,
@@ -68,10 +69,10 @@ pub fn relay(
         cutting: worker.lifecycle.cutting().boxed_local(),
         body: reply.body,
         worker: worker.clone(),
-        slot: worker.streams.take_slot(),
+        _slot: worker.streams.take_slot(),
         asked,
         guard,
-    };
+    });
     Generator::new(|out| relay.run(out))
 }
 
@@ -93,7 +94,8 @@ struct Relay {
     cutting: LocalBoxFuture<'static, ()>,
     body: UpstreamBody,
     worker: Rc<Worker>,
-    slot: crate::pipeline::StreamSlot,
+    /// Counts this stream as long as it is open.
+    _slot: crate::pipeline::StreamSlot,
     asked: Asked,
     guard: RecordGuard,
 }
@@ -109,7 +111,7 @@ enum Next {
 }
 
 impl Relay {
-    async fn run(mut self, mut out: Yielder) -> Result<(), Aborted> {
+    async fn run(mut self: Box<Self>, mut out: Yielder) -> Result<(), Aborted> {
         let mut pieces = Vec::new();
         loop {
             match self.next().await {
@@ -297,7 +299,7 @@ impl Relay {
     }
 
     /// The upstream ended the body cleanly.
-    async fn end(mut self, out: &mut Yielder) -> Result<(), Aborted> {
+    async fn end(mut self: Box<Self>, out: &mut Yielder) -> Result<(), Aborted> {
         let mut pieces = Vec::new();
         let end = self.scanner.finish(&mut pieces);
         let now = Instant::now();
@@ -324,17 +326,16 @@ impl Relay {
     }
 
     /// Hands the record over; `outcome` counts only where no end is on record yet.
-    fn close(mut self, outcome: Outcome) -> Result<(), Aborted> {
+    fn close(mut self: Box<Self>, outcome: Outcome) -> Result<(), Aborted> {
         if !self.guard.has_ended() {
             self.guard.end(outcome);
         }
         self.guard.finish();
-        drop(self.slot);
         Ok(())
     }
 
     /// The stream ends before its end: an error event where the dialect has one, else no end at all.
-    async fn cut(mut self, failure: &Failure, out: &mut Yielder) -> Result<(), Aborted> {
+    async fn cut(mut self: Box<Self>, failure: &Failure, out: &mut Yielder) -> Result<(), Aborted> {
         let now = Instant::now();
         self.guard.upstream_ends(now);
         let mut pieces = Vec::new();

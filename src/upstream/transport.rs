@@ -7,25 +7,22 @@
 
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
-use std::io;
-use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use actix_tls::connect::ConnectError as TcpConnectError;
-use awc::body::{BodySize, MessageBody};
-use awc::error::{ConnectError, PayloadError, SendRequestError};
-use bytes::Bytes;
-use futures_util::Stream;
+use awc::error::{ConnectError, SendRequestError};
 
+use self::body::{FlowingBody, LONGEST_SLICE, SlicedBody};
 use crate::filter::Headers;
 
+mod body;
 mod dial;
 mod framing;
 mod socket;
 mod tls;
 
+pub use body::{BodyFailure, BodyStream, RequestBody, UpstreamBody};
 pub use tls::{TlsError, TlsOptions, client_config};
 
 tokio::task_local! {
@@ -53,19 +50,6 @@ pub struct UpstreamRequest<'a> {
     /// What follows the head.
     pub body: RequestBody,
 }
-
-/// Body of an upstream request.
-pub enum RequestBody {
-    /// No body, no `Content-Length`.
-    None,
-    /// Held whole, so it can be sent again.
-    Whole(Bytes),
-    /// Flows through; `Some` is the client's `Content-Length`.
-    Flowing(BodyStream, Option<u64>),
-}
-
-/// A body that flows through.
-pub type BodyStream = Pin<Box<dyn Stream<Item = std::io::Result<Bytes>>>>;
 
 /// The head of an answer, and its body still to be read.
 pub struct UpstreamReply {
@@ -112,21 +96,6 @@ pub enum SendFailure {
     /// The URL cannot be used.
     #[error("the URL cannot be used")]
     Url,
-}
-
-/// Why a body ended early.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum BodyFailure {
-    /// The connection was reset or failed.
-    #[error("the connection failed: {0}")]
-    Io(String),
-    /// The connection was closed before the body was complete.
-    #[error("the connection was closed before the end of the body")]
-    Truncated,
-    /// The framing of the body is broken.
-    #[error("the body's framing is broken")]
-    Framing,
 }
 
 /// Sends requests to one provider, from one worker thread.
@@ -233,7 +202,8 @@ async fn send_with(
     }
     match request.body {
         RequestBody::None => call.send().await,
-        RequestBody::Whole(body) => call.send_body(body).await,
+        RequestBody::Whole(body) if body.len() <= LONGEST_SLICE => call.send_body(body).await,
+        RequestBody::Whole(body) => call.send_body(SlicedBody { rest: body }).await,
         RequestBody::Flowing(stream, length) => {
             call.send_body(FlowingBody { stream, length }).await
         }
@@ -318,58 +288,6 @@ fn failure(error: SendRequestError, notes: &ConnectNotes) -> SendFailure {
         SendRequestError::Connect(_) => SendFailure::Connect("not possible".to_owned()),
         SendRequestError::Response(error) => SendFailure::Protocol(error.to_string()),
         other => SendFailure::Protocol(other.to_string()),
-    }
-}
-
-/// The body of an answer, piece by piece. One that breaks off is an error: the socket knows where it ends.
-pub struct UpstreamBody {
-    /// `None` where there is no body.
-    inner: Option<awc::ClientResponse>,
-}
-
-impl Stream for UpstreamBody {
-    type Item = Result<Bytes, BodyFailure>;
-
-    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let Some(inner) = &mut self.get_mut().inner else {
-            return Poll::Ready(None);
-        };
-        let polled = Pin::new(inner).poll_next(cx);
-        polled.map(|item| item.map(|read| read.map_err(body_failure)))
-    }
-}
-
-fn body_failure(error: PayloadError) -> BodyFailure {
-    match error {
-        PayloadError::Io(error) | PayloadError::Incomplete(Some(error)) => match error.kind() {
-            io::ErrorKind::UnexpectedEof => BodyFailure::Truncated,
-            // What awc says of chunks that are none.
-            io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData => BodyFailure::Framing,
-            kind => BodyFailure::Io(kind.to_string()),
-        },
-        PayloadError::Incomplete(None) => BodyFailure::Truncated,
-        _ => BodyFailure::Framing,
-    }
-}
-
-/// A flowing request body that keeps the client's length: some servers refuse chunked requests.
-struct FlowingBody {
-    stream: BodyStream,
-    length: Option<u64>,
-}
-
-impl MessageBody for FlowingBody {
-    type Error = std::io::Error;
-
-    fn size(&self) -> BodySize {
-        self.length.map_or(BodySize::Stream, BodySize::Sized)
-    }
-
-    fn poll_next(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Bytes, Self::Error>>> {
-        self.stream.as_mut().poll_next(cx)
     }
 }
 

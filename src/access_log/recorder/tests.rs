@@ -171,6 +171,32 @@ fn spilled_parts_come_back_over_the_queue_and_from_the_spool() {
 }
 
 #[test]
+fn a_request_that_stands_in_its_begin_record_comes_back_over_the_queue_and_from_the_spool() {
+    let dir = TempDir::new().unwrap();
+    let mut bench = Bench::new(&spooled(dir.path(), 1));
+    for number in [0, 1] {
+        let ticket = bench.recorder.open(opened(number), Some(&body(b"asked")));
+        assert_eq!(ticket.begun_bytes(), 5);
+        let request = Captured {
+            pieces: Vec::new(),
+            begun_bytes: 5,
+            ..body(b"asked")
+        };
+        let bodies = Bodies {
+            request: Some(request),
+            ..answer(b"a")
+        };
+        ticket.finish(closed(200), bodies);
+    }
+    bench.check(0, 1, 1, 0, 0);
+    bench.turn_all();
+    for number in [0, 1] {
+        let row = bench.store.row(number).unwrap();
+        assert_eq!(row.request_text, crc(b"asked"), "{number}");
+    }
+}
+
+#[test]
 fn the_last_end_holds_and_an_equal_one_costs_nothing() {
     let dir = TempDir::new().unwrap();
     let mut bench = Bench::new(&spooled(dir.path(), 1));

@@ -68,6 +68,11 @@ impl Ticket {
         self.id
     }
 
+    /// Bytes of the request's body that stand in the begin record.
+    pub fn begun_bytes(&self) -> u64 {
+        self.begin_bytes
+    }
+
     /// Appends pieces of a body to the spool, so that they can leave memory. Call it for a body that has grown
     /// beyond some 256 KiB, with the pieces in order.
     ///
@@ -172,12 +177,15 @@ impl Ticket {
             bodies,
         };
         let parts = self.parts.clone(); // positions
-        let mut item = Box::new(Item::new(
-            finished,
-            parts,
-            std::mem::take(&mut self.pins),
-            durable,
-        ));
+        let is_begun = |body: &Captured| 0 < body.begun_bytes;
+        let begin = self
+            .begin
+            .filter(|_| finished.bodies.request.as_ref().is_some_and(is_begun));
+        let pins = std::mem::take(&mut self.pins);
+        let mut item = Box::new(Item {
+            begin,
+            ..Item::new(finished, parts, pins, durable)
+        });
         if !must_wait {
             match shared
                 .queue

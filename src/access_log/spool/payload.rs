@@ -140,7 +140,9 @@ impl RecordBuffer {
             self.put_position(part.at);
         }
         let in_begin = bodies.request.as_ref().map_or(0, |body| {
-            if memory_bytes(body) < begin_bytes {
+            if 0 < body.begun_bytes {
+                body.begun_bytes
+            } else if memory_bytes(body) < begin_bytes {
                 0
             } else {
                 begin_bytes

@@ -92,9 +92,21 @@ impl Spool {
         reader.done(finished)
     }
 
-    /// Puts the spilled parts of an exchange of this process in front of the pieces that stayed in memory.
-    pub fn read_parts(&self, finished: &mut Finished, parts: &[PartAt]) {
+    /// Puts what of an exchange's bodies stands in the spool only in front of the pieces that stayed in memory:
+    /// the request's body in the begin record, where it is there, and parts. The exchange is one of this process.
+    pub fn read_bodies(&self, finished: &mut Finished, begin: Option<Position>, parts: &[PartAt]) {
         let mut reader = Reader::new(self, self.boot(), Segment::adopt);
+        if let Some(begin) = begin
+            && let Some(body) = &mut finished.bodies.request
+        {
+            let piece = reader.begun(begin, finished.opened.request_id);
+            if (piece.len() as u64) < body.begun_bytes {
+                self.count_corrupt(1);
+                body.truncated = true;
+            }
+            body.pieces.insert(0, piece);
+            body.begun_bytes = 0;
+        }
         let places: Vec<Position> = parts.iter().map(|part| part.at).collect();
         let found = reader.parts(&places, finished.opened.request_id);
         for kind in BODY_KINDS {
@@ -160,6 +172,16 @@ impl<'a> Reader<'a> {
             return Err(LoadError::Damaged);
         }
         Ok((head, payload))
+    }
+
+    /// The bytes of the request's body in the begin record; none when it cannot be read.
+    fn begun(&mut self, begin: Position, id: Uuid) -> Bytes {
+        self.record(begin, RecordKind::Begin, Some(id))
+            .and_then(|(_, payload)| Ok(BeginPayload::decode(payload)?))
+            .ok()
+            .and_then(|begin| begin.request)
+            .map(|body| body.inline)
+            .unwrap_or_default()
     }
 
     /// The exchange with its pins. One that cannot be read gives up its pins, and damaged files are marked.
@@ -293,6 +315,7 @@ fn assemble(
     pieces.retain(|piece| !piece.is_empty());
     Captured {
         pieces,
+        begun_bytes: 0,
         spilled_bytes: 0,
         size: body.size,
         sha256: body.sha256,
@@ -305,6 +328,7 @@ fn cut_body(pieces: Vec<Bytes>) -> Captured {
     let size = pieces.iter().map(|piece| piece.len() as u64).sum();
     Captured {
         pieces,
+        begun_bytes: 0,
         spilled_bytes: 0,
         size,
         sha256: None,

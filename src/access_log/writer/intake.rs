@@ -43,8 +43,10 @@ impl Writer {
         let Some(spool) = &self.shared.spool else {
             return;
         };
-        for item in self.taken.iter_mut().filter(|item| !item.parts.is_empty()) {
-            spool.read_parts(&mut item.finished, &std::mem::take(&mut item.parts));
+        let in_spool = |item: &&mut Box<Item>| item.begin.is_some() || !item.parts.is_empty();
+        for item in self.taken.iter_mut().filter(in_spool) {
+            let (begin, parts) = (item.begin.take(), std::mem::take(&mut item.parts));
+            spool.read_bodies(&mut item.finished, begin, &parts);
         }
     }
 

@@ -44,6 +44,7 @@ pub struct Recording {
     busy: Duration,
     read_at: Instant,
     body_limit: u64,
+    keeps_headers: bool,
     head_lost: HeadLost,
 }
 
@@ -102,6 +103,7 @@ impl RecordGuard {
             started,
             request: capture(),
             response: capture(),
+            keeps_headers: opened.request_headers.is_some(),
             state: State::Opening(opened),
             closed: empty_closed(),
             upstream_request: None,
@@ -156,6 +158,11 @@ impl Recording {
     /// By which the server says that no head reached the client, whatever else came of the exchange.
     pub fn head_lost(&self) -> HeadLost {
         self.head_lost.clone()
+    }
+
+    /// Whether the client's headers are on record, and the answer's are wanted too.
+    pub fn keeps_headers(&self) -> bool {
+        self.keeps_headers
     }
 
     /// When the request's head had been read.

@@ -73,7 +73,7 @@ pub fn run<W: Write>(args: &Args, url: &DatabaseUrl, output: &mut Output<W>) -> 
 /// Prints status and headers of a replay.
 pub(super) fn head<W: Write>(recorded: &Recorded, output: &mut Output<W>) -> anyhow::Result<()> {
     output.line(&format!("HTTP/1.1 {}", recorded.status()))?;
-    for (name, value) in recorded.headers() {
+    for (name, value) in recorded.headers().iter() {
         output.line(&format!("{name}: {}", value.escape_ascii()))?;
     }
     output.line("")

@@ -165,6 +165,7 @@ pub(super) async fn start(mut gateway: Gateway) -> Result<Running, StartError> {
     let background = Background::start(BLOCKING_THREADS)
         .map_err(|source| system("cannot start the background thread", source))?;
     let columns = gateway.own_columns(&config);
+    let has_own_columns = !columns.is_empty();
     let sql_columns = columns.iter().map(|own| own.column().clone()).collect();
     let stores = Stores::open(&config, sql_columns, &background).await?;
     let outcomes = Arc::new(Outcomes::default());
@@ -203,6 +204,7 @@ pub(super) async fn start(mut gateway: Gateway) -> Result<Running, StartError> {
     let make = make_state(MakeParts {
         config: config.clone(),
         instance: addresses.data.to_string(),
+        has_own_columns,
         providers,
         log: log.clone(),
         lifecycle,
@@ -433,6 +435,7 @@ fn open_files() -> usize {
 struct MakeParts {
     config: Config,
     instance: String,
+    has_own_columns: bool,
     providers: Arc<[Provider]>,
     log: Arc<AccessLog>,
     lifecycle: Lifecycle,
@@ -496,6 +499,7 @@ fn make_state(parts: MakeParts) -> MakeState {
                 Bodies::Metadata => Keep::Metadata,
                 Bodies::None => Keep::Nothing,
             },
+            has_own_columns: parts.has_own_columns,
             instance: parts.instance.clone(),
             config_version: config.version().to_owned(),
             cors,

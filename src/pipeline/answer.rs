@@ -7,10 +7,12 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 
 use crate::access_log::guard::RecordGuard;
-use crate::filter::{ChainRun, Delivery, Endpoint, Outcome};
+use crate::filter::{ChainRun, Delivery, Endpoint, Headers, Outcome};
 use crate::pipeline::failure::{Failure, of_upstream_status};
 use crate::pipeline::link::ClientLink;
-use crate::pipeline::reply::{Reply, ReplyBody, note_failure, note_headers, own_headers, refuse};
+use crate::pipeline::reply::{
+    Reply, ReplyBody, ReplyHeaders, note_failure, note_headers, own_headers, refuse,
+};
 use crate::pipeline::{Worker, collected, events, filtering, whole};
 use crate::upstream::headers::to_client;
 use crate::upstream::provider::Provider;
@@ -135,7 +137,7 @@ async fn collected(
     delivery: Delivery,
     mut guard: RecordGuard,
 ) -> Reply {
-    let (status, mut headers) = head(worker, &reply, &mut guard);
+    let (status, headers) = head(worker, &reply, &mut guard);
     let limit = worker.settings.max_body_bytes;
     let read = collected::read(reply.body, provider, guard.started(), limit).await;
     guard.upstream_ends(Instant::now());
@@ -159,7 +161,6 @@ async fn collected(
     match filtered {
         Err(failure) => refuse(guard, &failure, &asked.request_id, worker.form.as_ref()),
         Ok(body) => {
-            headers.retain(|(name, _)| name != "content-length");
             let now = Instant::now();
             let is_stream = delivery == Delivery::Streamed;
             guard.closed_mut().response_is_stream = is_stream;
@@ -218,17 +219,11 @@ fn is_json(media_type: &str) -> bool {
 }
 
 /// Status and headers for the client, put on record.
-fn head(
-    worker: &Worker,
-    reply: &UpstreamReply,
-    guard: &mut RecordGuard,
-) -> (u16, Vec<(String, Vec<u8>)>) {
-    let mut headers: Vec<(String, Vec<u8>)> =
-        to_client(&reply.headers, worker.settings.cors, |value| {
-            guard.secrets().occur_in(value)
-        })
-        .map(|(name, value)| (name.to_owned(), value.to_vec()))
-        .collect();
+fn head(worker: &Worker, reply: &UpstreamReply, guard: &mut RecordGuard) -> (u16, ReplyHeaders) {
+    let passed = to_client(&reply.headers, worker.settings.cors, |value| {
+        guard.secrets().occur_in(value)
+    });
+    let mut headers = ReplyHeaders::of_upstream(Headers::from_pairs(passed));
     note_headers(guard, &headers);
     headers.extend(own_headers(guard));
     guard.closed_mut().status_code = reply.status;
@@ -244,7 +239,7 @@ async fn error(
     mut guard: RecordGuard,
 ) -> Reply {
     let status = reply.status;
-    let (_, mut headers) = head(worker, &reply, &mut guard);
+    let (_, headers) = head(worker, &reply, &mut guard);
     let body = read_bounded(reply.body, provider).await;
     guard.upstream_ends(Instant::now());
     let refused_our_key = matches!(status, 401 | 403) && provider.key.is_some();
@@ -257,9 +252,11 @@ async fn error(
         };
         let mut refused = refuse(guard, &failure, &asked.request_id, worker.form.as_ref());
         if !refused_our_key {
-            let kept = headers
-                .into_iter()
-                .filter(|(name, _)| name.starts_with("retry-after"));
+            let kept = ["retry-after", "retry-after-ms"].into_iter();
+            let kept = kept.filter_map(|wanted| {
+                let found = headers.upstream().find(|(name, _)| *name == wanted);
+                found.map(|(_, value)| (wanted, value))
+            });
             refused.headers.extend(kept);
         }
         return refused;
@@ -267,7 +264,6 @@ async fn error(
     let shown = guard.secrets().mask(body.clone());
     if shown != body {
         guard.upstream_response_piece(body);
-        headers.retain(|(name, _)| name != "content-length");
     }
     note_upstream_error(&mut guard, &shown);
     guard.response_piece(shown.clone());

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use tokio::sync::Notify;
+use tokio::time::{sleep_until, timeout_at};
 
 use crate::access_log::draft::AttemptDraft;
 use crate::access_log::guard::RecordGuard;
@@ -144,17 +145,13 @@ async fn within(
     sent: Option<Rc<Notify>>,
 ) -> Result<UpstreamReply, NoHead> {
     let limit = call.provider.timeouts.first_byte;
-    let first_byte = async move {
-        if let Some(sent) = sent {
-            sent.notified().await;
+    let too_slow = async move {
+        if let Some(sent) = sent
+            && timeout_at(total_at.into(), sent.notified()).await.is_err()
+        {
+            return;
         }
-        tokio::time::sleep(limit).await;
-    };
-    let too_slow = async {
-        tokio::select! {
-            () = first_byte => {}
-            () = tokio::time::sleep_until(total_at.into()) => {}
-        }
+        sleep_until(total_at.min(Instant::now() + limit).into()).await;
     };
     let client_left = async {
         if !call.cancel_when_client_leaves {

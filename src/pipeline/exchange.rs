@@ -1,5 +1,6 @@
 //! One exchange, from the checked request to the answer: the steps in the order in which they happen.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Instant;
@@ -11,7 +12,7 @@ use crate::filter::{self, ChainRun, Endpoint, Headers, LlmResponse, Outcome};
 use crate::pipeline::attempt::{Call, CallBody, attempt};
 use crate::pipeline::failure::Failure;
 use crate::pipeline::link::ClientLink;
-use crate::pipeline::reply::{Reply, ReplyBody, note_headers, own_headers, refuse};
+use crate::pipeline::reply::{Reply, ReplyBody, ReplyHeaders, note_headers, own_headers, refuse};
 use crate::pipeline::{Worker, answer, filtering, models};
 use crate::routing::{NoTarget, Target, choose};
 use crate::upstream::provider::Provider;
@@ -56,11 +57,11 @@ pub enum Body {
 
 /// Runs it. The answer's body may go on after this returns; the record is closed with the body.
 pub async fn run(mut exchange: Exchange, worker: &Rc<Worker>) -> Reply {
-    let asked = match check(&mut exchange) {
+    let mut asked = match check(&mut exchange) {
         Ok(asked) => asked,
         Err(failure) => return refused(exchange, &failure, worker),
     };
-    if asked.stream && !worker.streams.has_room() {
+    if asked.stream == Some(true) && !worker.streams.has_room() {
         return refused(exchange, &Failure::Overloaded, worker);
     }
     let mut filters =
@@ -70,7 +71,13 @@ pub async fn run(mut exchange: Exchange, worker: &Rc<Worker>) -> Reply {
     if let Some(run) = &mut filters {
         let outcome = Box::pin(filtering::request(run, &mut exchange)).await;
         match outcome {
-            Ok(filtering::Asked::Continue) => {}
+            Ok(filtering::Asked::Continue) => match read_head(&exchange) {
+                Ok(changed) => asked = changed,
+                Err(failure) => {
+                    filtering::note(run, &mut exchange.guard);
+                    return refused(exchange, &failure, worker);
+                }
+            },
             Ok(filtering::Asked::Answered { by, response }) => {
                 filtering::note(run, &mut exchange.guard);
                 return answered_by_filter(exchange, &asked, by, &response, worker);
@@ -84,7 +91,7 @@ pub async fn run(mut exchange: Exchange, worker: &Rc<Worker>) -> Reply {
     if models::wants_merged_list(&exchange, worker) {
         return Box::pin(models::merged_list(exchange, filters, worker)).await;
     }
-    match plan(&mut exchange, worker) {
+    match plan(&mut exchange, asked, worker) {
         Ok(plan) => carry_out(exchange, plan, filters, worker).await,
         Err(failure) => {
             if let Some(run) = &filters {
@@ -104,39 +111,29 @@ fn refused(exchange: Exchange, failure: &Failure, worker: &Worker) -> Reply {
     )
 }
 
-/// What the client's body asks for.
-#[derive(Default)]
-struct Asked {
-    model: Option<String>,
-    user: Option<String>,
-    stream: bool,
-    with_usage: bool,
-}
+/// What a body asks for; the default where it is not JSON that is ours to read.
+type Asked = RequestHead<'static>;
 
 /// Checks the client's body and puts on record what it asks for.
 fn check(exchange: &mut Exchange) -> Result<Asked, Failure> {
-    let Body::Whole(body) = &exchange.body else {
-        return Ok(Asked::default());
-    };
-    let head = read_head(exchange.endpoint, body)?;
-    let asked = Asked {
-        model: head.model.as_deref().map(str::to_owned),
-        user: head.user.as_deref().map(str::to_owned),
-        stream: head.stream.unwrap_or(false),
-        with_usage: head.has_include_usage,
-    };
-    if let Some(opened) = exchange.guard.opened_mut() {
-        opened.requested_model.clone_from(&asked.model);
-        opened.stream = Some(asked.stream);
+    let asked = read_head(exchange)?;
+    if matches!(exchange.body, Body::Whole(_))
+        && let Some(opened) = exchange.guard.opened_mut()
+    {
+        opened.requested_model = asked.model.as_deref().map(str::to_owned);
+        opened.stream = Some(asked.stream.unwrap_or(false));
     }
     Ok(asked)
 }
 
-fn read_head(endpoint: Endpoint, body: &Bytes) -> Result<RequestHead<'_>, Failure> {
+fn read_head(exchange: &Exchange) -> Result<Asked, Failure> {
+    let Body::Whole(body) = &exchange.body else {
+        return Ok(Asked::default());
+    };
     match json_check::check(body, json_check::MAX_KEYS) {
-        Ok(head) => Ok(head),
+        Ok(head) => Ok(head.into_owned()),
         // Other paths take what their provider takes.
-        Err(_) if endpoint == Endpoint::Passthrough => Ok(RequestHead::default()),
+        Err(_) if exchange.endpoint == Endpoint::Passthrough => Ok(Asked::default()),
         Err(error) => Err(error.into()),
     }
 }
@@ -152,7 +149,7 @@ struct Plan {
 }
 
 /// Chooses the provider, and makes the body that is sent.
-fn plan(exchange: &mut Exchange, worker: &Worker) -> Result<Plan, Failure> {
+fn plan(exchange: &mut Exchange, head: Asked, worker: &Worker) -> Result<Plan, Failure> {
     let named = exchange.provider.as_deref();
     let Body::Whole(body) = &exchange.body else {
         let model = models::model_in_path(exchange);
@@ -168,7 +165,6 @@ fn plan(exchange: &mut Exchange, worker: &Worker) -> Result<Plan, Failure> {
             model: None,
         });
     };
-    let head = read_head(exchange.endpoint, body)?;
     let target = choose(&worker.providers, named, head.model.as_deref()).map_err(unknown_target)?;
     let provider = &worker.providers[target.provider];
     let renamed = rename(body, &head, &target);
@@ -178,7 +174,7 @@ fn plan(exchange: &mut Exchange, worker: &Worker) -> Result<Plan, Failure> {
         model: target
             .model
             .clone()
-            .or_else(|| head.model.as_deref().map(str::to_owned)),
+            .or_else(|| head.model.map(Cow::into_owned)),
         target,
         changed,
         stream: head.stream.unwrap_or(false),
@@ -208,15 +204,14 @@ fn answered_by_filter(
         endpoint,
         request_id: &request_id,
         created_s: worker.clock.wall_us() / 1_000_000,
-        stream: asked.stream,
-        with_usage: asked.with_usage,
+        stream: asked.stream.unwrap_or(false),
+        with_usage: asked.has_include_usage,
     };
     let (body, is_stream) = filtering::answer_body(worker.form.as_ref(), response, &to);
-    let content_type: &[u8] = match is_stream {
-        true => b"text/event-stream; charset=utf-8",
-        false => b"application/json",
-    };
-    let mut headers = vec![("content-type".to_owned(), content_type.to_vec())];
+    let mut headers = ReplyHeaders::of_type(match is_stream {
+        true => "text/event-stream; charset=utf-8",
+        false => "application/json",
+    });
     note_headers(&mut guard, &headers);
     let read_at = guard.read_at();
     guard.worked(read_at.elapsed());

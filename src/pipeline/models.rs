@@ -11,7 +11,7 @@ use crate::filter::{ChainRun, Endpoint, Outcome};
 use crate::pipeline::attempt::{Call, CallBody, attempt};
 use crate::pipeline::exchange::Exchange;
 use crate::pipeline::failure::Failure;
-use crate::pipeline::reply::{Reply, ReplyBody, note_headers, own_headers, refuse};
+use crate::pipeline::reply::{Reply, ReplyBody, ReplyHeaders, note_headers, own_headers, refuse};
 use crate::pipeline::{Worker, collected, filtering};
 use crate::upstream::provider::Provider;
 
@@ -73,7 +73,7 @@ pub async fn merged_list(
     }
     let mut guard = exchange.guard;
     let body = list.into_body();
-    let mut headers = vec![("content-type".to_owned(), b"application/json".to_vec())];
+    let mut headers = ReplyHeaders::of_type("application/json");
     note_headers(&mut guard, &headers);
     headers.extend(own_headers(&mut guard));
     let closed = guard.closed_mut();

@@ -14,7 +14,7 @@ use crate::access_log::store::LogStore;
 use crate::filter::Outcome;
 use crate::pipeline::failure::Failure;
 use crate::pipeline::generator::{Aborted, Generator, Yielder};
-use crate::pipeline::reply::{Reply, ReplyBody, note_headers};
+use crate::pipeline::reply::{Reply, ReplyBody, ReplyHeaders, note_headers};
 use crate::telemetry::background::Runner;
 
 /// How fast a recorded stream is served: N times as fast as recorded, 0 at once.
@@ -176,17 +176,14 @@ impl Recorded {
     }
 
     /// Headers of the replay.
-    pub fn headers(&self) -> Vec<(String, Vec<u8>)> {
-        let mut headers = Vec::new();
+    pub fn headers(&self) -> ReplyHeaders {
+        let mut headers = ReplyHeaders::default();
         if let Some(content_type) = &self.content_type {
-            headers.push(("content-type".to_owned(), content_type.clone().into_bytes()));
+            headers.push("content-type", content_type.clone());
         }
-        headers.push((
-            "x-aiproxy-replayed".to_owned(),
-            self.id.to_string().into_bytes(),
-        ));
+        headers.push("x-aiproxy-replayed", self.id.to_string());
         if !self.complete {
-            headers.push(("x-aiproxy-replay-incomplete".to_owned(), b"true".to_vec()));
+            headers.push("x-aiproxy-replay-incomplete", "true");
         }
         headers
     }

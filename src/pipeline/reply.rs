@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use crate::access_log::guard::RecordGuard;
-use crate::filter::Endpoint;
+use crate::filter::{Endpoint, Headers};
 use crate::pipeline::failure::Failure;
 use crate::pipeline::generator::Generator;
 
@@ -11,12 +11,62 @@ use crate::pipeline::generator::Generator;
 pub struct Reply {
     /// HTTP status.
     pub status: u16,
-    /// Headers, names in lower case; `content-length` is the server's business.
-    pub headers: Vec<(String, Vec<u8>)>,
+    /// Headers; `content-length` is the server's business.
+    pub headers: ReplyHeaders,
     /// What follows.
     pub body: ReplyBody,
     /// Whether the connection is closed after it.
     pub close: bool,
+}
+
+/// Headers of an answer, names in lower case: those of the upstream's that the client gets, then ours.
+#[derive(Default)]
+pub struct ReplyHeaders {
+    upstream: Headers,
+    own: Vec<(&'static str, Bytes)>,
+}
+
+impl ReplyHeaders {
+    /// Those of an upstream's answer.
+    pub fn of_upstream(upstream: Headers) -> Self {
+        Self {
+            upstream,
+            own: Vec::new(),
+        }
+    }
+
+    /// Those of an answer of ours.
+    pub fn of_type(content_type: &'static str) -> Self {
+        let mut headers = Self::default();
+        headers.push("content-type", content_type);
+        headers
+    }
+
+    /// Adds one of ours.
+    pub fn push(&mut self, name: &'static str, value: impl Into<Bytes>) {
+        self.own.push((name, value.into()));
+    }
+
+    /// Adds several of ours.
+    pub fn extend(&mut self, headers: impl IntoIterator<Item = (&'static str, Bytes)>) {
+        self.own.extend(headers);
+    }
+
+    /// Names and values of the upstream's.
+    pub fn upstream(&self) -> impl Iterator<Item = (&str, Bytes)> {
+        self.upstream.iter_shared()
+    }
+
+    /// Names and values of ours.
+    pub fn own(&self) -> impl Iterator<Item = (&'static str, Bytes)> {
+        self.own.iter().map(|(name, value)| (*name, value.clone()))
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> + Clone {
+        let own = self.own.iter().map(|(name, value)| (*name, value.as_ref()));
+        self.upstream.iter().chain(own)
+    }
 }
 
 /// The body of an answer.
@@ -67,7 +117,7 @@ pub struct ErrorForm {
     /// `error.message`.
     pub message: String,
     /// Headers besides the content type.
-    pub headers: Vec<(String, Vec<u8>)>,
+    pub headers: Vec<(&'static str, Bytes)>,
     /// The JSON body.
     pub body: Bytes,
     /// Whether the connection is closed after it.
@@ -84,7 +134,7 @@ pub fn refuse(
     let error = form.error(failure, request_id);
     note_failure(&mut guard, failure, &error);
     guard.closed_mut().status_code = error.status;
-    let mut headers = vec![("content-type".to_owned(), b"application/json".to_vec())];
+    let mut headers = ReplyHeaders::of_type("application/json");
     headers.extend(error.headers);
     note_headers(&mut guard, &headers);
     headers.extend(own_headers(&mut guard));
@@ -111,41 +161,38 @@ pub fn note_failure(guard: &mut RecordGuard, failure: &Failure, error: &ErrorFor
     }
 }
 
-/// Puts the headers that the client gets on record.
-pub fn note_headers(guard: &mut RecordGuard, headers: &[(String, Vec<u8>)]) {
-    let pairs = headers
-        .iter()
-        .map(|(name, value)| (name.as_str(), value.as_slice()));
-    let json = crate::access_log::redact::headers_json(pairs, guard.secrets());
-    guard.closed_mut().response_headers = Some(json);
+/// Puts the headers that the client gets on record, where headers are kept.
+pub fn note_headers(guard: &mut RecordGuard, headers: &ReplyHeaders) {
+    if guard.keeps_headers() {
+        let json = crate::access_log::redact::headers_json(headers.iter(), guard.secrets());
+        guard.closed_mut().response_headers = Some(json);
+    }
 }
 
 /// Longest value of a header of ours, in bytes: names from outside may stand in it.
 const LONGEST_OWN_VALUE: usize = 256;
 
 /// The headers that tell the client what was done with its request.
-pub fn own_headers(guard: &mut RecordGuard) -> Vec<(String, Vec<u8>)> {
+pub fn own_headers(guard: &mut RecordGuard) -> impl Iterator<Item = (&'static str, Bytes)> {
     let upstream = guard.upstream_time();
     let overhead = guard.busy();
     let closed = guard.closed_mut();
-    let mut headers = Vec::with_capacity(4);
-    let mut put = |name: &str, value: String| {
-        if value.len() <= LONGEST_OWN_VALUE {
-            headers.push((name.to_owned(), value.into_bytes()));
-        }
-    };
-    if let Some(provider) = &closed.provider {
-        put("x-aiproxy-provider", provider.clone());
-    }
-    if let Some(model) = &closed.sent_model {
-        put("x-aiproxy-model", model.clone());
-    }
-    put("x-aiproxy-attempts", closed.attempts.to_string());
     let millis = |time: std::time::Duration| time.as_secs_f64() * 1000.0;
-    let mut timing = format!("aiproxy;dur={:.3}", millis(overhead));
-    if let Some(upstream) = upstream {
-        timing += &format!(", upstream;dur={:.3}", millis(upstream));
-    }
-    put("server-timing", timing);
-    headers
+    let timing = match upstream {
+        None => format!("aiproxy;dur={:.3}", millis(overhead)),
+        Some(upstream) => format!(
+            "aiproxy;dur={:.3}, upstream;dur={:.3}",
+            millis(overhead),
+            millis(upstream)
+        ),
+    };
+    [
+        ("x-aiproxy-provider", closed.provider.clone()),
+        ("x-aiproxy-model", closed.sent_model.clone()),
+        ("x-aiproxy-attempts", Some(closed.attempts.to_string())),
+        ("server-timing", Some(timing)),
+    ]
+    .into_iter()
+    .filter_map(|(name, value)| Some((name, Bytes::from(value?))))
+    .filter(|(_, value)| value.len() <= LONGEST_OWN_VALUE)
 }

@@ -20,7 +20,7 @@ use crate::pipeline::failure::Failure;
 use crate::pipeline::generator::{Aborted, Generator};
 use crate::pipeline::link::{ClientLink, Stage};
 use crate::pipeline::replay::Speed;
-use crate::pipeline::reply::{Reply, ReplyBody, refuse};
+use crate::pipeline::reply::{Reply, ReplyBody, ReplyHeaders, refuse};
 use crate::server::client_socket::{self, FirstRequest};
 use crate::server::detachable::Detachable;
 use crate::server::routes::{self, Route};
@@ -272,7 +272,7 @@ fn plain_error(
     request_id: uuid::Uuid,
 ) -> HttpResponse<BoxBody> {
     let form = state.worker.form.error(failure, &request_id.to_string());
-    let mut headers = vec![("content-type".to_owned(), b"application/json".to_vec())];
+    let mut headers = ReplyHeaders::of_type("application/json");
     headers.extend(form.headers);
     encode(Reply {
         status: form.status,
@@ -290,10 +290,15 @@ pub fn encode(reply: Reply) -> HttpResponse<BoxBody> {
         ReplyBody::Pieces(pieces, length) => BoxBody::new(PiecesBody { pieces, length }),
     };
     let mut response = HttpResponse::with_body(status, body);
-    for (name, value) in reply.headers {
-        let name = HeaderName::from_bytes(name.as_bytes());
-        let value = HeaderValue::from_bytes(&value);
-        if let (Ok(name), Ok(value)) = (name, value)
+    let upstream = reply.headers.upstream();
+    let upstream = upstream.filter_map(|(name, value)| {
+        let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
+        Some((name, value))
+    });
+    let own = reply.headers.own();
+    let own = own.map(|(name, value)| (HeaderName::from_static(name), value));
+    for (name, value) in upstream.chain(own) {
+        if let Ok(value) = HeaderValue::from_maybe_shared(value)
             && value.len() <= LONGEST_HEADER_VALUE
         {
             response.headers_mut().append(name, value);

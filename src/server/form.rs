@@ -87,10 +87,10 @@ fn text(reply: &ErrorReply) -> ErrorText<'_> {
 fn form(reply: ErrorReply, body: Bytes) -> ErrorForm {
     let mut headers = Vec::new();
     if let Some(seconds) = reply.retry_after_s {
-        headers.push(("retry-after".to_owned(), seconds.to_string().into_bytes()));
+        headers.push(("retry-after", Bytes::from(seconds.to_string())));
     }
     if let Some(retry) = reply.should_retry {
-        headers.push(("x-should-retry".to_owned(), retry.to_string().into_bytes()));
+        headers.push(("x-should-retry", Bytes::from(retry.to_string())));
     }
     ErrorForm {
         status: reply.status,

@@ -28,6 +28,7 @@ pub fn opened(
             .map(|value| value.chars().take(LONGEST_NAME).collect::<String>())
     };
     let keep = keep(state.keep, headers.get("x-aiproxy-log"));
+    let keeps_headers = keep == Keep::Full || state.has_own_columns;
     let target = request
         .uri()
         .path_and_query()
@@ -49,7 +50,8 @@ pub fn opened(
         stream: None,
         requested_model: None,
         keep,
-        request_headers: Some(redact::headers_json(headers.iter(), &state.worker.secrets)),
+        request_headers: keeps_headers
+            .then(|| redact::headers_json(headers.iter(), &state.worker.secrets)),
     }
 }
 

@@ -27,6 +27,8 @@ pub struct DataState {
     pub body_max_bytes: u64,
     /// How much of an exchange is kept.
     pub keep: Keep,
+    /// Whether there are columns of one's own, which may be made of headers.
+    pub has_own_columns: bool,
     /// The column `instance`.
     pub instance: String,
     /// The column `config_version`.

@@ -35,6 +35,18 @@ pub struct RequestHead<'a> {
     pub is_empty: bool,
 }
 
+impl RequestHead<'_> {
+    /// The same, without a hold on the body.
+    pub fn into_owned(self) -> RequestHead<'static> {
+        let owned = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
+        RequestHead {
+            model: self.model.map(owned),
+            user: self.user.map(owned),
+            ..self
+        }
+    }
+}
+
 /// Checks a request's body: an object in valid JSON and UTF-8, no deeper than [`MAX_DEPTH`], no object with more
 /// than `max_keys` keys, `model`, `stream`, `user` and `stream_options` at most once in any spelling.
 ///

@@ -55,6 +55,12 @@ impl Headers {
             .filter_map(|(name, value)| Some((std::str::from_utf8(name).ok()?, value)))
     }
 
+    /// As [`Headers::iter`], with values that hold a reference to the buffer they lie in.
+    pub fn iter_shared(&self) -> impl Iterator<Item = (&str, Bytes)> {
+        self.iter()
+            .map(|(name, value)| (name, self.buffer.slice_ref(value)))
+    }
+
     /// How many headers there are.
     pub fn len(&self) -> usize {
         self.pairs().count()
@@ -113,6 +119,9 @@ mod tests {
             Some(&b"\xff"[..])
         );
         assert_eq!(headers.len(), 4);
+        let shared: Vec<(&str, Bytes)> = headers.iter_shared().collect();
+        assert_eq!(shared[1], ("x-a", Bytes::from("1")));
+        assert_eq!(shared[3], ("empty", Bytes::new()));
     }
 
     #[test]

@@ -18,7 +18,6 @@ mod writer;
 
 use std::path::PathBuf;
 
-use anyhow::Context;
 use clap::Parser;
 
 use crate::scenarios::Series;
@@ -73,6 +72,7 @@ async fn run(args: Args) -> anyhow::Result<()> {
         lines: Vec::new(),
         counts: scenarios::Counts::default(),
     };
+    let mut failed = 0;
     for name in SCENARIOS {
         if !args.only.is_empty() && !args.only.iter().any(|only| only == name) {
             continue;
@@ -90,7 +90,10 @@ async fn run(args: Args) -> anyhow::Result<()> {
             "upload" => memory::upload(&mut series).await,
             _ => writer::measure(&mut series, &args.writer, args.postgres.as_deref()),
         };
-        done.with_context(|| format!("scenario {name}"))?;
+        if let Err(error) = done {
+            eprintln!("scenario {name} failed: {error:#}");
+            failed += 1;
+        }
     }
     series.count_lines();
     println!("{}\n\n{HEADING}", machine());
@@ -99,8 +102,11 @@ async fn run(args: Args) -> anyhow::Result<()> {
     }
     mock_process.stop()?;
     let missed = series.lines.iter().filter(|line| !line.is_good()).count();
-    eprintln!("{missed} of {} lines miss what must be", series.lines.len());
-    std::process::exit(i32::from(missed != 0));
+    eprintln!(
+        "{missed} of {} lines miss what must be, {failed} scenarios failed",
+        series.lines.len()
+    );
+    std::process::exit(i32::from(0 < missed + failed));
 }
 
 /// Processor, cores, kernel.

@@ -21,6 +21,9 @@ const SIDE_THREADS: [&str; 6] = [
 /// CPU within 500 ms below which a process counts as quiet.
 const QUIET_NS: u64 = 4_000_000;
 
+/// Memory that changes by less than this in a second is steady.
+const STEADY_KIB: u64 = 256;
+
 /// A child that ends with this value, and with the program that started it.
 pub(crate) struct Process {
     child: Child,
@@ -103,6 +106,21 @@ impl Process {
             before = now;
         }
         bail!("{} is not quiet after two minutes", self.name)
+    }
+
+    /// Waits until its memory stays as it is. Where thousands of streams are held, awc's clocks, one for each of
+    /// them, never let the process be quiet.
+    pub(crate) async fn steady(&self) -> anyhow::Result<()> {
+        let mut before = self.memory("VmRSS")?;
+        for _ in 0..20 {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            let now = self.memory("VmRSS")?;
+            if now.abs_diff(before) < STEADY_KIB {
+                return Ok(());
+            }
+            before = now;
+        }
+        bail!("the memory of {} is not steady after 20 s", self.name)
     }
 
     /// CPU time since an earlier look.

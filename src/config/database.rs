@@ -96,8 +96,9 @@ const SSL_MODES: &[&str] = &[
 ];
 
 impl DatabaseUrl {
-    /// Reads a URL, in SQLAlchemy's form too: `sqlite://x` and `sqlite:///x` are relative, `sqlite:////x` is absolute; a
-    /// driver after `+` is dropped.
+    /// Reads a URL. `sqlite://x.db` is relative, `sqlite:///var/x.db` absolute. SQLAlchemy's form is understood too:
+    /// `sqlite:///x.db`, a bare name, is relative, `sqlite:////var/x.db` absolute; with a driver, as in
+    /// `sqlite+pysqlite:///data/x.db`, it is SQLAlchemy's throughout.
     ///
     /// # Errors
     /// What is wrong and what is allowed.
@@ -108,7 +109,7 @@ impl DatabaseUrl {
             .ok_or(DatabaseUrlError::NoScheme)?;
         let kind = scheme.split('+').next().unwrap_or(scheme);
         match kind.to_ascii_lowercase().as_str() {
-            "sqlite" => sqlite(rest),
+            "sqlite" => sqlite(rest, scheme.contains('+')),
             "postgres" | "postgresql" => postgres(rest),
             other if other.chars().all(|c| c.is_ascii_alphanumeric()) && other.len() < 20 => {
                 Err(DatabaseUrlError::UnknownKind(other.to_owned()))
@@ -126,7 +127,7 @@ impl DatabaseUrl {
     }
 }
 
-fn sqlite(rest: &str) -> Result<DatabaseUrl, DatabaseUrlError> {
+fn sqlite(rest: &str, is_sqlalchemy: bool) -> Result<DatabaseUrl, DatabaseUrlError> {
     const IN_MEMORY: &str = "a database in memory cannot be shared by writer and readers";
     let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
@@ -142,10 +143,18 @@ fn sqlite(rest: &str) -> Result<DatabaseUrl, DatabaseUrlError> {
             }
         }
     }
-    let path = path
-        .strip_prefix("///")
-        .or_else(|| path.strip_prefix("//"))
-        .unwrap_or(path);
+    let path = match path.strip_prefix("//").unwrap_or(path) {
+        local if local.starts_with('/') && path.starts_with("//") => {
+            let file = local.trim_start_matches('/');
+            let is_absolute = local.starts_with("//") || (!is_sqlalchemy && file.contains('/'));
+            if is_absolute {
+                local.get(local.len() - file.len() - 1..).unwrap_or(file)
+            } else {
+                file
+            }
+        }
+        local => local,
+    };
     match path {
         "" => Err(DatabaseUrlError::NoFile("there is none")),
         ":memory:" => Err(DatabaseUrlError::NoFile(IN_MEMORY)),
@@ -269,6 +278,8 @@ mod tests {
         check("sqlite://aiproxy.db", "sqlite://aiproxy.db");
         check("sqlite:///aiproxy.db", "sqlite://aiproxy.db");
         check("sqlite:////var/lib/a.db", "sqlite:////var/lib/a.db");
+        check("sqlite:///var/lib/a.db", "sqlite:////var/lib/a.db");
+        check("sqlite:////a.db", "sqlite:////a.db");
         check("sqlite:a.db", "sqlite://a.db");
         check("sqlite:a.db?mode=rwc", "sqlite://a.db");
         check("sqlite:/var/lib/a.db", "sqlite:////var/lib/a.db");
@@ -321,6 +332,7 @@ mod tests {
         check_wrong("sqlite://", "there is none");
         check_wrong("sqlite:///", "there is none");
         check_wrong("sqlite:///folder/", "folder");
+        check_wrong("sqlite:////var/", "folder");
         check_wrong("sqlite::memory:", "in memory");
         check_wrong("sqlite:///:memory:", "in memory");
         check_wrong("sqlite://a?mode=memory", "in memory");

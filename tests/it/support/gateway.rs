@@ -13,7 +13,7 @@ use aiproxy::database::Database;
 use aiproxy::gateway::{Gateway, Running};
 use tempfile::TempDir;
 
-use super::raw_client::{RawClient, RawResponse, exchange, post};
+use super::raw_client::{RawClient, RawResponse, exchange, post, request};
 use super::{db, from_environment, metrics, postgres};
 
 /// The provider's key in every test: it must be found nowhere.
@@ -32,6 +32,8 @@ pub(crate) struct TestGateway {
     /// Addresses.
     pub(crate) data: SocketAddr,
     pub(crate) admin: SocketAddr,
+    /// What the admin port asks for, where the test configured a token.
+    admin_token: Option<String>,
     /// The mock, unless the test brought an upstream.
     pub(crate) mock: Option<MockHandle>,
     /// Everything that it writes.
@@ -102,6 +104,8 @@ impl TestGateway {
             .unwrap_or_else(|| runtime.block_on(a_database(dir.path())));
         let extend = wanted.extend.take();
         let config = config(dir.path(), &wanted, &database_url);
+        let admin_token = config.admin.token.as_ref();
+        let admin_token = admin_token.map(|token| token.expose().to_owned());
         let gateway = Gateway::builder().config(config);
         let gateway = match extend {
             Some(extend) => extend(gateway),
@@ -118,6 +122,7 @@ impl TestGateway {
             fresh,
             data: addresses.data,
             admin: addresses.admin.expect("an admin port"),
+            admin_token,
             mock,
             dir,
         }
@@ -155,14 +160,19 @@ impl TestGateway {
         exchange(self.data, get(path))
     }
 
-    /// Gets from the admin port.
+    /// Gets from the admin port, with the token if it asks for one.
     pub(crate) fn admin_get(&self, path: &str) -> RawResponse {
-        exchange(self.admin, get(path))
+        let headers = match &self.admin_token {
+            Some(token) => format!("authorization: Bearer {token}\r\n"),
+            None => String::new(),
+        };
+        exchange(self.admin, request("GET", path, &headers, b""))
     }
 
     /// A number of `/metrics`, by its name with labels and without the program's prefix.
+    #[track_caller]
     pub(crate) fn metric(&self, name: &str) -> f64 {
-        metrics::read(self.admin, name)
+        metrics::number(self.admin_get("/metrics").text(), name)
     }
 
     /// Waits for `aiproxy_log_db_up` to be as given.

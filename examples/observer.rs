@@ -12,8 +12,6 @@ use std::sync::mpsc;
 use aiproxy::Gateway;
 use aiproxy::access_log::observer::Observer;
 use aiproxy::access_log::record::LogRecord;
-use aiproxy::config::LogLevel;
-use aiproxy::telemetry::{self, LogFormat};
 
 /// What takes longer than this is told.
 const SLOW_MS: f64 = 5_000.0;
@@ -34,8 +32,7 @@ impl Observer for SlowAnswers {
     }
 }
 
-fn main() -> anyhow::Result<()> {
-    telemetry::init(LogLevel::Info, LogFormat::Text)?;
+fn main() -> aiproxy::Result<()> {
     let (lines, printed) = mpsc::channel::<String>();
     std::thread::spawn(move || {
         let mut out = std::io::stdout();
@@ -48,6 +45,5 @@ fn main() -> anyhow::Result<()> {
     if let Some(file) = std::env::args().nth(1) {
         gateway = gateway.config_file(file);
     }
-    gateway.run()?;
-    Ok(())
+    gateway.run()
 }

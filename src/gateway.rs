@@ -3,9 +3,13 @@
 
 mod capabilities;
 mod filters;
+mod lock;
+mod log;
+mod running;
 mod serve;
 mod sink;
 mod start;
+mod workers;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -20,7 +24,7 @@ use crate::filter::{Entry, Filter, FilterFactory, Registry};
 use crate::upstream::registry::ProviderError;
 
 pub use filters::stock_kinds;
-pub use start::Running;
+pub use running::Running;
 
 /// Why a gateway did not start.
 #[derive(Debug, thiserror::Error)]
@@ -42,7 +46,9 @@ pub enum StartError {
     #[error("the database's schema does not fit: {0}")]
     Schema(String),
     /// Another instance holds the spool or the SQLite file.
-    #[error("another instance holds {0}")]
+    #[error(
+        "another instance holds {0}; stop it, or give this one a database.url and a log.spool_dir of its own"
+    )]
     Held(String),
     /// The spool cannot be used.
     #[error(transparent)]
@@ -184,12 +190,12 @@ impl Gateway {
         start::start(self).await
     }
 
-    /// Serves until SIGTERM or SIGINT.
+    /// Serves until SIGTERM or SIGINT. Starts the process log on stderr, unless the program has started one.
     ///
     /// # Errors
     /// [`StartError`].
     pub fn run(self) -> Result<(), StartError> {
-        start::run(self)
+        running::run(self)
     }
 
     fn load(&mut self) -> Result<Config, StartError> {

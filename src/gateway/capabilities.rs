@@ -11,9 +11,11 @@ use crate::filter::{
     BlockingError, BlockingJob, BlockingOutput, BlockingPool, Capabilities, Clock, TokenCount,
     TokenCounter,
 };
-use crate::gateway::start::BLOCKING_THREADS;
 use crate::telemetry::background::Runner;
 use crate::tokens;
+
+/// Most threads for filters' blocking work.
+pub(super) const BLOCKING_THREADS: usize = 4;
 
 /// All of them; blocking work runs on the background thread's pool.
 pub(super) fn capabilities(runner: Runner) -> Capabilities {

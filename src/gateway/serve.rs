@@ -10,6 +10,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, timeout};
 
 use crate::access_log::recorder::AccessLog;
+use crate::gateway::lock::DatabaseLock;
 use crate::pipeline::link::Stage;
 use crate::server::admin::AdminState;
 use crate::server::listen::{self, HttpSettings, MakeState};
@@ -62,6 +63,8 @@ pub(super) struct Server {
     pub(super) stage: watch::Sender<Stage>,
     pub(super) stop: watch::Receiver<StopRequest>,
     pub(super) tasks: Tasks,
+    /// Tells the next instance on this database that this one is ending.
+    pub(super) lock: Option<Arc<DatabaseLock>>,
 }
 
 impl Server {
@@ -94,6 +97,9 @@ impl Server {
         // An error means that nobody can ask for a stop any more: then it is time to.
         drop(self.stop.wait_for(|stop| *stop != StopRequest::No).await);
         self.stage.send_replace(Stage::Draining);
+        if let Some(lock) = &self.lock {
+            lock.say_ending();
+        }
         // New connections are refused; those that are there stay, and their next request is refused with words.
         data.pause().await;
         tokio::time::sleep(LET_GO).await;

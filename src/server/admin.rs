@@ -1,7 +1,7 @@
 //! The admin port: metrics and management, on a listener and a thread of its own.
 //!
-//! Its `Host` must be one of ours, so that a web page that points its own name at loopback reads nothing (DNS
-//! rebinding); with a token configured, everything but `/health` asks for it.
+//! On loopback its `Host` must be one of ours, so that a web page that points its own name there reads nothing (DNS
+//! rebinding); with a token configured, which is needed beyond loopback, everything but `/health` asks for it.
 
 use actix_web::body::BoxBody;
 use actix_web::dev::ServiceResponse;
@@ -14,7 +14,7 @@ use crate::config::Secret;
 use crate::pipeline::failure::Failure;
 use crate::pipeline::replay::{Replays, Speed};
 use crate::server::metrics::{self, Sources};
-use crate::server::{about, error};
+use crate::server::{about, error, target};
 
 /// What the admin port needs.
 #[derive(Clone)]
@@ -25,8 +25,17 @@ pub struct AdminState {
     pub replays: Replays,
     /// Asked for as `Authorization: Bearer …`.
     pub token: Option<Secret>,
-    /// Host names that callers may use, besides the loopback ones.
-    pub hosts: Vec<String>,
+    /// What callers may write as its `Host`.
+    pub hosts: Hosts,
+}
+
+/// By which names the admin port may be called.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Hosts {
+    /// On loopback: by loopback's names, and by the one that is configured.
+    Loopback(String),
+    /// Beyond it: by names that we cannot know. The token, which is needed there, is what keeps web pages out.
+    Any,
 }
 
 /// Names of this machine for itself.
@@ -88,12 +97,16 @@ fn same(given: &str, token: &str) -> bool {
     Sha256::digest(given) == Sha256::digest(token)
 }
 
-fn is_ours(host: &str, hosts: &[String]) -> bool {
+fn is_ours(host: &str, hosts: &Hosts) -> bool {
+    let Hosts::Loopback(ours) = hosts else {
+        return !host.is_empty() && target::check_host(host.as_bytes()).is_ok();
+    };
     let name = match host.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
         _ => host,
     };
-    LOOPBACK_HOSTS.contains(&name) || hosts.iter().any(|ours| ours.eq_ignore_ascii_case(name))
+    let mut known = LOOPBACK_HOSTS.iter().copied().chain([ours.as_str()]);
+    known.any(|known| known.eq_ignore_ascii_case(name))
 }
 
 fn refuse(status: StatusCode, message: &str) -> HttpResponse {
@@ -150,9 +163,10 @@ mod tests {
 
     #[test]
     fn s18_only_our_own_names_are_hosts() {
-        let hosts = ["proxy.example".to_owned()];
+        let hosts = Hosts::Loopback("proxy.example".to_owned());
         for host in [
             "localhost",
+            "LOCALHOST",
             "localhost:8001",
             "127.0.0.1:1",
             "[::1]:8001",
@@ -168,6 +182,19 @@ mod tests {
             "x@localhost",
         ] {
             assert!(!is_ours(host, &hosts), "{host}");
+        }
+    }
+
+    #[test]
+    fn s18_beyond_loopback_every_name_that_is_one_will_do() {
+        for (host, expected) in [
+            ("proxy.example:8001", true),
+            ("10.0.0.5", true),
+            ("[fd00::5]:8001", true),
+            ("", false),
+            ("x/#@proxy.example", false),
+        ] {
+            assert_eq!(is_ours(host, &Hosts::Any), expected, "{host}");
         }
     }
 }

@@ -41,7 +41,7 @@ const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// Opens a listening socket, so that a port that is taken is told before anything is started.
 ///
 /// # Errors
-/// As the system says, with the address in the text.
+/// As the system says.
 pub fn bind(host: &str, port: u16) -> io::Result<TcpListener> {
     use std::net::ToSocketAddrs;
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
@@ -51,10 +51,7 @@ pub fn bind(host: &str, port: u16) -> io::Result<TcpListener> {
             Err(error) => last = error,
         }
     }
-    Err(io::Error::new(
-        last.kind(),
-        format!("{host}:{port}: {last}"),
-    ))
+    Err(last)
 }
 
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {

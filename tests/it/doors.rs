@@ -1,5 +1,7 @@
 //! Hosts, targets and paths: which doors there are, and that no trick opens another.
 
+use std::net::SocketAddr;
+
 use crate::client_faults::assert_error;
 use crate::support::fake_upstream::FakeUpstream;
 use crate::support::gateway::{TestGateway, get};
@@ -153,6 +155,24 @@ fn s18_the_admin_port_answers_to_its_own_names_only() {
                 "{host} {path}"
             );
         }
+    }
+}
+
+#[test]
+fn s18_beyond_loopback_the_token_is_the_door() {
+    let gateway =
+        TestGateway::configured("admin: { host: 0.0.0.0, port: 0, token: admin-token-1 }");
+    let admin = SocketAddr::from(([127, 0, 0, 1], gateway.admin.port()));
+    let good = "authorization: Bearer admin-token-1\r\n";
+    for (host, headers, status) in [
+        ("proxy.example:8001", good, 200),
+        ("10.1.2.3", good, 200),
+        ("proxy.example", "", 401),
+        ("rebound.evil.example", "", 401),
+        ("x/#@proxy.example", good, 403),
+    ] {
+        let sent = format!("GET /metrics HTTP/1.1\r\nHost: {host}\r\n{headers}\r\n");
+        assert_eq!(exchange(admin, sent).status, status, "{host} {headers}");
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 use crate::support::db::{block_on, outcomes, row_counts, run, with_database};
-use crate::support::gateway::{a_database, chat_body, get, wait_until};
+use crate::support::gateway::{a_database, chat_body, get, sqlite_in, wait_until};
 use crate::support::postgres;
 use crate::support::process::{Program, Proxy, configure, serve};
 use crate::support::raw_client::{PeerEnd, RawClient, exchange, post};
@@ -298,6 +298,27 @@ fn f95_one_sqlite_file_has_one_instance_and_one_server_many() {
     one.stop();
     two.stop();
     assert_eq!(row_counts(&server), (3, 3));
+}
+
+#[test]
+fn f95_the_next_instance_waits_for_one_that_is_ending() {
+    let house = House::new("");
+    let sqlite = sqlite_in(house.dir.path());
+    let server = "server: { port: 0, workers: 1, shutdown_grace_s: 4 }";
+    let config = configure(house.dir.path(), house.mock, &sqlite, server);
+    let mut first = Proxy::start(&config);
+    let stream = open_stream(&first, "mock-s900-d100");
+    first.program.terminate();
+    first.program.wait_line("stopping");
+    let next = Program::start(serve(&config));
+    next.wait_line("is ending: waiting for it");
+    let next = Proxy::of(next);
+    assert!(tail(stream).contains(CUT));
+    assert_eq!(first.program.exit_code(), Some(0));
+    assert_eq!(next.chat("mock", "").status, 200);
+    next.settle();
+    next.stop();
+    assert_eq!(row_counts(&sqlite), (2, 2));
 }
 
 #[test]

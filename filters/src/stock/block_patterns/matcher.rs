@@ -128,10 +128,12 @@ fn whole_word(word: &str) -> String {
 /// The longest match in bytes, 0 when there is no bound.
 fn longest_match(source: &str, number: usize) -> Result<usize, ConfigError> {
     let parsed = syntax::parse(source).map_err(|error| {
-        ConfigError::option(
-            "patterns",
-            format!("number {number} cannot be read: {error}"),
-        )
+        let error = error.to_string();
+        // The lines before the last one draw the pattern.
+        let reason = error.lines().last().unwrap_or_default();
+        let reason = reason.trim_start_matches("error: ");
+        let message = format!("number {number} cannot be read: {reason}");
+        ConfigError::option("patterns", message)
     })?;
     match parsed.properties().minimum_len() {
         Some(0) => {

@@ -230,7 +230,7 @@ fn wrong_options() {
     );
     check_wrong(
         &json!({"patterns": ["("]}),
-        "`patterns`: number 1 cannot be read",
+        "`patterns`: number 1 cannot be read: unclosed group",
     );
     check_wrong(
         &json!({"words": ["a"], "patterns": ["b", "c*"]}),

@@ -1,0 +1,128 @@
+//! What each worker thread of the data port is made of.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use crate::access_log::draft::Keep;
+use crate::access_log::recorder::AccessLog;
+use crate::clock::Clock;
+use crate::config::{Bodies, Config};
+use crate::gateway::log::provider_secrets;
+use crate::pipeline::filtering::Filters;
+use crate::pipeline::link::Lifecycle;
+use crate::pipeline::replay::Replays;
+use crate::pipeline::{RelaySettings, StreamCount, Worker, WorkerParts};
+use crate::server::cors::Cors;
+use crate::server::form::OpenAiForm;
+use crate::server::ingest::BodyLimits;
+use crate::server::listen::{HttpSettings, MakeState};
+use crate::server::state::{DataState, Unrecorded};
+use crate::telemetry::tasks::Tasks;
+use crate::telemetry::watchdog::Watchdog;
+use crate::upstream::provider::Provider;
+
+/// Settings of the data port's HTTP.
+pub(super) fn http_settings(config: &Config) -> HttpSettings {
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    let workers = if config.server.workers == 0 {
+        cores
+    } else {
+        config.server.workers
+    };
+    HttpSettings {
+        workers,
+        keep_alive: config.server.keep_alive,
+        header_read: config.server.header_read,
+        max_connections: 25_000,
+        shutdown_timeout: config.server.shutdown_grace + Duration::from_secs(1),
+    }
+}
+
+/// 0 is `min(20000, (open-file limit - 200) / 3)`: a stream has a socket on each side and the watched duplicate of the
+/// client's.
+pub(super) fn max_streams(configured: usize) -> usize {
+    if configured != 0 {
+        return configured;
+    }
+    (open_files().saturating_sub(200) / 3).clamp(1, 20_000)
+}
+
+/// The soft limit of open files of this process (`/proc/self/limits`, Linux).
+fn open_files() -> usize {
+    let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
+    limits
+        .lines()
+        .find_map(|line| line.strip_prefix("Max open files"))
+        .and_then(|rest| rest.split_whitespace().next())
+        .and_then(|soft| soft.parse().ok())
+        .unwrap_or(1024)
+}
+
+/// What all of them share.
+pub(super) struct MakeParts {
+    pub(super) config: Config,
+    pub(super) instance: String,
+    pub(super) has_own_columns: bool,
+    pub(super) providers: Arc<[Provider]>,
+    pub(super) log: Arc<AccessLog>,
+    pub(super) lifecycle: Lifecycle,
+    pub(super) streams: StreamCount,
+    pub(super) alone: StreamCount,
+    pub(super) unrecorded: Arc<Unrecorded>,
+    pub(super) tasks: Tasks,
+    pub(super) replays: Replays,
+    pub(super) filters: Filters,
+    pub(super) watchdog: Watchdog,
+}
+
+/// Makes the state of one worker, on its thread.
+pub(super) fn make_state(parts: MakeParts) -> MakeState {
+    let secrets = provider_secrets(&parts.config);
+    Arc::new(move || {
+        let config = &parts.config;
+        let cors = Cors::new(config.server.cors.origins.clone());
+        let tasks = parts.tasks.clone();
+        parts.watchdog.watch_this_thread(&parts.tasks);
+        let worker = Worker::new(WorkerParts {
+            recorder: Rc::new(parts.log.recorder()),
+            secrets: Rc::new(secrets.clone()),
+            providers: parts.providers.clone(),
+            filters: parts.filters.clone(),
+            settings: RelaySettings {
+                repair_streams: config.server.repair_streams,
+                cors: cors.is_configured(),
+                max_body_bytes: config.server.max_body_bytes,
+            },
+            form: Rc::new(OpenAiForm),
+            clock: Clock::machine(),
+            lifecycle: parts.lifecycle.clone(),
+            streams: parts.streams.clone(),
+            spawn: Rc::new(move |task| tasks.spawn_local("exchange", task)),
+            alone: parts.alone.clone(),
+        });
+        DataState {
+            worker: Rc::new(worker),
+            body_limits: BodyLimits {
+                max_bytes: config.server.max_body_bytes,
+                idle: config.server.body_idle,
+                total: config.server.body_total,
+            },
+            body_max_bytes: config.log.body_max_bytes,
+            keep: match config.log.bodies {
+                Bodies::Full => Keep::Full,
+                Bodies::Metadata => Keep::Metadata,
+                Bodies::None => Keep::Nothing,
+            },
+            has_own_columns: parts.has_own_columns,
+            instance: parts.instance.clone(),
+            config_version: config.version().to_owned(),
+            cors,
+            trusted_proxies: config.server.trusted_proxies.clone(),
+            log: parts.log.clone(),
+            counts: parts.unrecorded.clone(),
+            replays: parts.replays.clone(),
+        }
+    })
+}

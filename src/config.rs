@@ -56,6 +56,7 @@ pub use providers::{
 };
 pub use secret::{Secret, is_credential_name, mask, mask_json, mask_url};
 pub use server::{AdminConfig, CorsConfig, ServerConfig};
+pub use suggest::closest;
 pub use telemetry::{LogLevel, TelemetryConfig};
 
 /// A whole configuration, resolved and checked.

@@ -5,11 +5,11 @@
     reason = "docs of options are the help, where backticks are noise"
 )]
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use clap::{ArgAction, ValueEnum};
+use clap::{ArgAction, CommandFactory, ValueEnum};
 
-use crate::config::{Config, LogLevel, Rules, Sources, load};
+use crate::config::{Config, LogLevel, Rules, Sources, closest, load};
 use crate::telemetry::LogFormat;
 
 use super::exit::Failure;
@@ -65,12 +65,15 @@ impl Globals {
     /// Where the configuration comes from, the flags of `serve` laid on top.
     ///
     /// # Errors
-    /// A file is named twice.
+    /// A file is named twice, or a word is neither a command nor a file.
     pub fn sources(&self, flags: &serve::Args) -> Result<Sources, Failure> {
         if self.config.is_some() && flags.file.is_some() {
             return Err(Failure::usage(
                 "two configuration files are named: --config and FILE",
             ));
+        }
+        if let Some(file) = &flags.file {
+            is_file_or_told(file)?;
         }
         let mut sources = Sources::of_process(self.config.clone().or_else(|| flags.file.clone()));
         if let Some(key) = &flags.openai_api_key {
@@ -101,4 +104,25 @@ impl Globals {
         }
         Ok(config)
     }
+}
+
+/// A word that is no command is taken for a configuration file: one that is none either was meant for a command.
+fn is_file_or_told(word: &Path) -> Result<(), Failure> {
+    let is_plain = word.components().count() == 1 && word.extension().is_none();
+    if !is_plain || word.exists() {
+        return Ok(());
+    }
+    let commands = super::Cli::command();
+    let commands: Vec<&str> = commands
+        .get_subcommands()
+        .map(clap::Command::get_name)
+        .collect();
+    let word = word.to_string_lossy();
+    let meant = closest(&word, &commands)
+        .map(|meant| format!(" did you mean `{meant}`?"))
+        .unwrap_or_default();
+    Err(Failure::usage(format!(
+        "`{word}` is neither a command nor a file;{meant} commands: {}",
+        commands.join(", ")
+    )))
 }

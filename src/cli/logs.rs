@@ -47,7 +47,7 @@ pub enum Action {
     /// Print one exchange whole
     Show {
         /// Its id, the answer's header x-aiproxy-request-id
-        #[arg(value_name = "ID")]
+        #[arg(value_name = "ID", value_parser = records::id)]
         id: Uuid,
         /// As one JSON object
         #[arg(long, conflicts_with = "pretty")]

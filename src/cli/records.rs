@@ -11,6 +11,14 @@ use crate::database::{Database, DatabaseError};
 
 use super::exit::{Exit, Failure};
 
+/// Reads the id of an exchange, for options.
+pub(super) fn id(text: &str) -> Result<uuid::Uuid, String> {
+    uuid::Uuid::parse_str(text).map_err(|_| {
+        "expected the id of an exchange, as the answer's header x-aiproxy-request-id has it and `aiproxy logs` lists it"
+            .to_owned()
+    })
+}
+
 /// Runs a command's work on a runtime of its own.
 ///
 /// # Errors

@@ -17,7 +17,7 @@ use super::records;
 #[derive(Debug, Clone, PartialEq, clap::Args)]
 pub struct Args {
     /// Id of the exchange, the answer's header x-aiproxy-request-id
-    #[arg(value_name = "ID")]
+    #[arg(value_name = "ID", value_parser = records::id)]
     pub id: Uuid,
     /// How many times as fast as recorded; 0 is at once
     #[arg(long, value_name = "N", default_value_t = 0.0, value_parser = speed)]

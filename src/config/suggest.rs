@@ -1,4 +1,4 @@
-//! Help for a key that does not exist: the known key that was probably meant, and all that are allowed.
+//! Help for a word that does not exist: the known one that was probably meant, and all that are allowed.
 
 /// The message for an unknown key.
 pub(super) fn unknown_key(key: &str, known: &[&str]) -> String {
@@ -13,7 +13,7 @@ pub(super) fn unknown_key(key: &str, known: &[&str]) -> String {
 }
 
 /// The word that is nearest to `given`, if it is near enough to be meant.
-pub(super) fn closest<'a>(given: &str, known: &[&'a str]) -> Option<&'a str> {
+pub fn closest<'a>(given: &str, known: &[&'a str]) -> Option<&'a str> {
     let given = given.to_lowercase().replace('-', "_");
     known
         .iter()

@@ -85,6 +85,25 @@ fn problems_are_told_on_stderr_with_their_places() {
 }
 
 #[test]
+fn a_word_that_is_no_command_is_told_with_those_that_there_are() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (words, part) in [
+        ("log", "did you mean `logs`?"),
+        ("server --port 1", "did you mean `serve`?"),
+        ("start", "commands: serve, config, logs"),
+        ("replay 17", "`aiproxy logs` lists it"),
+        ("logs show x", "`aiproxy logs` lists it"),
+        ("no.yaml", "no.yaml: cannot be read"),
+    ] {
+        let output = aiproxy(folder.path(), words, &[]);
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{words}: {said}");
+        assert!(said.contains(part), "{words}: {said}");
+    }
+    assert!(!folder.path().join("aiproxy.db").exists());
+}
+
+#[test]
 fn flags_win_over_the_file_and_the_environment() {
     let folder = folder_with("server: { port: 9001 }");
     for (words, variables, port) in [

@@ -17,11 +17,15 @@ use crate::access_log::ledger::DropReason;
 use crate::access_log::observer::Observer;
 use crate::access_log::record::LogRecord;
 use crate::access_log::recorder::AccessLog;
+use crate::filter::VerdictKind;
 use crate::pipeline::StreamCount;
 use crate::server::state::Unrecorded;
 
 /// Media type of the answer (OpenMetrics 1.0).
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Verdicts of a filter that failed: with its exchange, and without.
+const FAILURES: [&str; 2] = [VerdictKind::Failed.as_str(), VerdictKind::Skipped.as_str()];
 
 /// What is shown.
 #[derive(Debug, Clone)]
@@ -52,7 +56,7 @@ impl Observer for Outcomes {
         for verdict in record
             .verdicts
             .iter()
-            .filter(|verdict| verdict.verdict == "failed")
+            .filter(|verdict| FAILURES.contains(&verdict.verdict.as_str()))
         {
             let kind = verdict.detail.as_deref().unwrap_or("error");
             let kind = kind.split(':').next().unwrap_or(kind).to_owned();

@@ -6,6 +6,7 @@ mod client_faults;
 mod columns;
 mod decode_rows;
 mod doors;
+mod filter_faults;
 mod filters;
 mod headers;
 mod http_framing;

@@ -47,7 +47,7 @@ pub enum VerdictKind {
 
 impl VerdictKind {
     /// The word of the column `verdict`.
-    pub fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Passed => "passed",
             Self::Changed => "changed",

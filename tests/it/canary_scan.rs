@@ -1,4 +1,4 @@
-//! S9: unique secrets go in by every door; no sink may hold anything of them.
+//! P6 and S9: unique secrets go in by every door; no sink may hold anything of them.
 
 use crate::support::canary::{assert_clean, assert_clean_files};
 use crate::support::fake_upstream::FakeUpstream;
@@ -53,7 +53,7 @@ fn knock(data: std::net::SocketAddr) -> Vec<RawResponse> {
 }
 
 #[test]
-fn s9_no_secret_is_in_any_sink() {
+fn p6_s9_no_secret_is_in_any_sink() {
     let gateway = TestGateway::with(Wanted {
         provider: format!("    headers: {{ x-fixed-token: {FIXED_HEADER} }}\n"),
         ..Wanted::default()
@@ -113,7 +113,7 @@ fn without_database() -> (Served, aiproxy::cli::mock::MockHandle) {
 }
 
 #[test]
-fn s9_no_secret_is_in_spool_log_or_shown_configuration() {
+fn p6_s9_no_secret_is_in_spool_log_or_shown_configuration() {
     let (served, _mock) = without_database();
     let answers = knock(served.data);
     let authorised = format!("authorization: Bearer {ADMIN_TOKEN}\r\n");

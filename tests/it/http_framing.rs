@@ -5,7 +5,7 @@ use crate::support::gateway::{TestGateway, Wanted, get};
 use crate::support::raw_client::exchange;
 use crate::support::signal::Signal;
 use crate::support::wire::{
-    DONE, FINISH, STREAM, STREAM_HEAD, TEXT, WHOLE, answered, chunk, json, scripted, stream,
+    DONE, FINISH, STREAM, STREAM_HEAD, Seen, TEXT, WHOLE, answered, chunk, json, scripted, stream,
 };
 
 /// An answer in order, and what the client must get.
@@ -274,6 +274,24 @@ fn f35_an_endless_body_flows() {
         256 << 20 <= size && grown < 64 << 20,
         "{size} bytes, {grown} more in memory"
     );
+}
+
+#[test]
+fn f35_a_body_too_long_for_a_filter_is_refused() {
+    let gateway = TestGateway::configured(
+        "server: { port: 0, workers: 1, max_body_bytes: 100000 }\n\
+         filters: [{ kind: block_patterns, words: [nowhere], on: [response] }]",
+    );
+    for model in ["mock-big-300k", "mock-b300k"] {
+        let answer = gateway.chat(model, "");
+        let row = gateway.rows().pop().expect("a row").record;
+        let seen = Seen { answer, row };
+        assert_eq!(
+            seen.facts(),
+            (502, "upstream_body_too_large".into(), "upstream_error"),
+            "{model}"
+        );
+    }
 }
 
 #[test]

@@ -66,6 +66,28 @@ fn f94_whatever_was_answered_replays_byte_for_byte() {
     assert_eq!(asked, 13, "a replay asks no upstream");
 }
 
+/// What a filter made of an answer is what replays, and filters are not asked again.
+#[test]
+fn f94_what_a_filter_made_replays_as_it_was_sent() {
+    let gateway = TestGateway::configured(
+        "filters:\n  - { kind: block_patterns, words: [fox], action: mask, on: [response] }\n  \
+         - { kind: banned_users, users: [mallory], message: no fox }\n",
+    );
+    let stream = r#","stream":true"#;
+    let first = [
+        gateway.chat("mock", ""),
+        gateway.chat("mock", r#","user":"mallory""#),
+        gateway.chat("mock-s5", stream),
+        gateway.chat("mock-s5", r#","user":"mallory","stream":true"#),
+    ];
+    gateway.settle();
+    assert!(first[0].text().contains("***"));
+    for first in &first {
+        assert_same(&replay(&gateway, &id_of(first), ""), first);
+    }
+    assert_eq!(gateway.mock.as_ref().expect("a mock").stats().requests, 2);
+}
+
 #[test]
 fn f94_a_replay_is_a_row_of_its_own() {
     let gateway = TestGateway::start();

@@ -30,7 +30,7 @@ async fn columns(database: &Database, backend: Backend, table: &str) -> Vec<Stri
 }
 
 #[tokio::test]
-async fn tables_are_what_the_columns_say() {
+async fn p10_tables_are_what_the_columns_say() {
     for_each_backend(async |db: TestDb| {
         let database = db.migrated().await;
         for table in &TABLES {
@@ -52,7 +52,7 @@ async fn tables_are_what_the_columns_say() {
 }
 
 #[tokio::test]
-async fn views_keep_their_columns() {
+async fn p10_views_keep_their_columns() {
     for_each_backend(async |db: TestDb| {
         let database = db.migrated().await;
         let mut views = BTreeMap::new();
@@ -238,7 +238,7 @@ async fn an_older_database_without_status_opens_too() {
 }
 
 #[tokio::test]
-async fn a_second_run_changes_nothing_but_makes_the_views() {
+async fn p10_a_second_run_changes_nothing_but_makes_the_views() {
     for_each_backend(async |db: TestDb| {
         let database = db.open().await;
         assert!(matches!(database.schema_state().await.unwrap(), SchemaState::Behind(names) if names.len() == 1));

@@ -150,6 +150,19 @@ fn f33_an_event_without_end() {
 }
 
 #[test]
+fn f33_the_client_is_told_of_an_event_without_end() {
+    let line = format!("data: {}", "x".repeat(100_000));
+    let gateway_limit = "    max_event_bytes: 65536\n";
+    let wire = [STREAM_HEAD.as_bytes(), &chunk(TEXT), &chunk(&line)].concat();
+    let seen = scripted([Step::Send(wire), Step::ReadToEnd], gateway_limit, STREAM);
+    is_cut(&seen, "upstream_event_too_large", "upstream_truncated");
+    assert!(
+        seen.answer.text().starts_with(TEXT),
+        "what was whole went out"
+    );
+}
+
+#[test]
 fn f33_a_long_event_below_the_limit_passes() {
     let seen = mocked("mock-line-1m-s2", STREAM);
     seen.is_exactly(&seen.answer.body);

@@ -2,6 +2,7 @@
 //! Reads the sources as text, roughly as a person skims them.
 
 mod house;
+mod numbers;
 mod order;
 
 use std::collections::BTreeMap;

@@ -98,6 +98,19 @@ fn f50_a_peer_that_speaks_no_tls() {
     );
 }
 
+/// A server's greeting that chooses TLS 1.1 (RFC 4346, section 7.4.1.3): version 3.2, some random bytes, no session, a
+/// cipher of its time.
+#[test]
+fn f50_a_peer_that_speaks_an_old_tls_only() {
+    let hello = [&[2, 0, 0, 38, 3, 2][..], &[7; 32], &[0, 0, 0x2f, 0]].concat();
+    let record = [&[22, 3, 2, 0, 42][..], &hello].concat();
+    let old = FakeUpstream::start(vec![vec![Step::Send(record), Step::ReadToEnd]]);
+    let url = format!("https://{}/v1", old.addr());
+    let seen = asked(&TestGateway::before(url), "m", "");
+    refused(&seen, "TLS");
+    assert!(!old.received(0).windows(4).any(|part| part == b"POST"));
+}
+
 /// The h2 stack behind the client library has an advisory without a fix: it must never be negotiated.
 #[test]
 fn http_2_is_never_offered() {

@@ -4,7 +4,27 @@ use crate::support::fake_upstream::{FakeUpstream, Step};
 use crate::support::gateway::{PROVIDER_KEY, TestGateway, Wanted, chat_body};
 use crate::support::raw_client::{exchange, post};
 use crate::support::signal::Signal;
-use crate::support::wire::{STREAM, WHOLE, answered, asked, json, mocked, scripted};
+use crate::support::wire::{
+    DONE, FINISH, STREAM, TEXT, WHOLE, answered, asked, json, mocked, scripted, stream,
+};
+
+/// Nobody reads it by calling itself: it passes, and the row is whole.
+#[test]
+fn f18_answers_nested_too_deep_pass() {
+    let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+    let whole = WHOLE.replacen("{\"id\"", &format!("{{\"deep\":{deep},\"id\""), 1);
+    let seen = answered(json(200, "", &whole), "");
+    seen.is_exactly(&whole);
+    assert_eq!(seen.row.outcome, "ok");
+    let event = format!("data: {{\"deep\":{deep},\"choices\":[]}}\n\n");
+    let events = format!("{event}{TEXT}{FINISH}{DONE}");
+    let seen = answered(stream(&events), STREAM);
+    seen.is_exactly(&events);
+    assert_eq!(
+        (seen.row.outcome.as_str(), seen.row.response_text.as_deref()),
+        ("ok", Some("Hällo"))
+    );
+}
 
 #[test]
 fn f27_redirects_are_not_followed() {
@@ -234,6 +254,11 @@ fn f45_bytes_behind_the_json_are_relayed() {
     assert_eq!(seen.facts(), (200, String::new(), "ok"));
     seen.is_exactly(&seen.answer.body);
     assert!(seen.row.prompt_tokens.is_some_and(|tokens| 0 < tokens));
+    let source = seen.row.usage_source.as_deref();
+    assert!(
+        matches!(source, Some("counted" | "estimated")),
+        "what is behind it makes all of it doubtful: {source:?}"
+    );
 }
 
 #[test]

@@ -78,7 +78,7 @@ fn f78_a_panic_in_a_request_filter_is_an_error_of_that_request_alone() {
     let rows = gateway.rows();
     assert_failed(&gateway, &rows[0].record, "bomb", "panic");
     assert_eq!(rows[1].record.outcome, "ok");
-    assert_eq!(gateway.mock.as_ref().expect("a mock").stats().requests, 1);
+    assert_eq!(gateway.mock().stats().requests, 1);
 }
 
 #[test]
@@ -125,7 +125,7 @@ fn f79_a_panic_in_a_stream_filter_ends_the_stream_with_an_error() {
     ));
     let since = Instant::now();
     let answer = gateway.chat("mock-s900-d20", STREAM);
-    let mock = gateway.mock.as_ref().expect("a mock");
+    let mock = gateway.mock();
     wait_until("the upstream is left", || mock.stats().open_streams == 0);
     assert!(
         since.elapsed() < Duration::from_secs(1),
@@ -347,7 +347,7 @@ fn f82_what_a_request_filter_makes_is_checked() {
         assert_eq!(answer.status, 500, "{name}: {}", answer.text());
         assert_error(&answer, 500, "api_error", "filter_invalid_output");
         assert_failed(&gateway, &gateway.row().record, "vandal", "invalid");
-        let mock = gateway.mock.as_ref().expect("a mock");
+        let mock = gateway.mock();
         assert_eq!(mock.stats().requests, 0, "{name}");
     }
 }

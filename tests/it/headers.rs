@@ -4,17 +4,6 @@ use serde_json::Value;
 
 use crate::support::fake_upstream::FakeUpstream;
 use crate::support::gateway::{PROVIDER_KEY, TestGateway, Wanted, chat_body};
-use crate::support::raw_client::{RawResponse, exchange, request};
-
-fn send(
-    gateway: &TestGateway,
-    method: &str,
-    path: &str,
-    headers: &str,
-    body: &[u8],
-) -> RawResponse {
-    exchange(gateway.data, request(method, path, headers, body))
-}
 
 #[test]
 fn c2_request_headers_travel_by_the_list() {
@@ -27,9 +16,9 @@ fn c2_request_headers_travel_by_the_list() {
         openai-organization: org-1\r\nopenai-project: p\r\nidempotency-key: k\r\nuser-agent: test/1\r\naccept: */*\r\n\
         x-stainless-lang: python\r\ntraceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\r\n\
         x-twice: 1\r\nx-twice: 2\r\nx-latin: caf\u{e9}\r\n";
-    let answer = send(&gateway, "POST", "/v1/things", headers, b"{}");
+    let answer = gateway.send("POST", "/v1/things", headers, b"{}");
     assert_eq!(answer.status, 200);
-    let seen = gateway.mock.as_ref().expect("a mock").requests().remove(0);
+    let seen = gateway.mock().requests().remove(0);
     // The client library dates every request.
     let sent = seen.headers().map(|(name, _)| name);
     let mut names: Vec<&str> = sent.filter(|name| *name != "date").collect();
@@ -80,10 +69,10 @@ fn without_a_key_of_ours_the_client_s_own_travels() {
     let headers =
         "authorization: Bearer sk-client-1234\r\nx-api-key: sk-client-5678\r\ncookie: a=b\r\n";
     assert_eq!(
-        send(&gateway, "POST", "/v1/things", headers, b"{}").status,
+        gateway.send("POST", "/v1/things", headers, b"{}").status,
         200
     );
-    let seen = gateway.mock.as_ref().expect("a mock").requests().remove(0);
+    let seen = gateway.mock().requests().remove(0);
     assert_eq!(seen.header("authorization"), Some("Bearer sk-client-1234"));
     assert_eq!(
         (seen.header("x-api-key"), seen.header("cookie")),
@@ -107,13 +96,7 @@ fn response_headers_travel_by_the_list() {
          Access-Control-Allow-Origin: *\r\nX-Twice: 1\r\nX-Twice: 2\r\nETag: \"x\"\r\n\r\n{{}}"
     ));
     let gateway = TestGateway::before(upstream.base_url());
-    let answer = send(
-        &gateway,
-        "GET",
-        "/v1/things",
-        "origin: https://app.example\r\n",
-        b"",
-    );
+    let answer = gateway.send("GET", "/v1/things", "origin: https://app.example\r\n", b"");
     let mut names: Vec<&str> = answer
         .head
         .lines()
@@ -164,7 +147,7 @@ fn cors_is_ours_where_it_is_configured() {
         ("null", false),
     ] {
         let headers = format!("origin: {origin}\r\n{asked}");
-        let preflight = send(&gateway, "OPTIONS", "/v1/chat/completions", &headers, b"");
+        let preflight = gateway.send("OPTIONS", "/v1/chat/completions", &headers, b"");
         let expected = allowed.then_some(origin);
         assert_eq!(preflight.status, 204);
         assert_eq!(preflight.header("access-control-allow-origin"), expected);
@@ -172,20 +155,13 @@ fn cors_is_ours_where_it_is_configured() {
             preflight.header("access-control-allow-headers").is_some(),
             allowed
         );
-        let answer = send(
-            &gateway,
-            "GET",
-            "/v1/models",
-            &format!("origin: {origin}\r\n"),
-            b"",
-        );
+        let answer = gateway.send("GET", "/v1/models", &format!("origin: {origin}\r\n"), b"");
         assert_eq!(
             (answer.status, answer.header("access-control-allow-origin")),
             (200, expected)
         );
         assert_eq!(answer.header("vary"), Some("origin"));
-        let refused = send(
-            &gateway,
+        let refused = gateway.send(
             "POST",
             "/v1/chat/completions",
             &format!("origin: {origin}\r\n"),
@@ -213,8 +189,7 @@ fn the_log_header_only_makes_logging_stricter() {
         ("nonsense", "stored", true),
     ] {
         let headers = format!("{json}x-aiproxy-log: {value}\r\n");
-        send(
-            &gateway,
+        gateway.send(
             "POST",
             "/v1/chat/completions",
             &headers,
@@ -241,13 +216,7 @@ fn tags_and_users_are_in_the_row() {
     let headers = "content-type: application/json\r\nx-aiproxy-user: ada\r\nx-aiproxy-tags: team=blue, run=7,bare,=x\r\n\
         x-request-id: mine-1\r\n";
     let body = chat_body("mock", r#","user":"from the body""#);
-    send(
-        &gateway,
-        "POST",
-        "/v1/chat/completions",
-        headers,
-        body.as_bytes(),
-    );
+    gateway.send("POST", "/v1/chat/completions", headers, body.as_bytes());
     let row = gateway.row().record;
     assert_eq!(row.end_user.as_deref(), Some("ada"));
     assert_eq!(row.client_request_id.as_deref(), Some("mine-1"));

@@ -5,17 +5,6 @@ use serde_json::Value;
 use crate::client_faults::assert_error;
 use crate::support::fake_upstream::FakeUpstream;
 use crate::support::gateway::{TestGateway, chat_body};
-use crate::support::raw_client::{RawResponse, exchange, request};
-
-fn send(
-    gateway: &TestGateway,
-    method: &str,
-    path: &str,
-    headers: &str,
-    body: &[u8],
-) -> RawResponse {
-    exchange(gateway.data, request(method, path, headers, body))
-}
 
 #[test]
 fn own_paths_say_what_this_is_and_leave_no_row() {
@@ -60,13 +49,7 @@ fn both_styles_of_base_url_and_the_provider_s_name_lead_to_the_same() {
         assert_eq!(gateway.post(path, &body).status, 200, "{path}");
         let row = gateway.rows().pop().expect("a row").record;
         assert_eq!((row.endpoint.as_str(), row.path.as_str()), (endpoint, path));
-        let seen = gateway
-            .mock
-            .as_ref()
-            .expect("a mock")
-            .requests()
-            .pop()
-            .expect("a request");
+        let seen = gateway.last_request();
         assert!(
             path.ends_with(seen.target.strip_prefix("/v1").expect("a version")),
             "{}",
@@ -110,15 +93,9 @@ fn other_paths_pass_with_method_query_and_body() {
         ("PROPFIND", "/v1/things", b""),
     ] {
         let json = "content-type: application/json\r\n";
-        let answer = send(&gateway, method, target, json, body);
+        let answer = gateway.send(method, target, json, body);
         assert_eq!(answer.status, 200, "{method} {target}: {}", answer.text());
-        let seen = gateway
-            .mock
-            .as_ref()
-            .expect("a mock")
-            .requests()
-            .pop()
-            .expect("a request");
+        let seen = gateway.last_request();
         assert_eq!(
             (seen.method.as_str(), seen.target.as_str()),
             (method, target)
@@ -175,7 +152,7 @@ fn answers_without_a_body_stay_without() {
         let upstream =
             FakeUpstream::answering(format!("HTTP/1.1 {line}\r\nETag: \"a\"\r\n{length}\r\n"));
         let gateway = TestGateway::before(upstream.base_url());
-        let answer = send(&gateway, "DELETE", "/v1/things/1", "", b"");
+        let answer = gateway.send("DELETE", "/v1/things/1", "", b"");
         assert_eq!((answer.status, answer.body.len()), (status, 0));
         assert_eq!(answer.header("etag"), Some("\"a\""));
         let row = gateway.row().record;

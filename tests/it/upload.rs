@@ -27,13 +27,7 @@ const FORM: &str = "content-type: multipart/form-data; boundary=bound\r\n";
 #[track_caller]
 fn assert_passed_whole(gateway: &TestGateway, answer: &RawResponse, sent: &[u8]) {
     assert_eq!(answer.status, 200, "{}", answer.text());
-    let seen = gateway
-        .mock
-        .as_ref()
-        .expect("a mock")
-        .requests()
-        .pop()
-        .expect("a request");
+    let seen = gateway.last_request();
     assert!(
         seen.body == sent,
         "{} bytes came of {}",
@@ -71,13 +65,7 @@ fn uploads_pass_byte_for_byte() {
         let body = form(file);
         let answer = exchange(gateway.data, request("POST", "/v1/files", FORM, &body));
         assert_passed_whole(&gateway, &answer, &body);
-        let seen = gateway
-            .mock
-            .as_ref()
-            .expect("a mock")
-            .requests()
-            .pop()
-            .expect("a request");
+        let seen = gateway.last_request();
         assert_eq!(
             seen.header("content-type"),
             Some("multipart/form-data; boundary=bound")
@@ -106,13 +94,7 @@ fn chunked_uploads_stay_chunked() {
         .collect();
     let answer = exchange(gateway.data, sent);
     assert_passed_whole(&gateway, &answer, &body);
-    let seen = gateway
-        .mock
-        .as_ref()
-        .expect("a mock")
-        .requests()
-        .pop()
-        .expect("a request");
+    let seen = gateway.last_request();
     assert_eq!(seen.header("transfer-encoding"), Some("chunked"));
     assert_eq!(seen.header("content-length"), None);
 }
@@ -183,13 +165,7 @@ fn uploads_whose_client_leaves_are_not_completed_upstream() {
             "POST /v1/files HTTP/1.1\r\nHost: x\r\n{FORM}Content-Length: 1000\r\n\r\n--bound"
         ));
         wait_until("it is begun", || {
-            gateway
-                .mock
-                .as_ref()
-                .expect("a mock")
-                .stats()
-                .open_connections
-                == 1
+            gateway.mock().stats().open_connections == 1
         });
         leave(client);
         let row = gateway.rows().pop().expect("a row").record;
@@ -199,16 +175,10 @@ fn uploads_whose_client_leaves_are_not_completed_upstream() {
         );
         assert_eq!((row.request_bytes, row.attempts), (Some(7), 1));
         wait_until("it is over", || {
-            gateway
-                .mock
-                .as_ref()
-                .expect("a mock")
-                .stats()
-                .open_connections
-                == 0
+            gateway.mock().stats().open_connections == 0
         });
     }
-    assert_eq!(gateway.mock.as_ref().expect("a mock").stats().requests, 0);
+    assert_eq!(gateway.mock().stats().requests, 0);
 }
 
 /// Reads a request of any length without keeping it, answers, and goes on to the next connection.

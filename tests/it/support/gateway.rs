@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use aiproxy::access_log::columns::CustomColumn;
 use aiproxy::access_log::query::{self, LogFilter, Stored};
-use aiproxy::cli::mock::{Mock, MockHandle};
+use aiproxy::cli::mock::{Mock, MockHandle, RawRequest};
 use aiproxy::config::{Config, DatabaseUrl, Environment, Rules, Sources, load};
 use aiproxy::database::Database;
 use aiproxy::gateway::{Gateway, Running};
@@ -143,6 +143,23 @@ impl TestGateway {
         for _ in 0..3 {
             assert_eq!(self.get("/health").status, 200);
         }
+    }
+
+    /// The mock of a test that brought no upstream.
+    #[track_caller]
+    pub(crate) fn mock(&self) -> &MockHandle {
+        self.mock.as_ref().expect("a mock")
+    }
+
+    /// What the mock was asked last.
+    #[track_caller]
+    pub(crate) fn last_request(&self) -> RawRequest {
+        self.mock().requests().pop().expect("a request")
+    }
+
+    /// Any request to the data port, on a connection of its own; header lines with their ends.
+    pub(crate) fn send(&self, method: &str, path: &str, headers: &str, body: &[u8]) -> RawResponse {
+        exchange(self.data, request(method, path, headers, body))
     }
 
     /// Posts JSON to the data port on a connection of its own.

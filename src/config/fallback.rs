@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
+use super::Glob;
 use super::base_url::BaseUrl;
 use super::environment::Environment;
-use super::glob::Glob;
 use super::overlay::place;
 use super::problem::{Origin, Problem};
 use super::providers::{

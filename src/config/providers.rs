@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
+use super::Glob;
 use super::base_url::BaseUrl;
-use super::glob::Glob;
 use super::item::Word;
 use super::secret::{Secret, has_scheme, is_credential_name, mask_url, serialize_masked};
 use super::section::Section;

@@ -177,13 +177,8 @@ fn which_models_a_provider_takes_by_default() {
         (", models: { allow: [\"gpt-*\"] }", vec!["gpt-*"]),
     ] {
         let config = from_yaml(&format!("providers: [{{ kind: openai{models} }}]")).expect("valid");
-        let found: Vec<&str> = config.providers[0]
-            .models
-            .allow
-            .iter()
-            .map(|glob| glob.as_str())
-            .collect();
-        assert_eq!(found, allow, "{models}");
+        let allow: Vec<_> = allow.into_iter().map(crate::config::Glob::new).collect();
+        assert_eq!(config.providers[0].models.allow, allow, "{models}");
     }
 }
 

@@ -15,6 +15,7 @@ use bytes::Bytes;
 use serde_json::json;
 
 use crate::client_faults::assert_error;
+use crate::filters::opening;
 use crate::support::gateway::{TestGateway, Wanted, chat_body, wait_until};
 use crate::support::raw_client::{RawClient, post};
 use crate::support::signal::Signal;
@@ -365,14 +366,6 @@ fn f82_what_a_response_filter_makes_is_checked() {
 }
 
 /// Holds everything back.
-struct Miser;
-
-impl StreamFilter for Miser {
-    fn open(&self, _: &mut Context<'_>) -> Option<Box<dyn StreamRun>> {
-        Some(Box::new(Hoard::default()))
-    }
-}
-
 #[derive(Default)]
 struct Hoard(Vec<StreamEvent>);
 
@@ -394,7 +387,7 @@ fn f83_holding_back_too_much_or_too_long_is_a_failure() {
         ("mock-s3-stall", 1 << 20, Duration::from_millis(100)),
         ("mock-s900-d5", 2_000, Duration::from_secs(60)),
     ] {
-        let miser = Entry::new(Filter::named("miser").on_stream(Miser));
+        let miser = Entry::new(Filter::named("miser").on_stream(opening::<Hoard>));
         let gateway = with(miser.hold_back(bytes, time).on_error(OnError::Refuse));
         let answer = gateway.chat(model, STREAM);
         let text = answer.text();

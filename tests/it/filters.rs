@@ -1,19 +1,31 @@
 //! Filters on the whole way: from the configuration and from Rust, on requests, answers and streams.
 
+use std::time::Duration;
+
 use aiproxy::access_log::query::Stored;
 use aiproxy::filter::{
-    Context, Filter, FilterError, LlmResponse, Refusal, ResponseFilter, ResponseVerdict,
+    Context, Entry, Filter, FilterError, LlmRequest, LlmResponse, Outbox, Refusal, RequestVerdict,
+    ResponseFilter, ResponseVerdict, StreamEnd, StreamEvent, StreamRun, StreamVerdict,
     WhenStreamed,
 };
 use async_trait::async_trait;
 
-use crate::support::gateway::{TestGateway, Wanted};
+use crate::support::gateway::{TestGateway, Wanted, chat_body};
+use crate::support::raw_client::post;
+use crate::support::wire::{DONE, STREAM};
 
 fn with_filter(filter: Filter) -> TestGateway {
     TestGateway::with(Wanted {
         extend: Some(Box::new(move |gateway| gateway.with(filter))),
         ..Wanted::default()
     })
+}
+
+/// A stream filter that opens a new run for each stream.
+pub(crate) fn opening<R: StreamRun + Default + 'static>(
+    _: &mut Context<'_>,
+) -> Option<Box<dyn StreamRun>> {
+    Some(Box::new(R::default()))
 }
 
 fn verdicts(row: &Stored) -> Vec<String> {
@@ -266,4 +278,77 @@ fn a_response_filter_that_skips_streams_leaves_them_alone() {
         gateway.row().record.response_text.as_deref(),
         Some("w000000 the quw000001 the quw000002 the qu")
     );
+}
+
+/// Holds every event until the next one comes, and then lets it go in capitals.
+#[derive(Default)]
+struct LateShout(Option<StreamEvent>);
+
+#[async_trait(?Send)]
+impl StreamRun for LateShout {
+    async fn on_event(
+        &mut self,
+        mut event: StreamEvent,
+        out: &mut Outbox,
+    ) -> Result<StreamVerdict, FilterError> {
+        event.map_text_deltas(&mut |_, text| Some(text.to_uppercase()));
+        if let Some(before) = self.0.replace(event) {
+            out.send(before);
+        }
+        Ok(StreamVerdict::Continue)
+    }
+
+    async fn on_end(
+        &mut self,
+        _: &StreamEnd,
+        out: &mut Outbox,
+    ) -> Result<StreamVerdict, FilterError> {
+        if let Some(last) = self.0.take() {
+            out.send(last);
+        }
+        Ok(StreamVerdict::Continue)
+    }
+}
+
+/// P5: filters see streams, rewrite and delay them, and what they hold back is measured; one that never comes back
+/// breaks its own request, while those beside it on the same worker go on.
+#[test]
+fn p5_a_filter_touches_its_own_request_alone() {
+    let stuck =
+        Filter::named("stuck").on_request(async |request: &mut LlmRequest, _: &mut Context<'_>| {
+            match request.model() {
+                Some("mock-b1") => std::future::pending().await,
+                _ => Ok(RequestVerdict::Continue),
+            }
+        });
+    let late = Filter::named("late").on_stream(opening::<LateShout>);
+    let gateway = TestGateway::with(Wanted {
+        extend: Some(Box::new(|gateway| {
+            gateway
+                .with(late)
+                .entry(Entry::new(stuck).timeout(Duration::from_secs(3)))
+        })),
+        ..Wanted::default()
+    });
+    let mut waiting = gateway.connect();
+    waiting.send(post("/v1/chat/completions", &chat_body("mock-b1", "")));
+    let streamed = gateway.chat("mock-s4-d100", STREAM);
+    assert!(streamed.complete, "it is not kept waiting by the other");
+    let text = streamed.text();
+    assert!(text.contains("W000003") && text.ends_with(DONE), "{text}");
+    let refused = waiting.read_response();
+    assert_eq!(refused.json()["error"]["code"], "filter_timeout");
+    let rows = gateway.rows();
+    let row = |outcome: &str| {
+        let found = rows.iter().find(|row| row.record.outcome == outcome);
+        &found.expect(outcome).record
+    };
+    let (late, stuck) = (row("ok"), row("filter_error"));
+    assert!(late.filter_held_ms.is_some_and(|ms| 90.0 <= ms), "{late:?}");
+    assert!(late.filter_ms.is_some() && stuck.filtered_by.as_deref() == Some("stuck"));
+    let kept = late
+        .payload
+        .as_ref()
+        .and_then(|payload| payload.upstream_response_body.as_ref());
+    assert!(kept.is_some_and(|body| body.as_text().is_some_and(|text| text.contains("w000003"))));
 }

@@ -1,6 +1,8 @@
 //! One exchange whole, in sections that a person reads from top to bottom. What is unknown is left out; every line is
 //! printable.
 
+mod bodies;
+
 use std::borrow::Cow;
 use std::io::Write;
 
@@ -9,19 +11,11 @@ use jiff::Timestamp;
 use crate::access_log::columns::{CustomColumn, TABLES};
 use crate::access_log::draft::{AttemptDraft, VerdictDraft};
 use crate::access_log::query::Stored;
-use crate::access_log::record::{LogRecord, StoredBody};
 use crate::cli::output::Output;
 use crate::config::printable;
 use crate::database::value::Cell;
 
-/// How bodies are printed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Bodies {
-    /// As they are.
-    AsSent,
-    /// Those that are JSON with indents.
-    Indented,
-}
+pub(super) use bodies::Bodies;
 
 /// The columns of `exchanges` by what they are about; each stands in one section.
 const SECTIONS: &[(&str, &[&str])] = &[
@@ -135,7 +129,7 @@ pub(super) fn print<W: Write>(
     section("columns of your own", own.collect(), output)?;
     list("attempts", record.tries.iter().map(attempt), output)?;
     list("filters", record.verdicts.iter().map(verdict), output)?;
-    payload(record, bodies, output)
+    bodies::payload(record, bodies, output)
 }
 
 /// A title and its fields, without those that are unknown; nothing when all are.
@@ -245,98 +239,10 @@ fn verdict(verdict: &VerdictDraft) -> String {
     format!("{filter} ({phase}) {verdict}{detail}, {duration_us} µs")
 }
 
-fn payload<W: Write>(
-    record: &LogRecord,
-    form: Bodies,
-    output: &mut Output<W>,
-) -> anyhow::Result<()> {
-    let Some(payload) = &record.payload else {
-        return output.line(&format!("bodies: {}", record.body_state));
-    };
-    headers(
-        "request headers",
-        payload.request_headers.as_deref(),
-        output,
-    )?;
-    body("request body", payload.request_body.as_ref(), form, output)?;
-    let sent = payload.upstream_request_body.as_ref();
-    body("request body as sent upstream", sent, form, output)?;
-    headers(
-        "answer headers",
-        payload.response_headers.as_deref(),
-        output,
-    )?;
-    body("answer body", payload.response_body.as_ref(), form, output)?;
-    let received = payload.upstream_response_body.as_ref();
-    body(
-        "answer body as it came from upstream",
-        received,
-        form,
-        output,
-    )
-}
-
-fn headers<W: Write>(
-    title: &str,
-    json: Option<&str>,
-    output: &mut Output<W>,
-) -> anyhow::Result<()> {
-    let Some(json) = json else { return Ok(()) };
-    let parsed: Result<serde_json::Map<String, serde_json::Value>, _> = serde_json::from_str(json);
-    let lines: Vec<String> = match parsed {
-        Ok(headers) => headers
-            .iter()
-            .map(|(name, value)| match value.as_str() {
-                Some(text) => format!("{name}: {text}"),
-                None => format!("{name}: {value}"),
-            })
-            .collect(),
-        Err(_) => vec![json.to_owned()],
-    };
-    list(title, lines.into_iter(), output)
-}
-
-fn body<W: Write>(
-    title: &str,
-    body: Option<&StoredBody>,
-    form: Bodies,
-    output: &mut Output<W>,
-) -> anyhow::Result<()> {
-    let Some(body) = body else { return Ok(()) };
-    let stored = body.bytes.len();
-    let cut = match usize::try_from(body.size) {
-        Ok(size) if stored < size => format!(", the first {stored} are stored"),
-        Ok(_) | Err(_) => String::new(),
-    };
-    heading(
-        &format!(
-            "{title} ({} bytes{cut}, SHA-256 {})",
-            body.size, body.sha256
-        ),
-        output,
-    )?;
-    match (body.as_text(), form) {
-        (None, _) => output.line("  not text; the answer's bytes: aiproxy replay ID")?,
-        (Some(text), Bodies::AsSent) => lines(text, output)?,
-        (Some(text), Bodies::Indented) => match serde_json::from_str::<serde_json::Value>(text) {
-            Ok(json) => lines(&format!("{json:#}"), output)?,
-            Err(_) => lines(text, output)?,
-        },
-    }
-    output.line("")
-}
-
-fn lines<W: Write>(text: &str, output: &mut Output<W>) -> anyhow::Result<()> {
-    for line in text.lines() {
-        output.line(line)?;
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::access_log::record::Payload;
+    use crate::access_log::record::{LogRecord, Payload, StoredBody};
     use crate::filter::Outcome;
 
     #[test]

@@ -32,10 +32,10 @@ const FLUSH: Duration = Duration::from_millis(50);
 /// Longest wait for connections that are ended by force.
 const FORCED_END: Duration = Duration::from_millis(300);
 
-/// Longest wait for a database at the end that is away, or where nobody wants to wait.
+/// Longest wait at the end for a database that is away, and where nobody wants to wait.
 const DRAIN_SPOOLED: Duration = Duration::from_millis(1_500);
 
-/// The same where there is no spool, and what is not stored is lost.
+/// Longest wait where there is no spool, and what is not stored is lost.
 const DRAIN_MEMORY: Duration = Duration::from_secs(10);
 
 /// Whether it is to stop.
@@ -130,17 +130,16 @@ impl Server {
         if let Some(admin) = admin {
             drop(timeout(FORCED_END, admin.stop(false)).await);
         }
-        let left = end_at.saturating_duration_since(Instant::now());
-        let hurry = *self.stop.borrow() == StopRequest::Now;
-        let drained = if !self.is_spooled {
-            self.log.drain(DRAIN_MEMORY).await
-        } else if hurry || left < DRAIN_SPOOLED {
-            self.log.drain(DRAIN_SPOOLED).await
-        } else {
-            tokio::select! {
-                drained = self.log.drain(left) => drained,
-                // What is not stored is found in the spool by the next start: no reason to stay on.
-                () = database_is_away(&self.log) => self.log.drain(DRAIN_SPOOLED).await,
+        let longest = match self.is_spooled {
+            true => end_at
+                .saturating_duration_since(Instant::now())
+                .max(DRAIN_SPOOLED),
+            false => DRAIN_MEMORY,
+        };
+        let drained = tokio::select! {
+            drained = self.log.drain(longest) => drained,
+            () = nobody_waits(&mut self.stop, self.is_spooled, &self.log) => {
+                self.log.drain(DRAIN_SPOOLED).await
             }
         };
         tracing::info!(?drained, "stopped");
@@ -150,6 +149,21 @@ impl Server {
 async fn no_open_exchange(log: &AccessLog) {
     while log.stats().ledger.open != 0 {
         tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+/// Returns when the drain is no reason to stay on: a second signal has come, or the database is away and what is not
+/// stored is found in the spool by the next start.
+async fn nobody_waits(stop: &mut watch::Receiver<StopRequest>, is_spooled: bool, log: &AccessLog) {
+    let told = stop.wait_for(|stop| *stop == StopRequest::Now);
+    if is_spooled {
+        tokio::select! {
+            _ = told => {}
+            () = database_is_away(log) => {}
+        }
+    } else {
+        // An error means that nobody can tell us any more: then it is time to go.
+        drop(told.await);
     }
 }
 

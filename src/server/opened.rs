@@ -57,10 +57,12 @@ pub fn opened(
 
 /// A client can only make logging stricter.
 fn keep(configured: Keep, asked: Option<&str>) -> Keep {
-    match (configured, asked.map(str::trim)) {
-        (Keep::Nothing, _) | (_, Some("none")) => Keep::Nothing,
-        (Keep::Metadata, _) | (_, Some("metadata")) => Keep::Metadata,
-        (Keep::Full, _) => Keep::Full,
+    let asks_for = |word: &str| asked.is_some_and(|asked| asked.trim().eq_ignore_ascii_case(word));
+    match configured {
+        Keep::Nothing => Keep::Nothing,
+        Keep::Full | Keep::Metadata if asks_for("none") => Keep::Nothing,
+        Keep::Full if asks_for("metadata") => Keep::Metadata,
+        Keep::Full | Keep::Metadata => configured,
     }
 }
 
@@ -98,6 +100,7 @@ mod tests {
             (Keep::Full, Some("metadata"), Keep::Metadata),
             (Keep::Full, Some("none"), Keep::Nothing),
             (Keep::Full, Some("full"), Keep::Full),
+            (Keep::Full, Some(" None "), Keep::Nothing),
             (Keep::Metadata, Some("full"), Keep::Metadata),
             (Keep::Metadata, Some("none"), Keep::Nothing),
             (Keep::Nothing, Some("metadata"), Keep::Nothing),

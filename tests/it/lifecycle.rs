@@ -210,6 +210,25 @@ fn f73_a_whole_answer_that_is_waited_for_is_refused_at_the_end() {
     assert_eq!((house.rows(), house.count_of("shutdown")), (1, 1));
 }
 
+/// Nothing would find the records again, so the first signal waits for their database; the second does not.
+#[test]
+fn f73_a_second_signal_ends_the_wait_for_a_database_too() {
+    let house = House::new("");
+    let away = format!("sqlite:///{}/db/test.db", house.dir.path().display());
+    let in_memory = "log: { durability: memory }";
+    let config = configure(house.dir.path(), house.mock, &away, in_memory);
+    let mut proxy = Proxy::start(&config);
+    assert_eq!(proxy.chat("mock", "").status, 200);
+    proxy.program.terminate();
+    wait_until("the port is closed", || {
+        TcpStream::connect(proxy.data).is_err()
+    });
+    proxy.program.terminate();
+    let (status, took) = proxy.program.wait_exit();
+    assert_eq!(status.code(), Some(0));
+    assert!(took < Duration::from_secs(4), "{took:?}");
+}
+
 fn served(mock: SocketAddr) -> u64 {
     let stats = exchange(mock, get("/__mock/stats")).json();
     stats["requests"].as_u64().expect("a count")

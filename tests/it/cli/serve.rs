@@ -1,57 +1,23 @@
 //! The server as a process: what it needs to start, and what keeps it from it.
 
-use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Child, ChildStderr, Stdio};
-use std::time::{Duration, Instant};
 
 use aiproxy::cli::mock::Mock;
 
 use super::{aiproxy, program, text};
-use crate::support::gateway::chat_body;
+use crate::support::gateway::{chat_body, wait_until};
+use crate::support::process::Program;
 use crate::support::raw_client::{exchange, post};
 
-/// A process; it is killed at the end.
-struct Process(Child);
-
-/// A serving process.
-struct Server {
-    _process: Process,
-    data: SocketAddr,
-    /// Kept open, so that the process log can go on.
-    _stderr: BufReader<ChildStderr>,
-}
-
-impl Server {
-    /// Starts it and waits until it says where it listens.
-    fn start(folder: &Path, words: &str, variables: &[(&str, &str)]) -> Self {
-        let mut command = program(folder, words, variables);
-        let mut process = Process(command.stderr(Stdio::piped()).spawn().expect("it runs"));
-        let mut stderr = BufReader::new(process.0.stderr.take().expect("a pipe"));
-        let mut log = String::new();
-        loop {
-            let read = stderr.read_line(&mut log).expect("a line");
-            assert_ne!(read, 0, "it ended: {log}");
-            let address = log
-                .split_whitespace()
-                .find_map(|word| word.strip_prefix("data="));
-            if let Some(address) = address {
-                return Self {
-                    _process: process,
-                    data: address.parse().expect("an address"),
-                    _stderr: stderr,
-                };
-            }
-        }
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        drop(self.0.kill());
-        drop(self.0.wait());
-    }
+/// Starts it and waits until it says where it listens.
+fn start(folder: &Path, words: &str, variables: &[(&str, &str)]) -> (Program, SocketAddr) {
+    let program = Program::start(program(folder, words, variables));
+    let line = program.wait_line("serving data=");
+    let mut words = line.split_whitespace();
+    let address = words.find_map(|word| word.strip_prefix("data="));
+    let address = address.and_then(|address| address.parse().ok());
+    (program, address.expect("an address"))
 }
 
 #[test]
@@ -63,41 +29,27 @@ fn no_file_is_needed() {
         ("OPENAI_BASE_URL", base_url.as_str()),
         ("OPENAI_API_KEY", "sk-environment"),
     ];
-    let server = Server::start(folder.path(), "--port 0 --admin-port 0", &variables);
-    let answer = exchange(
-        server.data,
-        post("/v1/chat/completions", &chat_body("mock", "")),
-    );
+    let (_server, data) = start(folder.path(), "--port 0 --admin-port 0", &variables);
+    let answer = exchange(data, post("/v1/chat/completions", &chat_body("mock", "")));
     assert_eq!(answer.status, 200);
     let sent = mock.requests().remove(0);
     assert!(format!("{sent:?}").contains("sk-environment"));
     // The row is there soon, in the file that nobody named.
-    let begun = Instant::now();
-    loop {
+    wait_until("the row is there", || {
         let output = aiproxy(folder.path(), "logs --json", &[]);
-        if text(&output.stdout).contains(r#""outcome":"ok""#) {
-            break;
-        }
-        assert!(
-            begun.elapsed() < Duration::from_secs(20),
-            "{}",
-            text(&output.stderr)
-        );
-    }
+        text(&output.stdout).contains(r#""outcome":"ok""#)
+    });
     assert!(folder.path().join("aiproxy.db").is_file());
 }
 
 #[test]
 fn a_second_instance_does_not_start() {
     let folder = tempfile::tempdir().expect("a folder");
-    let start = |words: &str| {
-        let variables = [
-            ("DATABASE_URL", "sqlite://a.db"),
-            ("AIPROXY__LOG__SPOOL_DIR", "spool-a"),
-        ];
-        Server::start(folder.path(), words, &variables)
-    };
-    let _first = start("--port 0 --admin-port 0");
+    let variables = [
+        ("DATABASE_URL", "sqlite://a.db"),
+        ("AIPROXY__LOG__SPOOL_DIR", "spool-a"),
+    ];
+    let _first = start(folder.path(), "--port 0 --admin-port 0", &variables);
     for (database, spool, what) in [
         ("sqlite://a.db", "spool-b", "the database a.db"),
         ("sqlite://b.db", "spool-a", "the spool directory"),

@@ -20,7 +20,7 @@ pub struct ServerConfig {
     pub workers: usize,
     /// Largest body that is held whole, in bytes; larger ones are refused with 413.
     pub max_body_bytes: usize,
-    /// Most exchanges open at once; 0 is `min(20000, (open-file limit - 200) / 3)`.
+    /// Most streams open at once; 0 is `min(20000, (open-file limit - 200) / 3)`.
     pub max_streams: usize,
     /// How long an idle client connection is kept. Longer than the clients' own, or connections die when reused.
     #[serde(rename = "keep_alive_s", serialize_with = "as_seconds")]
@@ -146,7 +146,10 @@ fn read_cors(mut section: Section<'_>) -> CorsConfig {
     let mut origins = Vec::new();
     for (path, item) in section.list("origins").unwrap_or_default() {
         match item.text(&path) {
-            Some(text) if text == "*" || is_web_origin(&text) => origins.push(text),
+            // Browsers write origins in lower case.
+            Some(text) if text == "*" || is_web_origin(&text) => {
+                origins.push(text.to_ascii_lowercase());
+            }
             Some(_) => item.report(
                 &path,
                 "expected `*` or an origin such as https://app.example, without a path",

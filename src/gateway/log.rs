@@ -1,5 +1,6 @@
 //! The access log of a gateway: its stores, its writer, its retention.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -59,11 +60,26 @@ impl Stores {
             Ok(Err(StoreError::Schema(text))) => Err(StartError::Schema(text)),
             Ok(Err(StoreError::Column(error))) => Err(error.into()),
             Ok(Err(StoreError::Unavailable(text) | StoreError::Poison(text))) => {
-                tracing::warn!("the log store is away, records wait in the spool: {text}");
+                tracing::warn!(
+                    database = %config.database.url,
+                    "the log store is away, records wait for it: {text}{}",
+                    folder_hint(config)
+                );
                 Ok(Self { write, read })
             }
             Ok(Ok(())) | Err(_) => Ok(Self { write, read }),
         }
+    }
+}
+
+/// What keeps a SQLite file from being made most often.
+fn folder_hint(config: &Config) -> &'static str {
+    let folder = config.database.url.sqlite_file().and_then(Path::parent);
+    match folder {
+        Some(folder) if folder != Path::new("") && !folder.exists() => {
+            "; its folder does not exist"
+        }
+        Some(_) | None => "",
     }
 }
 

@@ -138,7 +138,7 @@ fn response_headers_travel_by_the_list() {
 
 #[test]
 fn cors_is_ours_where_it_is_configured() {
-    let yaml = "server: { port: 0, workers: 1, cors: { origins: [\"https://app.example\"] } }";
+    let yaml = "server: { port: 0, workers: 1, cors: { origins: [\"https://App.example\"] } }";
     let gateway = TestGateway::configured(yaml);
     let asked = "access-control-request-method: POST\r\naccess-control-request-headers: authorization,x-a\r\n";
     for (origin, allowed) in [

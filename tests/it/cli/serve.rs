@@ -69,6 +69,14 @@ fn a_second_instance_does_not_start() {
 }
 
 #[test]
+fn a_database_without_its_folder_is_told_of_and_waited_for() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let variables = [("DATABASE_URL", "sqlite://later/a.db")];
+    let (server, _data) = start(folder.path(), "--port 0 --admin-port 0", &variables);
+    server.wait_line("its folder does not exist");
+}
+
+#[test]
 fn a_port_that_is_taken_is_exit_one() {
     let folder = tempfile::tempdir().expect("a folder");
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");

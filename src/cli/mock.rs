@@ -1,26 +1,8 @@
-//! The `mock` command: an upstream that speaks the OpenAI API with set speed,
-//! size and faults, for tests, benches and a first look without a key.
+//! The `mock` command: an upstream that speaks the OpenAI API with set speed, size and faults, for tests, benches and a
+//! first look without a key.
 //!
-//! It misbehaves below HTTP too (resets, bodies that end too soon, writes of one
-//! byte), so it has a small server of its own on plain sockets. One thread
-//! serves everything. How it behaves is in the model's name, parts joined by `-`:
-//!
-//! | part | meaning |
-//! |---|---|
-//! | `s200` `d20` `b4k` | 200 chunks; 20 ms before each; so many bytes an event or a body |
-//! | `slow-5000` | first byte after so many milliseconds |
-//! | `err-429` | that status, with `times-2` only twice for one `x-test-id`; `after-7` is `retry-after`, `retry` and `noretry` are `x-should-retry` |
-//! | `cut` `eof` `stall` | reset, clean end before the finish reason, silence for ever; in the middle, or with `cut-3` after three chunks |
-//! | `hangup` `reset` `close` | closed or reset in place of an answer; closed after it without a word |
-//! | `utf8` `bytes1` `burst` | writes end inside characters; one byte each; as many events as fit |
-//! | `line-200m` `big-2g` | one giant event; a body of so many bytes without a length |
-//! | `usage-none` … | `none`, `first`, `every`, `last`, `empty`, `negative`, `huge`, `string` |
-//! | `tools` `json` `vision` `refusal` `null` | parallel calls, a JSON object, what was seen of images, a refusal, `content: null` |
-//! | `html` `redirect-307` `whole` `plaintype` `notype` `trailing` | HTML; a redirect; JSON though a stream was asked for; wrong, no content type; a second object after the first |
-//! | `crlf` `bom` `emptydata` `comments` `noblank` `nodone` `errevent` | oddities of a stream |
-//! | `echo` | request headers come back as `x-echo-…` headers and as the text |
-//!
-//! `GET /__mock/stats`, `GET /__mock/last?n=5` and `POST /__mock/reset` tell what it has seen.
+//! It misbehaves below HTTP too (resets, bodies that end too soon, writes of one byte), so it has a small server of its
+//! own on plain sockets. One thread serves everything. How it behaves is in the model's name, see [`MODELS`].
 
 mod answer;
 mod behaviour;
@@ -53,6 +35,29 @@ pub use request::RawRequest;
 
 use ledger::Ledger;
 
+/// The parts of a model's name, as `aiproxy mock --help` shows them.
+const MODELS: &str = "\
+How it behaves is in the model's name, parts joined by `-`, such as mock-s200-d20 or mock-err-429:
+  s200 d20 b4k     200 chunks; 20 ms before each; so many bytes an event or a body
+  slow-5000        first byte after so many milliseconds
+  err-429          that status, with `times-2` only twice for one x-test-id; `after-7` is retry-after,
+                   `retry` and `noretry` are x-should-retry
+  cut eof stall    reset, clean end before the finish reason, silence for ever; in the middle, or
+                   with `cut-3` after three chunks
+  hangup reset close    closed or reset in place of an answer; closed after it without a word
+  utf8 bytes1 burst     writes end inside characters; one byte each; as many events as fit
+  line-200m big-2g      one giant event; a body of so many bytes without a length
+  usage-WORD       where usage stands, and what is wrong with it: none, first, every, last, empty,
+                   negative, huge, string
+  tools json vision refusal null    parallel calls, a JSON object, what was seen of images, a
+                   refusal, `content: null`
+  html redirect-307 whole plaintype notype trailing    HTML; a redirect; JSON though a stream was
+                   asked for; wrong, no content type; a second object after the first
+  crlf bom emptydata comments noblank nodone errevent    oddities of a stream
+  echo             request headers come back as x-echo-… headers and as the text
+
+GET /__mock/stats, GET /__mock/last?n=5 and POST /__mock/reset tell what it has seen.";
+
 /// Connections that may wait to be accepted.
 const BACKLOG: u32 = 4_096;
 
@@ -61,6 +66,7 @@ const ACCEPT_AGAIN_AFTER: Duration = Duration::from_millis(50);
 
 /// Options of `aiproxy mock`.
 #[derive(Debug, Clone, clap::Args)]
+#[command(after_help = MODELS)]
 pub struct Args {
     /// Address to listen on.
     #[arg(long, short = 'H', default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]

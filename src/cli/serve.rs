@@ -34,7 +34,8 @@ pub struct Args {
         long,
         value_name = "URL",
         visible_alias = "connection-str",
-        alias = "connection_str"
+        alias = "connection_str",
+        global = true
     )]
     pub database_url: Option<String>,
     /// Key for OpenAI, as OPENAI_API_KEY; other users of this machine can see it in the process list

@@ -84,6 +84,15 @@ fn old_names_of_options_work() {
 }
 
 #[test]
+fn the_mock_s_help_names_its_models() {
+    let help = cli("mock --help").expect_err("help").to_string();
+    assert!(
+        help.contains("mock-err-429") && help.contains("usage-WORD"),
+        "{help}"
+    );
+}
+
+#[test]
 fn flags_set_their_keys() {
     let args: serve::Args = parsed("-H ::1 -p 1 --admin-port 2 --database-url u").expect("valid");
     let set: Vec<String> = args

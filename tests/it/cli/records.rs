@@ -230,6 +230,26 @@ fn readers_that_go_away_are_no_failure() {
 }
 
 #[test]
+fn every_command_takes_the_database_where_it_stands() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for words in [
+        "migrate up --database-url sqlite://b.db",
+        "--database-url sqlite://b.db logs",
+        "logs --database-url sqlite://b.db",
+        "prune --connection-str sqlite:///b.db",
+        "migrate --database-url sqlite://b.db status",
+    ] {
+        printed(folder.path(), words);
+    }
+    assert!(!folder.path().join("aiproxy.db").exists());
+    let shown = text(&printed(
+        folder.path(),
+        "config show --database-url sqlite://c.db",
+    ));
+    assert!(shown.contains("sqlite://c.db"), "{shown}");
+}
+
+#[test]
 fn the_schema_is_made_and_told() {
     let folder = folder_with("database: { url: sqlite://a.db }");
     let folder = folder.path();

@@ -2,6 +2,7 @@
 //! message (newlines, escape sequences, direction marks) is escaped in the finished line, so no field can be forgotten.
 
 use std::io::{self, Write};
+use std::panic::PanicHookInfo;
 
 use tracing::Subscriber;
 use tracing_subscriber::EnvFilter;
@@ -24,13 +25,29 @@ pub enum LogFormat {
 #[error("a process log is started already")]
 pub struct AlreadyStarted;
 
-/// Starts the process log on stderr for the rest of the process.
+/// Starts the process log on stderr for the rest of the process. Panics are lines of it from then on.
 ///
 /// # Errors
 /// When the process has one already.
 pub fn init(level: LogLevel, format: LogFormat) -> Result<(), AlreadyStarted> {
     let subscriber = subscriber(level, format, io::stderr);
-    tracing::dispatcher::set_global_default(subscriber).map_err(|_| AlreadyStarted)
+    tracing::dispatcher::set_global_default(subscriber).map_err(|_| AlreadyStarted)?;
+    std::panic::set_hook(Box::new(tell_panic));
+    Ok(())
+}
+
+/// Tells where a panic was. Its words are told only where they are a literal of the program's: those that were put
+/// together may hold what a request held.
+fn tell_panic(panic: &PanicHookInfo<'_>) {
+    let at = panic.location().map(ToString::to_string);
+    let thread = std::thread::current();
+    let words = panic.payload().downcast_ref::<&'static str>();
+    tracing::error!(
+        at,
+        thread = thread.name(),
+        "a panic: {}",
+        words.unwrap_or(&"its words are not shown")
+    );
 }
 
 /// A process log that writes to `to`.
@@ -181,6 +198,24 @@ mod tests {
         assert_eq!(line["model"], HOSTILE);
         assert_eq!(line["level"], "WARN");
         assert!(line["timestamp"].is_string());
+    }
+
+    #[test]
+    fn a_panic_is_one_line_without_the_words_of_others() {
+        let usual = std::panic::take_hook();
+        std::panic::set_hook(Box::new(tell_panic));
+        let text = logged(LogLevel::Error, LogFormat::Json, || {
+            drop(std::panic::catch_unwind(|| panic!("{HOSTILE} canary")));
+            drop(std::panic::catch_unwind(|| panic!("a literal")));
+        });
+        std::panic::set_hook(usual);
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines.len(), 2, "{text}");
+        assert!(
+            !text.contains("canary") && lines[1].contains("a panic: a literal"),
+            "{text}"
+        );
+        assert!(lines[0].contains("subscriber.rs:"), "{text}");
     }
 
     #[test]

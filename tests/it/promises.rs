@@ -20,9 +20,10 @@ fn event() -> impl Strategy<Value = (String, bool)> {
     ]
 }
 
-/// P1: whatever the chunks and whatever the segments, bytes out are bytes in; what we asked for goes out again.
+/// P1: whatever the chunks and whatever the segments, bytes out are bytes in; what we asked for goes out again. P9: and
+/// so they replay.
 #[test]
-fn p1_bytes_out_are_bytes_in() {
+fn p1_p9_bytes_out_are_bytes_in_and_replay() {
     let config = Config {
         cases: 48,
         ..Config::default()
@@ -61,9 +62,12 @@ fn p1_bytes_out_are_bytes_in() {
             Step::SendSplit(bytes, segment),
             Step::ReadToEnd,
         ]]);
-        let seen = asked(&gateway_to(&upstream), "m", STREAM);
+        let gateway = gateway_to(&upstream);
+        let seen = asked(&gateway, "m", STREAM);
         seen.is_exactly(&expected);
         prop_assert_eq!(&seen.row.outcome, "ok");
+        let again = format!("/api/exchanges/{}/replay", seen.row.request_id);
+        prop_assert_eq!(gateway.admin_get(&again).body, seen.answer.body);
         let texts = events
             .iter()
             .filter(|(event, _)| event.contains("Hällo"))

@@ -1,6 +1,8 @@
 //! Hostile heads and bodies: injection, path and host tricks, headers that must not travel.
 
 use aiproxy::access_log::record::LogRecord;
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
 
 use crate::client_faults::assert_error;
 use crate::support::canary::assert_clean;
@@ -250,6 +252,36 @@ fn c5_nothing_from_outside_makes_a_header() {
     let body = answer.json();
     let message = body["error"]["message"].as_str().expect("a message");
     assert!(!message.chars().any(char::is_control), "{message:?}");
+}
+
+/// Whatever a model is called, an answer's head is one status line and headers that say what they should.
+#[test]
+fn c5_any_text_makes_an_orderly_head() {
+    let gateway = TestGateway::start();
+    let check = |model: String| {
+        let name = serde_json::Value::from(model.as_str());
+        let body = format!(r#"{{"model":{name},"messages":[]}}"#);
+        let answer = chat_with(&gateway, "", &body);
+        let lines = answer.head.trim_end().split("\r\n").skip(1);
+        for line in lines {
+            let (name, value) = line.split_once(": ").expect("a header");
+            prop_assert!(
+                name.bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+            );
+            prop_assert!(!value.chars().any(char::is_control), "{line:?}");
+        }
+        let shown = answer.header("x-aiproxy-model").unwrap_or_default();
+        prop_assert!(shown.len() <= 256);
+        Ok(())
+    };
+    let config = Config {
+        cases: 64,
+        ..Config::default()
+    };
+    let names = prop_oneof![any::<String>(), "[\\x00-\\x7f]{0,300}"];
+    let checked = TestRunner::new(config).run(&names, check);
+    checked.unwrap_or_else(|error| panic!("{error}"));
 }
 
 #[test]

@@ -6,6 +6,7 @@
 use actix_web::body::BoxBody;
 use actix_web::dev::ServiceResponse;
 use actix_web::http::StatusCode;
+use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::middleware::{Next, from_fn};
 use actix_web::{HttpRequest, HttpResponse, dev::ServiceRequest, web};
 use serde_json::json;
@@ -48,7 +49,9 @@ pub fn configure(state: AdminState) -> impl FnOnce(&mut web::ServiceConfig) {
             web::scope("")
                 .wrap(from_fn(guard))
                 .route("/health", web::get().to(async || about::health()))
+                .route("/health", web::head().to(async || about::health()))
                 .route("/metrics", web::get().to(metrics_text))
+                .route("/metrics", web::head().to(metrics_text))
                 .route("/api/exchanges/{id}/replay", web::get().to(replay))
                 .default_service(web::to(not_found)),
         );
@@ -145,9 +148,24 @@ async fn replay(
         state.replays.find(&id).await.map(|stored| (stored, speed))
     };
     match answer.await {
-        Ok((stored, speed)) => super::data::encode(stored.into_reply(speed)),
+        Ok((stored, speed)) => inert(super::data::encode(stored.into_reply(speed))),
         Err(failure) => failed(&failure, request.path()),
     }
+}
+
+/// A recorded page must not act as one of ours, should somebody open it in a browser.
+fn inert(mut response: HttpResponse) -> HttpResponse {
+    let headers = response.headers_mut();
+    for (name, value) in [
+        ("content-security-policy", "sandbox; default-src 'none'"),
+        ("x-content-type-options", "nosniff"),
+    ] {
+        headers.insert(
+            HeaderName::from_static(name),
+            HeaderValue::from_static(value),
+        );
+    }
+    response
 }
 
 fn failed(failure: &Failure, path: &str) -> HttpResponse {

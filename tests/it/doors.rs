@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use crate::client_faults::assert_error;
 use crate::support::fake_upstream::FakeUpstream;
 use crate::support::gateway::{TestGateway, get};
-use crate::support::raw_client::exchange;
+use crate::support::raw_client::{RawClient, exchange};
 
 #[test]
 fn s2_hosts_and_targets_with_two_meanings_are_refused() {
@@ -128,6 +128,39 @@ fn s2_the_data_port_knows_no_admin_path() {
         );
     }
     assert!(gateway.rows().is_empty());
+}
+
+#[test]
+fn a_recorded_page_is_inert_on_the_admin_port() {
+    let page = "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 25\r\n\r\n<script>alert(1)</script>";
+    let upstream = FakeUpstream::answering(page);
+    let gateway = TestGateway::before(upstream.base_url());
+    let answer = gateway.get("/v1/files/f/content");
+    let id = answer.header("x-aiproxy-request-id").expect("an id");
+    gateway.settle();
+    let again = gateway.admin_get(&format!("/api/exchanges/{id}/replay"));
+    assert_eq!((again.status, &again.body), (200, &answer.body));
+    assert_eq!(again.header("content-type"), Some("text/html"));
+    let policy = again.header("content-security-policy");
+    assert_eq!(policy, Some("sandbox; default-src 'none'"));
+    assert_eq!(again.header("x-content-type-options"), Some("nosniff"));
+}
+
+#[test]
+fn the_admin_port_answers_to_head() {
+    let gateway = TestGateway::start();
+    for path in ["/health", "/metrics"] {
+        let mut client = RawClient::connect(gateway.admin);
+        client.send(format!(
+            "HEAD {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+        ));
+        let (answer, _) = client.read_to_end();
+        let answer = String::from_utf8(answer).expect("text");
+        assert!(
+            answer.starts_with("HTTP/1.1 200") && answer.ends_with("\r\n\r\n"),
+            "{path}: {answer}"
+        );
+    }
 }
 
 #[test]

@@ -40,6 +40,17 @@ impl House {
         Proxy::start(&self.config)
     }
 
+    /// A configuration whose SQLite file lies in a folder that is not there yet.
+    fn without_database(&self, more: &str) -> Away {
+        let folder = self.dir.path().join("db");
+        let url = format!("sqlite:///{}/test.db", folder.display());
+        Away {
+            config: configure(self.dir.path(), self.mock, &url, more),
+            folder,
+            url,
+        }
+    }
+
     /// Starts it once more, so that what was left in the spool is stored too, and gives the number of rows.
     fn rows(&self) -> i64 {
         let proxy = self.start();
@@ -55,6 +66,13 @@ impl House {
         let found = counts.iter().find(|(name, _)| name == outcome);
         found.map_or(0, |(_, count)| *count)
     }
+}
+
+/// A database that is away until its folder is made.
+struct Away {
+    config: PathBuf,
+    folder: PathBuf,
+    url: String,
 }
 
 /// A stream whose first event has come.
@@ -150,20 +168,18 @@ fn g11_an_answer_that_is_read_late_is_not_cut() {
 #[test]
 fn f72_a_database_that_is_away_does_not_hold_up_the_end() {
     let house = House::new("");
-    let folder = house.dir.path().join("db");
-    let url = format!("sqlite:///{}/test.db", folder.display());
-    let config = configure(house.dir.path(), house.mock, &url, "");
-    let mut proxy = Proxy::start(&config);
+    let away = house.without_database("");
+    let mut proxy = Proxy::start(&away.config);
     assert_eq!(proxy.chat("mock", "").status, 200);
     proxy.program.terminate();
     let (status, took) = proxy.program.wait_exit();
     assert_eq!(status.code(), Some(0));
     assert!(took < Duration::from_secs(4), "{took:?}");
-    fs::create_dir(folder).expect("a folder");
-    let proxy = Proxy::start(&config);
+    fs::create_dir(away.folder).expect("a folder");
+    let proxy = Proxy::start(&away.config);
     proxy.settle();
     proxy.stop();
-    assert_eq!(outcomes(&url), [("ok".to_owned(), 1)]);
+    assert_eq!(outcomes(&away.url), [("ok".to_owned(), 1)]);
 }
 
 #[test]
@@ -214,10 +230,8 @@ fn f73_a_whole_answer_that_is_waited_for_is_refused_at_the_end() {
 #[test]
 fn f73_a_second_signal_ends_the_wait_for_a_database_too() {
     let house = House::new("");
-    let away = format!("sqlite:///{}/db/test.db", house.dir.path().display());
-    let in_memory = "log: { durability: memory }";
-    let config = configure(house.dir.path(), house.mock, &away, in_memory);
-    let mut proxy = Proxy::start(&config);
+    let away = house.without_database("log: { durability: memory }");
+    let mut proxy = Proxy::start(&away.config);
     assert_eq!(proxy.chat("mock", "").status, 200);
     proxy.program.terminate();
     wait_until("the port is closed", || {
@@ -256,20 +270,18 @@ fn p2_a_request_is_on_record_before_the_upstream_is_called() {
 #[test]
 fn p3_what_was_seen_survives_a_death_during_an_outage() {
     let house = House::new("");
-    let folder = house.dir.path().join("db");
-    let url = format!("sqlite:///{}/test.db", folder.display());
-    let config = configure(house.dir.path(), house.mock, &url, "");
-    let mut proxy = Proxy::start(&config);
+    let away = house.without_database("");
+    let mut proxy = Proxy::start(&away.config);
     for _ in 0..20 {
         assert!(proxy.chat("mock-s3", r#","stream":true"#).complete);
     }
     proxy.program.kill();
-    fs::create_dir(&folder).expect("a folder");
-    let proxy = Proxy::start(&config);
+    fs::create_dir(away.folder).expect("a folder");
+    let proxy = Proxy::start(&away.config);
     proxy.settle();
     assert_eq!(proxy.metric("log_stored_total"), 20.0);
     proxy.stop();
-    assert_eq!(row_counts(&url), (20, 20));
+    assert_eq!(row_counts(&away.url), (20, 20));
 }
 
 #[test]

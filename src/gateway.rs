@@ -11,6 +11,8 @@ mod sink;
 mod start;
 mod workers;
 
+use std::error::Error as _;
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -26,8 +28,8 @@ use crate::upstream::registry::ProviderError;
 pub use filters::stock_kinds;
 pub use running::Running;
 
-/// Why a gateway did not start.
-#[derive(Debug, thiserror::Error)]
+/// Why a gateway did not start. `Debug` is for people too: it is what `main` prints of an error.
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
     /// The configuration is wrong.
@@ -62,6 +64,17 @@ pub enum StartError {
         #[source]
         source: std::io::Error,
     },
+}
+
+impl fmt::Debug for StartError {
+    /// The sentence, and what the system said.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")?;
+        match self.source() {
+            Some(source) => write!(f, ": {source}"),
+            None => Ok(()),
+        }
+    }
 }
 
 /// A gateway that is not started yet.
@@ -225,4 +238,23 @@ pub struct Addresses {
     pub data: SocketAddr,
     /// The admin port, if it is enabled.
     pub admin: Option<SocketAddr>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_main_prints_of_an_error_is_a_sentence() {
+        let error = StartError::System {
+            what: "cannot listen on 127.0.0.1:80".to_owned(),
+            source: std::io::Error::other("no"),
+        };
+        assert_eq!(format!("{error:?}"), "cannot listen on 127.0.0.1:80: no");
+        let held = format!("{:?}", StartError::Held("the database a.db".to_owned()));
+        assert!(
+            held.starts_with("another instance holds the database a.db; stop it"),
+            "{held}"
+        );
+    }
 }

@@ -10,7 +10,7 @@ use crate::upstream::transport::{TlsError, TlsOptions, client_config};
 
 /// A provider that cannot be made.
 #[derive(Debug, thiserror::Error)]
-#[error("provider '{provider}': {source}")]
+#[error("provider '{provider}'")]
 pub struct ProviderError {
     /// Its name.
     pub provider: String,

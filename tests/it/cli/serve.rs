@@ -5,7 +5,7 @@ use std::path::Path;
 
 use aiproxy::cli::mock::Mock;
 
-use super::{aiproxy, program, text};
+use super::{aiproxy, folder_with, program, text};
 use crate::support::gateway::{chat_body, wait_until};
 use crate::support::process::Program;
 use crate::support::raw_client::{exchange, post};
@@ -74,6 +74,18 @@ fn a_database_without_its_folder_is_told_of_and_waited_for() {
     let variables = [("DATABASE_URL", "sqlite://later/a.db")];
     let (server, _data) = start(folder.path(), "--port 0 --admin-port 0", &variables);
     server.wait_line("its folder does not exist");
+}
+
+#[test]
+fn what_keeps_it_from_starting_is_told_once() {
+    let yaml = "providers: [{ kind: openai, base_url: \"https://h/v1\", ca_cert: aiproxy.yaml }]";
+    let folder = folder_with(yaml);
+    let output = aiproxy(folder.path(), "--port 0 --admin-port 0", &[]);
+    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(
+        text(&output.stderr),
+        "aiproxy: provider 'openai': aiproxy.yaml: holds no certificate\n"
+    );
 }
 
 #[test]

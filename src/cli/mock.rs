@@ -2,7 +2,7 @@
 //! first look without a key.
 //!
 //! It misbehaves below HTTP too (resets, bodies that end too soon, writes of one byte), so it has a small server of its
-//! own on plain sockets. One thread serves everything. How it behaves is in the model's name, see [`MODELS`].
+//! own on plain sockets. One thread serves everything. How it behaves is in the model's name, see `MODELS`.
 
 mod answer;
 mod behaviour;

@@ -211,6 +211,64 @@ async fn a_poison_row_goes_into_quarantine_alone() {
 }
 
 #[tokio::test]
+async fn f64_a_row_that_quarantine_refuses_too_stands_in_nobodys_way() {
+    for_each_backend(async |db: TestDb| {
+        let store = store(&db, Vec::new());
+        let database = store.database().await.unwrap();
+        for (shortest_refused, kept) in [(100, &[(id(1), "null".to_owned())][..]), (0, &[])] {
+            refuse_in_quarantine(&database, db.backend, shortest_refused).await;
+            let inserted = store
+                .insert_isolating(&[record(0), poison(1), record(2)])
+                .await
+                .unwrap();
+            assert_eq!(inserted.quarantined.len(), 1);
+            assert_eq!(counts(&database).await, [2, 0, 0, 0]);
+            let found = texts(&database, "SELECT request_id FROM log_quarantine").await;
+            let records = texts(&database, "SELECT record FROM log_quarantine").await;
+            let found: Vec<_> = found.into_iter().zip(records).collect();
+            assert_eq!(found, kept);
+            run(&database, "DELETE FROM log_quarantine").await;
+        }
+    })
+    .await;
+}
+
+/// Makes the table of refused rows refuse records of this length and more.
+async fn refuse_in_quarantine(database: &Database, backend: Backend, from: u32) {
+    let sql = match backend {
+        Backend::Sqlite => format!(
+            "CREATE TRIGGER refuse_{from} BEFORE INSERT ON log_quarantine WHEN length(NEW.record) >= {from} \
+             BEGIN SELECT RAISE(ABORT, 'too long'); END"
+        ),
+        Backend::Postgres => {
+            format!("ALTER TABLE log_quarantine ADD CHECK (length(record) < {from})")
+        }
+    };
+    run(database, &sql).await;
+}
+
+#[tokio::test]
+async fn a_new_sqlite_file_is_closed_to_others() {
+    use std::os::unix::fs::PermissionsExt;
+    let db = TestDb::new(Backend::Sqlite).await;
+    let store = store(&db, Vec::new());
+    store.insert(&[record(1)]).await.unwrap();
+    let mode = |name: &str| {
+        let metadata = std::fs::metadata(db.dir.path().join(name)).unwrap();
+        metadata.permissions().mode() & 0o777
+    };
+    for name in ["test.db", "test.db-wal", "test.db-shm"] {
+        assert_eq!(mode(name), 0o600, "{name}");
+    }
+    // Whoever opened it to others meant it.
+    let path = db.dir.path().join("test.db");
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o644)).unwrap();
+    store.close().await;
+    store.insert(&[record(2)]).await.unwrap();
+    assert_eq!(mode("test.db"), 0o644);
+}
+
+#[tokio::test]
 async fn own_columns_are_real_columns() {
     let column = |name: &str, kind| CustomColumn {
         name: name.to_owned(),

@@ -70,7 +70,9 @@ pub fn marked_word<'a>(text: &'a str, mark_of_it: &str) -> Option<&'a str> {
         |word: &&str| SHORTEST_SEARCHED <= word.len() && mark(word.as_bytes()) == mark_of_it;
     text.split(|c| !in_token(c))
         .flat_map(|token| {
-            let parts = token.split(|c| !in_key(c)).filter(move |part| *part != token);
+            let parts = token
+                .split(|c| !in_key(c))
+                .filter(move |part| *part != token);
             std::iter::once(token).chain(parts)
         })
         .find(is_it)

@@ -1,5 +1,7 @@
 //! The record's way into SQL and back, on both databases.
 
+mod refused;
+
 use aiproxy::access_log::columns::{ColumnError, ColumnType, CustomColumn};
 use aiproxy::access_log::draft::{AttemptDraft, ColumnValue, VerdictDraft};
 use aiproxy::access_log::query::{Cursor, LogFilter, get, list, stored_response};
@@ -41,15 +43,6 @@ fn verdict(filter: &str) -> VerdictDraft {
         verdict: "changed".to_owned(),
         detail: None,
         duration_us: 7,
-    }
-}
-
-/// A record that neither database takes: PostgreSQL for its tags, SQLite for an attempt's duration.
-fn poison(number: u32) -> LogRecord {
-    LogRecord {
-        tags: Some("{".to_owned()),
-        tries: vec![attempt(1, f64::NAN)],
-        ..record(number)
     }
 }
 
@@ -182,69 +175,6 @@ async fn the_stored_answer_is_found_for_replay() {
         assert_eq!(stored_response(&database, &id(3)).await.unwrap(), None);
     })
     .await;
-}
-
-#[tokio::test]
-async fn a_poison_row_goes_into_quarantine_alone() {
-    for_each_backend(async |db: TestDb| {
-        let store = store(&db, Vec::new());
-        let mut batch: Vec<LogRecord> = (0..20).map(record).collect();
-        batch[13] = poison(13);
-        assert!(matches!(
-            store.insert(&batch).await,
-            Err(StoreError::Poison(_))
-        ));
-        for new_rows in [19, 0] {
-            let inserted = store.insert_isolating(&batch).await.unwrap();
-            assert_eq!(inserted.new_rows(), new_rows);
-            assert_eq!(inserted.quarantined.len(), 1);
-            assert_eq!(inserted.quarantined[0].request_id, id(13));
-        }
-        let database = db.open().await;
-        assert_eq!(counts(&database).await, [19, 0, 0, 0]);
-        assert_eq!(
-            texts(&database, "SELECT request_id FROM log_quarantine").await,
-            [id(13)]
-        );
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn f64_a_row_that_quarantine_refuses_too_stands_in_nobodys_way() {
-    for_each_backend(async |db: TestDb| {
-        let store = store(&db, Vec::new());
-        let database = store.database().await.unwrap();
-        for (shortest_refused, kept) in [(100, &[(id(1), "null".to_owned())][..]), (0, &[])] {
-            refuse_in_quarantine(&database, db.backend, shortest_refused).await;
-            let inserted = store
-                .insert_isolating(&[record(0), poison(1), record(2)])
-                .await
-                .unwrap();
-            assert_eq!(inserted.quarantined.len(), 1);
-            assert_eq!(counts(&database).await, [2, 0, 0, 0]);
-            let found = texts(&database, "SELECT request_id FROM log_quarantine").await;
-            let records = texts(&database, "SELECT record FROM log_quarantine").await;
-            let found: Vec<_> = found.into_iter().zip(records).collect();
-            assert_eq!(found, kept);
-            run(&database, "DELETE FROM log_quarantine").await;
-        }
-    })
-    .await;
-}
-
-/// Makes the table of refused rows refuse records of this length and more.
-async fn refuse_in_quarantine(database: &Database, backend: Backend, from: u32) {
-    let sql = match backend {
-        Backend::Sqlite => format!(
-            "CREATE TRIGGER refuse_{from} BEFORE INSERT ON log_quarantine WHEN length(NEW.record) >= {from} \
-             BEGIN SELECT RAISE(ABORT, 'too long'); END"
-        ),
-        Backend::Postgres => {
-            format!("ALTER TABLE log_quarantine ADD CHECK (length(record) < {from})")
-        }
-    };
-    run(database, &sql).await;
 }
 
 #[tokio::test]
@@ -492,7 +422,7 @@ async fn retention_by_days() {
             aged(5, 92),
         ];
         batch.extend((6..1_300).map(|number| aged(number, 100)));
-        let mut old_poison = poison(2_000);
+        let mut old_poison = refused::poison(2_000);
         old_poison.created_at_us = NOW_US - 91 * DAY_US;
         store.insert_isolating(&[old_poison]).await.unwrap();
         batch[3].body_state = "truncated".to_owned();

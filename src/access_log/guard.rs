@@ -14,7 +14,7 @@ use bytes::Bytes;
 
 use crate::access_log::capture::{Capture, SPILL_BYTES};
 use crate::access_log::draft::{
-    Bodies, BodyKind, Captured, ChunkTime, Closed, Keep, Opened, RecordedError, Times,
+    Bodies, BodyKind, Captured, ChunkTime, Closed, Keep, Opened, RecordedError,
 };
 use crate::access_log::guard::copies::Copies;
 use crate::access_log::guard::masking::{mask_closed, mask_opened};
@@ -397,33 +397,7 @@ impl Drop for Recording {
 
 /// Until anything else is known: the client left before a head was sent.
 fn empty_closed() -> Closed {
-    Closed {
-        finished_at_us: 0,
-        outcome: Outcome::ClientDisconnected,
-        status_code: 499,
-        upstream_status: None,
-        error: None,
-        provider: None,
-        provider_key: None,
-        sent_model: None,
-        attempts: 0,
-        tries: Vec::new(),
-        verdicts: Vec::new(),
-        filtered_by: None,
-        replay_of: None,
-        repairs: Vec::new(),
-        tags: Vec::new(),
-        columns: Vec::new(),
-        response_complete: None,
-        response_is_stream: false,
-        usage_asked: false,
-        usage_chunk: None,
-        times: Times::default(),
-        request_bytes: 0,
-        response_bytes: None,
-        response_headers: None,
-        chunks: Vec::new(),
-    }
+    Closed::new(Outcome::ClientDisconnected, 499)
 }
 
 /// Moves what a long body holds in memory to the spool, where bodies may be kept at all.

@@ -25,9 +25,8 @@ pub(super) async fn make(database: &Database, columns: &[CustomColumn]) -> Resul
                 .iter()
                 .map(|row| Ok((row.try_get(0)?, row.try_get(1)?)));
             let found = found.collect::<Result<_, sqlx::Error>>()?;
-            for sql in missing(&found, columns, |column| {
-                column.kind.kind().sqlite().to_lowercase()
-            })? {
+            let wanted = |column: &CustomColumn| column.kind.kind().sqlite().to_lowercase();
+            for sql in missing(&found, columns, wanted)? {
                 transaction.execute(AssertSqlSafe(sql)).await?;
             }
             transaction.commit().await?;
@@ -51,9 +50,8 @@ pub(super) async fn make(database: &Database, columns: &[CustomColumn]) -> Resul
                 .iter()
                 .map(|row| Ok((row.try_get(0)?, row.try_get(1)?)));
             let found = found.collect::<Result<_, sqlx::Error>>()?;
-            for sql in missing(&found, columns, |column| {
-                column.kind.kind().postgres().to_owned()
-            })? {
+            let wanted = |column: &CustomColumn| column.kind.kind().postgres().to_owned();
+            for sql in missing(&found, columns, wanted)? {
                 transaction.execute(AssertSqlSafe(sql)).await?;
             }
             transaction.commit().await?;

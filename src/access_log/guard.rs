@@ -301,14 +301,19 @@ impl Recording {
             && open.ended_response_bytes != Some(self.copies.response.size())
         {
             open.ended_response_bytes = Some(self.copies.response.size());
-            let mut bodies = Bodies::default();
-            if open.keep == Keep::Full {
-                bodies = self.copies.collect(&self.secrets);
-                if open.begun_with_request.is_none() {
-                    bodies.request = self.copies.captured_request(&self.secrets);
-                }
+            if open.keep != Keep::Full {
+                open.ticket.end(&self.closed, &Bodies::default());
+                return;
             }
+            let mut bodies = self.copies.collect(&self.secrets);
+            // Lent: that its bytes stand in the begin record is said in the end record.
+            let begun = open.begun_with_request.take();
+            let is_begun = begun.is_some();
+            bodies.request = begun.or_else(|| self.copies.captured_request(&self.secrets));
             open.ticket.end(&self.closed, &bodies);
+            if is_begun {
+                open.begun_with_request = bodies.request;
+            }
         }
     }
 

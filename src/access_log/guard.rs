@@ -42,6 +42,8 @@ pub struct Recording {
     copies: Copies,
     times: Stopwatch,
     keeps_headers: bool,
+    /// Bytes of a stream whose pieces' times are kept: those that are stored, for nothing else is replayed.
+    timed_bytes: u64,
     head_lost: HeadLost,
 }
 
@@ -90,6 +92,10 @@ impl RecordGuard {
     ) -> Self {
         // Without bodies only the digest looks at them, and it knows nothing of what just passes through.
         let wanted = opened.keep == Keep::Full || opened.endpoint != Endpoint::Passthrough;
+        let timed_bytes = match opened.keep {
+            Keep::Full => body_limit,
+            Keep::Metadata | Keep::Nothing => 0,
+        };
         Self(Box::new(Recording {
             recorder,
             secrets,
@@ -98,6 +104,7 @@ impl RecordGuard {
             closed: empty_closed(),
             copies: Copies::new(body_limit, wanted),
             times: Stopwatch::new(started),
+            timed_bytes,
             head_lost: HeadLost::default(),
         }))
     }
@@ -200,11 +207,14 @@ impl Recording {
     /// As [`Recording::response_piece`], for a piece of a stream: its time is kept too.
     pub fn stream_piece(&mut self, piece: Bytes, now: Instant) {
         self.times.piece(now);
-        self.closed.chunks.push(ChunkTime {
-            offset: self.copies.response.size(),
-            length: u32::try_from(piece.len()).unwrap_or(u32::MAX),
-            at_us: micros(self.times.at(now)),
-        });
+        let offset = self.copies.response.size();
+        if offset < self.timed_bytes {
+            self.closed.chunks.push(ChunkTime {
+                offset,
+                length: u32::try_from(piece.len()).unwrap_or(u32::MAX),
+                at_us: micros(self.times.at(now)),
+            });
+        }
         self.response_piece(piece);
     }
 

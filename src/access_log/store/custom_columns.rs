@@ -33,9 +33,13 @@ pub(super) async fn make(database: &Database, columns: &[CustomColumn]) -> Resul
         }
         Pool::Postgres(pool) => {
             let mut transaction = pool.begin().await?;
-            transaction
-                .execute("SET LOCAL lock_timeout = '10s'")
-                .await?;
+            // An index of a long table takes its time; a lock that others hold is not waited for as long.
+            for sql in [
+                "SET LOCAL lock_timeout = '10s'",
+                "SET LOCAL statement_timeout = 0",
+            ] {
+                transaction.execute(sql).await?;
+            }
             sqlx::query("SELECT pg_advisory_xact_lock($1)::text")
                 .bind(ADVISORY_LOCK)
                 .execute(&mut *transaction)

@@ -8,7 +8,7 @@ mod stopwatch;
 use std::cell::Cell;
 use std::ops::{Deref, DerefMut};
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 
@@ -18,7 +18,7 @@ use crate::access_log::draft::{
 };
 use crate::access_log::guard::copies::Copies;
 use crate::access_log::guard::masking::{mask_closed, mask_opened};
-use crate::access_log::guard::stopwatch::{Stopwatch, micros, millis};
+use crate::access_log::guard::stopwatch::{Stopwatch, micros};
 use crate::access_log::recorder::{Recorder, Ticket};
 use crate::access_log::redact::Secrets;
 use crate::filter::{Endpoint, Outcome};
@@ -155,11 +155,6 @@ impl Recording {
         self.keeps_headers
     }
 
-    /// When the request's head had been read.
-    pub fn started(&self) -> Instant {
-        self.times.started
-    }
-
     /// A credential of this request's own, to be masked wherever it occurs.
     pub fn add_secret(&mut self, secret: &[u8]) {
         Rc::make_mut(&mut self.secrets).add(secret);
@@ -216,55 +211,6 @@ impl Recording {
             });
         }
         self.response_piece(piece);
-    }
-
-    /// Notes when the first body byte was handed to the client's socket.
-    pub fn first_byte(&mut self, now: Instant) {
-        if self.closed.times.first_byte_ms.is_none() {
-            self.closed.times.first_byte_ms = Some(millis(self.times.at(now)));
-        }
-    }
-
-    /// Notes when the first event with content went by.
-    pub fn first_token(&mut self, now: Instant) {
-        if self.closed.times.first_token_ms.is_none() {
-            self.closed.times.first_token_ms = Some(millis(self.times.at(now)));
-        }
-    }
-
-    /// Notes the start of the first attempt.
-    pub fn upstream_starts(&mut self, now: Instant) {
-        self.times.upstream_starts(now);
-    }
-
-    /// Notes the end of the upstream's answer.
-    pub fn upstream_ends(&mut self, now: Instant) {
-        self.times.upstream_ends(now);
-    }
-
-    /// Notes that the request was read: the wait for its body is the client's time, not ours.
-    pub fn request_is_read(&mut self) {
-        self.times.read_at = Instant::now();
-    }
-
-    /// When the request had been read.
-    pub fn read_at(&self) -> Instant {
-        self.times.read_at
-    }
-
-    /// Adds time that the proxy itself was at work on this exchange.
-    pub fn worked(&mut self, time: Duration) {
-        self.times.busy += time;
-    }
-
-    /// Time since the first attempt began; `None` before.
-    pub fn upstream_time(&self) -> Option<Duration> {
-        self.times.upstream(Instant::now())
-    }
-
-    /// Time that the proxy itself was at work so far.
-    pub fn busy(&self) -> Duration {
-        self.times.busy
     }
 
     /// Puts the request on record. Must stand before the upstream is called. Does nothing the second time.

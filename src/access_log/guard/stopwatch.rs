@@ -1,8 +1,9 @@
-//! The times of one exchange while it runs, all from the monotonic clock.
+//! The times of one exchange while it runs, all from the monotonic clock, and what tells the record of them.
 
 use std::time::{Duration, Instant};
 
 use crate::access_log::draft::Times;
+use crate::access_log::guard::Recording;
 
 /// When what happened.
 pub(super) struct Stopwatch {
@@ -67,6 +68,62 @@ impl Stopwatch {
         times.overhead_ms = Some(millis(self.busy));
         times.longest_gap_ms = self.longest_gap.map(millis);
         duration
+    }
+}
+
+impl Recording {
+    /// When the request's head had been read.
+    pub fn started(&self) -> Instant {
+        self.times.started
+    }
+
+    /// Notes when the first body byte was handed to the client's socket.
+    pub fn first_byte(&mut self, now: Instant) {
+        if self.closed.times.first_byte_ms.is_none() {
+            self.closed.times.first_byte_ms = Some(millis(self.times.at(now)));
+        }
+    }
+
+    /// Notes when the first event with content went by.
+    pub fn first_token(&mut self, now: Instant) {
+        if self.closed.times.first_token_ms.is_none() {
+            self.closed.times.first_token_ms = Some(millis(self.times.at(now)));
+        }
+    }
+
+    /// Notes the start of the first attempt.
+    pub fn upstream_starts(&mut self, now: Instant) {
+        self.times.upstream_starts(now);
+    }
+
+    /// Notes the end of the upstream's answer.
+    pub fn upstream_ends(&mut self, now: Instant) {
+        self.times.upstream_ends(now);
+    }
+
+    /// Notes that the request was read: the wait for its body is the client's time, not ours.
+    pub fn request_is_read(&mut self) {
+        self.times.read_at = Instant::now();
+    }
+
+    /// When the request had been read.
+    pub fn read_at(&self) -> Instant {
+        self.times.read_at
+    }
+
+    /// Adds time that the proxy itself was at work on this exchange.
+    pub fn worked(&mut self, time: Duration) {
+        self.times.busy += time;
+    }
+
+    /// Time since the first attempt began; `None` before.
+    pub fn upstream_time(&self) -> Option<Duration> {
+        self.times.upstream(Instant::now())
+    }
+
+    /// Time that the proxy itself was at work so far.
+    pub fn busy(&self) -> Duration {
+        self.times.busy
     }
 }
 

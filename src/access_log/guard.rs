@@ -155,9 +155,15 @@ impl Recording {
         self.keeps_headers
     }
 
-    /// A credential of this request's own, to be masked wherever it occurs.
+    /// A credential of this request's own, to be masked wherever it occurs. Comes before [`Recording::begin`].
     pub fn add_secret(&mut self, secret: &[u8]) {
         Rc::make_mut(&mut self.secrets).add(secret);
+        // The headers were written down before anybody knew that this one is passed on.
+        if let State::Opening(opened) = &mut self.state
+            && let Some(headers) = &mut opened.request_headers
+        {
+            self.secrets.mask_in(headers);
+        }
     }
 
     /// The texts that this record masks.

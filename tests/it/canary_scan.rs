@@ -90,7 +90,10 @@ fn s9_a_key_that_is_passed_on_is_masked_in_echoes_too() {
         no_key: true,
         ..Wanted::default()
     });
-    let headers = format!("content-type: application/json\r\nauthorization: Bearer {BEARER}\r\n");
+    let headers = format!(
+        "content-type: application/json\r\nauthorization: Bearer {BEARER}\r\nx-note: it is {BEARER}\r\n\
+         x-request-id: {BEARER}\r\nx-aiproxy-tags: key={BEARER}\r\n"
+    );
     for model in ["mock-echo", "mock-err-400-echo"] {
         let body = chat_body(model, "");
         let sent = request("POST", "/v1/chat/completions", &headers, body.as_bytes());

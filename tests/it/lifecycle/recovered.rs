@@ -22,6 +22,7 @@ fn sorts_of_exchanges(proxy: &Proxy) {
         ("mock-err-500", ""),
         ("mock-s4-cut-2", STREAM),
         ("other-model", ""),
+        ("mock-s9", STREAM),
         ("mock", &long),
     ] {
         proxy.chat(model, more);
@@ -65,8 +66,11 @@ fn what_rows_say(url: &str) -> Vec<String> {
 
 #[test]
 fn p3_a_row_from_the_spool_says_what_any_other_says() {
-    const MORE: &str = "filters:\n  - { kind: tag, tags: { team: blue } }\n  \
-                        - { kind: model_override, model: mock, when: { models: [\"other-*\"] } }";
+    const MORE: &str = r#"filters:
+  - { kind: tag, tags: { team: blue } }
+  - { kind: model_override, model: mock, when: { models: ["other-*"] } }
+  - { kind: block_patterns, patterns: ["w0+1"], action: mask, on: [response], when: { models: ["mock-s9"] } }
+"#;
     // A mock each: it counts its answers.
     let (other, house) = (House::new(""), House::new(""));
     let live_url = format!("sqlite:///{}/live.db", other.dir.path().display());
@@ -87,7 +91,11 @@ fn p3_a_row_from_the_spool_says_what_any_other_says() {
     proxy.stop();
 
     let (live, recovered) = (what_rows_say(&live_url), what_rows_say(&url));
-    assert_eq!((live.len(), recovered.len()), (10, 10));
+    assert_eq!((live.len(), recovered.len()), (11, 11));
+    let changed = live
+        .iter()
+        .filter(|row| !row.contains("upstream_response_body=-"));
+    assert_eq!(changed.count(), 1, "one answer was changed by a filter");
     for (live, recovered) in live.iter().zip(&recovered) {
         assert_eq!(live.lines().count(), recovered.lines().count());
         let short = |line: &str| line.chars().take(200).collect::<String>();

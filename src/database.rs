@@ -86,6 +86,7 @@ impl Database {
     pub async fn open(url: &DatabaseUrl) -> Result<Self, DatabaseError> {
         let (write, read) = match url {
             DatabaseUrl::Sqlite(path) => {
+                make_private(path);
                 let options = sqlite_options(path);
                 let write = sqlite_pool(options.clone(), 1).await?;
                 let read = sqlite_pool(options.pragma("query_only", "ON"), READERS).await?;
@@ -262,6 +263,20 @@ impl FileId {
         let metadata = std::fs::metadata(path).ok()?;
         Some(Self(metadata.dev(), metadata.ino()))
     }
+}
+
+/// Makes a new file that is closed to others, for prompts will stand in it; its journal takes after it. One that is
+/// there keeps its mode.
+fn make_private(path: &Path) {
+    use std::os::unix::fs::OpenOptionsExt;
+    let mut options = std::fs::File::options();
+    // What is wrong with the place SQLite says in its own words.
+    options
+        .create_new(true)
+        .write(true)
+        .mode(0o600)
+        .open(path)
+        .ok();
 }
 
 fn sqlite_options(path: &Path) -> SqliteConnectOptions {

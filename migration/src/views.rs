@@ -103,12 +103,11 @@ const ACCESSLOG: [(&str, &str); 15] = [
 
 /// One row for the request (`id` odd), one for its answer (`id` even); rows of before with ids below zero.
 fn accesslog(backend: DbBackend, before: &[String]) -> String {
-    let (at, function_call) = match backend {
-        DbBackend::Postgres => (["(", " AT TIME ZONE 'UTC')"], POSTGRES_FUNCTION_CALL),
+    let [open, close] = match backend {
+        DbBackend::Postgres => ["(", " AT TIME ZONE 'UTC')"],
         // Without the cast the column would pass for a blob.
-        _ => (["CAST(", " AS TEXT)"], SQLITE_FUNCTION_CALL),
+        _ => ["CAST(", " AS TEXT)"],
     };
-    let [open, close] = at;
     let bodies = "FROM exchanges e LEFT JOIN exchange_bodies b \
                   ON b.request_id = e.request_id AND b.created_at = e.created_at";
     let failed = "e.outcome NOT IN ('ok', 'filter_answered', 'replayed', 'client_disconnected')";
@@ -137,8 +136,9 @@ fn accesslog(backend: DbBackend, before: &[String]) -> String {
         format!("CASE WHEN {failed} THEN 'error' ELSE 'response' END"),
         "e.status_code".to_owned(),
         format!("CASE WHEN {failed} THEN e.error_message ELSE e.response_text END"),
-        unless_failed(function_call),
-        unless_failed("e.tool_calls"),
+        // The legacy function call stands in `tool_calls` as an object, calls of today as a list.
+        unless_failed("CASE WHEN e.tool_calls LIKE '{%' THEN e.tool_calls END"),
+        unless_failed("CASE WHEN e.tool_calls NOT LIKE '{%' THEN e.tool_calls END"),
         "b.response_body".to_owned(),
         "b.response_headers".to_owned(),
         format!(
@@ -176,15 +176,3 @@ fn select(backend: DbBackend, values: &[String; 15], from: &str) -> String {
         .collect();
     format!("SELECT {} {from}", columns.join(", "))
 }
-
-/// The legacy `function_call` of a whole answer. Streams have none here: their body is no JSON.
-const SQLITE_FUNCTION_CALL: &str = "CASE WHEN b.response_body LIKE '%\"function_call\"%' \
-     AND json_valid(b.response_body) \
-     THEN json_extract(b.response_body, '$.choices[0].message.function_call') END";
-
-/// As above. A pattern, because PostgreSQL before 16 cannot ask whether a text is JSON: one object without
-/// objects inside, whose arguments are a JSON text and so may hold any brace.
-const POSTGRES_FUNCTION_CALL: &str = "CASE WHEN e.stream IS NOT TRUE \
-     AND b.response_body LIKE '%\"function_call\"%' \
-     THEN substring(b.response_body from \
-     '\"function_call\"\\s*:\\s*(\\{(?:[^{}\"]|\"(?:[^\"\\\\]|\\\\.)*\")*\\})') END";

@@ -151,6 +151,9 @@ exchange_columns! {
     body_state, body_state, Text, false, "word";
 }
 
+// A batch notes in one bit a column which of them it fills.
+const _: () = assert!(EXCHANGES.len() + MAX_CUSTOM_COLUMNS <= u128::BITS as usize);
+
 /// Names of the built-in columns of `exchanges`, `id` included: no configured column may have one of them.
 pub fn built_in_names() -> Vec<&'static str> {
     let columns = TABLES.first().map_or(&[][..], |table| table.columns);

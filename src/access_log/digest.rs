@@ -1,6 +1,7 @@
 //! Turns a finished exchange into its row: decodes bodies, counts tokens, hashes. Pure, on the writer's side; nothing
 //! in a body can make it fail. Masking has happened before, prices and SQL come after.
 
+mod masking;
 mod payload;
 mod texts;
 mod usage;
@@ -91,7 +92,7 @@ impl Digest {
         }
     }
 
-    /// Masks these in assembled texts as well: a stream may bring one in pieces that no search in its bytes finds.
+    /// Masks these in decoded texts as well, see `masking`.
     pub fn masking(self, secrets: Secrets) -> Self {
         Self { secrets, ..self }
     }
@@ -105,34 +106,21 @@ impl Digest {
             bodies,
         } = finished;
         let exchange = Exchange::decode(&opened, closed.as_ref(), &bodies);
+        let secrets = exchange.secrets(&self.secrets);
         let mut record = LogRecord::default();
         exchange.fill_from_opened(&mut record);
         exchange.fill_times(&mut record);
         exchange.fill_result(&mut record);
         exchange.fill_texts(&mut record);
         exchange.fill_usage(&mut record, self.options.count_part_bytes);
-        exchange.fill_payload(&mut record, &bodies);
-        self.mask_texts(&mut record);
+        exchange.fill_payload(&mut record, &bodies, &secrets);
+        masking::mask_texts(&mut record, &secrets);
         if let Some(closed) = closed {
             record.tries = closed.tries;
             record.verdicts = closed.verdicts;
             record.columns = closed.columns;
         }
         record
-    }
-
-    fn mask_texts(&self, record: &mut LogRecord) {
-        let texts = [
-            &mut record.response_text,
-            &mut record.tool_calls,
-            &mut record.error_message,
-            &mut record.usage_raw,
-        ];
-        for text in texts.into_iter().flatten() {
-            if self.secrets.occur_in(text.as_bytes()) {
-                *text = self.secrets.mask_text(text);
-            }
-        }
     }
 }
 

@@ -141,6 +141,39 @@ pub struct Closed {
     pub chunks: Vec<ChunkTime>,
 }
 
+impl Closed {
+    /// An exchange of which only its end is known.
+    pub fn new(outcome: Outcome, status_code: u16) -> Self {
+        Self {
+            finished_at_us: 0,
+            outcome,
+            status_code,
+            upstream_status: None,
+            error: None,
+            provider: None,
+            provider_key: None,
+            sent_model: None,
+            attempts: 0,
+            tries: Vec::new(),
+            verdicts: Vec::new(),
+            filtered_by: None,
+            replay_of: None,
+            repairs: Vec::new(),
+            tags: Vec::new(),
+            columns: Vec::new(),
+            response_complete: None,
+            response_is_stream: false,
+            usage_asked: false,
+            usage_chunk: None,
+            times: Times::default(),
+            request_bytes: 0,
+            response_bytes: None,
+            response_headers: None,
+            chunks: Vec::new(),
+        }
+    }
+}
+
 /// An error in the words of the columns `error_type`, `error_code` and `error_message`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct RecordedError {

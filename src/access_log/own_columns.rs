@@ -1,6 +1,8 @@
 //! Fills the columns of one's own: from the configuration (a header, a path in a body, a tag) or by a function of
 //! the program. Runs on the writer's side.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use serde_json::Value;
 
 use crate::access_log::columns::{ColumnType, CustomColumn};
@@ -97,9 +99,20 @@ impl OwnColumn {
     pub fn column(&self) -> &CustomColumn {
         &self.column
     }
+
+    /// What a function of the program gives. One that panics costs its own value, not the row.
+    fn ask<T>(&self, value: impl FnOnce() -> Option<T>) -> Option<T> {
+        catch_unwind(AssertUnwindSafe(value)).unwrap_or_else(|_| {
+            tracing::error!(
+                log.column = self.column.name,
+                "the function of a log column panicked"
+            );
+            None
+        })
+    }
 }
 
-/// The values of an exchange; a column without one is NULL.
+/// The values of an exchange; a column without one is NULL, and so is one whose function panics.
 pub fn values(columns: &[OwnColumn], finished: &Finished) -> Vec<(String, ColumnValue)> {
     if columns.is_empty() {
         return Vec::new();
@@ -110,8 +123,9 @@ pub fn values(columns: &[OwnColumn], finished: &Finished) -> Vec<(String, Column
         .filter_map(|own| {
             let value = match &own.source {
                 Source::Configured(source) => typed(own.column.kind, seen.find(source)?),
-                Source::Text(value) => value(&seen.view).map(ColumnValue::Text),
-                Source::Number(value) => value(&seen.view)
+                Source::Text(value) => own.ask(|| value(&seen.view)).map(ColumnValue::Text),
+                Source::Number(value) => own
+                    .ask(|| value(&seen.view))
                     .filter(|number| number.is_finite())
                     .map(ColumnValue::Float),
             };

@@ -2,6 +2,7 @@
 //! credential without its scheme, so that two uses of one key can be told to be the same.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use bytes::{Bytes, BytesMut};
 use memchr::memmem::Finder;
@@ -58,6 +59,33 @@ pub fn without_scheme(value: &[u8]) -> &[u8] {
         }
     }
     value.trim_ascii()
+}
+
+/// The credential in a text, given the mark that stands for it: nothing else of it is known where nothing of it is
+/// kept. Looks at whole words only, with and without the signs that a key may hold and a sentence may put beside it.
+pub fn marked_word<'a>(text: &'a str, mark_of_it: &str) -> Option<&'a str> {
+    let in_key = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
+    let in_token = |c: char| in_key(c) || ".~+/=".contains(c);
+    let is_it =
+        |word: &&str| SHORTEST_SEARCHED <= word.len() && mark(word.as_bytes()) == mark_of_it;
+    text.split(|c| !in_token(c))
+        .flat_map(|token| {
+            let parts = token
+                .split(|c| !in_key(c))
+                .filter(move |part| *part != token);
+            std::iter::once(token).chain(parts)
+        })
+        .find(is_it)
+}
+
+/// The marks in the values of headers as [`headers_json`] wrote them.
+pub fn marks_in(headers_json: &str) -> Vec<String> {
+    let headers: BTreeMap<String, String> = serde_json::from_str(headers_json).unwrap_or_default();
+    headers
+        .into_iter()
+        .filter(|(name, _)| is_credential_header(name))
+        .flat_map(|(_, value)| value.split(", ").map(str::to_owned).collect::<Vec<_>>())
+        .collect()
 }
 
 /// Path and query with the values of credential parameters marked.
@@ -120,9 +148,16 @@ fn header_text<'a>(name: &str, value: &'a [u8], secrets: &Secrets) -> Cow<'a, st
     if is_credential_header(name) {
         return Cow::Owned(mark(value));
     }
+    if secrets.occur_in(value) {
+        let masked = secrets.mask(Bytes::copy_from_slice(value));
+        return Cow::Owned(value_text(&masked).into_owned());
+    }
+    value_text(value)
+}
+
+fn value_text(value: &[u8]) -> Cow<'_, str> {
     match std::str::from_utf8(value) {
-        Ok(text) if !secrets.occur_in(value) => Cow::Borrowed(text),
-        Ok(text) => Cow::Owned(secrets.mask_text(text)),
+        Ok(text) => Cow::Borrowed(text),
         Err(_) => Cow::Owned(value.iter().map(|byte| char::from(*byte)).collect()),
     }
 }
@@ -170,12 +205,17 @@ impl Secrets {
     /// Adds one more text.
     pub fn add(&mut self, text: &[u8]) {
         let text = without_scheme(text);
-        if SHORTEST_SEARCHED <= text.len() {
-            self.searched.push(Secret {
-                finder: Finder::new(text).into_owned(),
-                mark: mark(text),
-            });
+        if text.len() < SHORTEST_SEARCHED {
+            return;
         }
+        // The longest first: where one key is a part of another, nothing of the longer one is left.
+        let longer = |secret: &Secret| text.len() <= secret.finder.needle().len();
+        let place = self.searched.partition_point(longer);
+        let secret = Secret {
+            finder: Finder::new(text).into_owned(),
+            mark: mark(text),
+        };
+        self.searched.insert(place, secret);
     }
 
     /// Whether one of them occurs.
@@ -202,13 +242,18 @@ impl Secrets {
         })
     }
 
+    /// Marks each occurrence in a text where it stands.
+    pub fn mask_in(&self, text: &mut String) {
+        if self.occur_in(text.as_bytes()) {
+            *text = self.mask_text(text);
+        }
+    }
+
     /// The length of the longest of them: what may hang over a border between two pieces.
     pub fn longest(&self) -> usize {
         self.searched
-            .iter()
-            .map(|secret| secret.finder.needle().len())
-            .max()
-            .unwrap_or(0)
+            .first()
+            .map_or(0, |secret| secret.finder.needle().len())
     }
 }
 
@@ -287,6 +332,61 @@ mod tests {
             let json = headers_json(headers.iter(), &Secrets::default());
             assert_eq!(json, expected);
         }
+    }
+
+    #[test]
+    fn a_header_that_is_no_text_is_masked_too() {
+        let secrets = Secrets::new([b"sk-provider-1".as_slice()]);
+        let headers = Headers::from_pairs([("x-echo", b"caf\xe9 sk-provider-1".as_slice())]);
+        let json = headers_json(headers.iter(), &secrets);
+        let masked = format!(r#"{{"x-echo":"café {}"}}"#, mark(b"sk-provider-1"));
+        assert_eq!(json, masked);
+    }
+
+    #[test]
+    fn nothing_is_left_of_a_key_that_holds_another() {
+        let secrets = Secrets::new([b"sk-team-1".as_slice(), b"sk-team-1-of-ann"]);
+        let masked = secrets.mask_text("it is sk-team-1-of-ann, not sk-team-1");
+        let (long, short) = (mark(b"sk-team-1-of-ann"), mark(b"sk-team-1"));
+        assert_eq!(masked, format!("it is {long}, not {short}"));
+        assert_eq!(secrets.longest(), "sk-team-1-of-ann".len());
+    }
+
+    #[test]
+    fn a_credential_is_known_by_its_mark() {
+        let key = "sk-own_key-0123";
+        for text in [
+            "your key is sk-own_key-0123.",
+            "key=sk-own_key-0123",
+            "{\"key\":\"sk-own_key-0123\"}",
+            "sk-own_key-0123",
+        ] {
+            assert_eq!(
+                marked_word(text, &mark(key.as_bytes())),
+                Some(key),
+                "{text}"
+            );
+        }
+        let token = "abc.def/ghi+jkl==";
+        assert_eq!(
+            marked_word(&format!("<{token}>"), &mark(token.as_bytes())),
+            Some(token)
+        );
+        for text in ["", "your key is sk-own_key-012", "sk-own_key-01234"] {
+            assert_eq!(marked_word(text, &mark(key.as_bytes())), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn marks_are_read_back_from_headers() {
+        let pairs: [(&str, &[u8]); 3] = [
+            ("authorization", b"Bearer sk-client"),
+            ("x-note", b"***01234567"),
+            ("api-key", b"sk-other-one"),
+        ];
+        let json = headers_json(Headers::from_pairs(pairs).iter(), &Secrets::default());
+        assert_eq!(marks_in(&json), [mark(b"sk-other-one"), mark(b"sk-client")]);
+        assert_eq!(marks_in("no json"), Vec::<String>::new());
     }
 
     #[test]

@@ -52,33 +52,15 @@ pub(crate) fn opened(number: u32) -> Opened {
 pub(crate) fn closed(status_code: u16) -> Closed {
     Closed {
         finished_at_us: 99,
-        outcome: Outcome::Ok,
-        status_code,
         upstream_status: Some(200),
-        error: None,
         provider: Some("openai".to_owned()),
-        provider_key: None,
-        sent_model: None,
         attempts: 1,
-        tries: Vec::new(),
-        verdicts: Vec::new(),
-        filtered_by: None,
-        replay_of: None,
-        repairs: Vec::new(),
-        tags: Vec::new(),
-        columns: Vec::new(),
         response_complete: Some(true),
-        response_is_stream: false,
-        usage_asked: false,
-        usage_chunk: None,
         times: Times {
             duration_ms: 1.5,
             ..Times::default()
         },
-        request_bytes: 0,
-        response_bytes: None,
-        response_headers: None,
-        chunks: Vec::new(),
+        ..Closed::new(Outcome::Ok, status_code)
     }
 }
 

@@ -84,6 +84,7 @@ fn why_not(stored: &StoredResponse) -> String {
     match stored.body_state.as_str() {
         "expired" => "its bodies are past log.retention.bodies_days and were deleted".to_owned(),
         "truncated" => "it is longer than log.body_max_bytes and was stored cut".to_owned(),
+        "redacted" => "a credential in it was masked, so what is stored is not what was sent".to_owned(),
         "metadata_only" | "off" => {
             "its bodies were not kept; log.bodies: full keeps those of further exchanges, unless the client says \
              x-aiproxy-log"
@@ -114,6 +115,7 @@ mod tests {
         for (body_state, word) in [
             ("expired", "bodies_days"),
             ("truncated", "body_max_bytes"),
+            ("redacted", "credential"),
             ("metadata_only", "log.bodies: full"),
             ("off", "log.bodies: full"),
             ("stored", "outcome crashed"),

@@ -209,19 +209,13 @@ pub async fn fetch(pool: &Pool, sql: &str, cells: &[Cell<'_>]) -> Result<Vec<Row
     let sql = AssertSqlSafe(Arc::<str>::from(sql));
     match pool {
         Pool::Sqlite(pool) => {
-            let mut arguments = SqliteArguments::default();
-            for cell in cells {
-                bind_sqlite(&mut arguments, cell).map_err(sqlx::Error::Encode)?;
-            }
-            let rows = sqlx::query_with(sql, arguments).fetch_all(pool).await?;
+            let query = sqlx::query_with(sql, bound(cells, bind_sqlite)?);
+            let rows = query.fetch_all(pool).await?;
             Ok(rows.into_iter().map(Row::Sqlite).collect())
         }
         Pool::Postgres(pool) => {
-            let mut arguments = PgArguments::default();
-            for cell in cells {
-                bind_postgres(&mut arguments, cell).map_err(sqlx::Error::Encode)?;
-            }
-            let rows = sqlx::query_with(sql, arguments).fetch_all(pool).await?;
+            let query = sqlx::query_with(sql, bound(cells, bind_postgres)?);
+            let rows = query.fetch_all(pool).await?;
             Ok(rows.into_iter().map(Row::Postgres).collect())
         }
     }
@@ -235,26 +229,26 @@ pub async fn execute(pool: &Pool, sql: &str, cells: &[Cell<'_>]) -> Result<u64, 
     let sql = AssertSqlSafe(Arc::<str>::from(sql));
     match pool {
         Pool::Sqlite(pool) => {
-            let mut arguments = SqliteArguments::default();
-            for cell in cells {
-                bind_sqlite(&mut arguments, cell).map_err(sqlx::Error::Encode)?;
-            }
-            Ok(sqlx::query_with(sql, arguments)
-                .execute(pool)
-                .await?
-                .rows_affected())
+            let query = sqlx::query_with(sql, bound(cells, bind_sqlite)?);
+            Ok(query.execute(pool).await?.rows_affected())
         }
         Pool::Postgres(pool) => {
-            let mut arguments = PgArguments::default();
-            for cell in cells {
-                bind_postgres(&mut arguments, cell).map_err(sqlx::Error::Encode)?;
-            }
-            Ok(sqlx::query_with(sql, arguments)
-                .execute(pool)
-                .await?
-                .rows_affected())
+            let query = sqlx::query_with(sql, bound(cells, bind_postgres)?);
+            Ok(query.execute(pool).await?.rows_affected())
         }
     }
+}
+
+/// The arguments of a statement.
+fn bound<A: Default>(
+    cells: &[Cell<'_>],
+    bind: impl Fn(&mut A, &Cell<'_>) -> Result<(), BoxDynError>,
+) -> Result<A, sqlx::Error> {
+    let mut arguments = A::default();
+    for cell in cells {
+        bind(&mut arguments, cell).map_err(sqlx::Error::Encode)?;
+    }
+    Ok(arguments)
 }
 
 /// A `timestamptz` as microseconds since the Unix epoch. PostgreSQL's wire form counts from the year 2000.

@@ -14,11 +14,7 @@ pub(super) struct SqlSink(pub(super) Arc<LogStore>);
 #[async_trait]
 impl Sink for SqlSink {
     async fn insert(&mut self, batch: &[LogRecord]) -> Result<SinkReport, SinkError> {
-        let inserted = match self.0.insert(batch).await {
-            Err(StoreError::Poison(_)) => self.0.insert_isolating(batch).await,
-            other => other,
-        };
-        match inserted {
+        match self.0.insert_isolating(batch).await {
             Ok(inserted) => {
                 let new = inserted.new_rows() as u64;
                 let quarantined = inserted.quarantined.len() as u64;

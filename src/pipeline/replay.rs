@@ -121,8 +121,13 @@ impl Recorded {
         let headers: serde_json::Map<String, serde_json::Value> =
             serde_json::from_str(headers).unwrap_or_default();
         let stored_bytes = stored.body.as_ref().map_or(0, Bytes::len) as i64;
-        let is_cut = stored.body_size.is_some_and(|size| stored_bytes < size);
-        if !has_head || stored.headers.is_none() || is_cut || stored.body_state != "stored" {
+        // Cut, or with a credential marked in it; the other bodies of the exchange do not matter.
+        let is_changed = stored.body_size.is_some_and(|size| stored_bytes != size);
+        let is_kept = matches!(
+            stored.body_state.as_str(),
+            "stored" | "truncated" | "redacted"
+        );
+        if !has_head || stored.headers.is_none() || is_changed || !is_kept {
             return Err(Failure::ReplayBodyUnavailable);
         }
         let body = stored.body.unwrap_or_default();
@@ -301,9 +306,8 @@ mod tests {
         assert_eq!(Speed::AT_ONCE.apply(Duration::from_secs(4)), Duration::ZERO);
     }
 
-    #[test]
-    fn pieces_make_up_the_whole_body() {
-        let stored = |chunk_times: Option<&str>| StoredResponse {
+    fn stored(chunk_times: Option<&str>) -> StoredResponse {
+        StoredResponse {
             request_id: Uuid::nil().to_string(),
             outcome: "ok".to_owned(),
             status_code: 200,
@@ -314,7 +318,35 @@ mod tests {
             body: Some(Bytes::from_static(b"abcdef")),
             body_size: Some(6),
             chunk_times: chunk_times.map(str::to_owned),
-        };
+        }
+    }
+
+    #[test]
+    fn only_an_answer_that_is_stored_as_it_was_is_replayed() {
+        for (body_state, body_size, replayed) in [
+            ("stored", 6, true),
+            // The request was cut or had a credential in it, the answer is whole.
+            ("truncated", 6, true),
+            ("redacted", 6, true),
+            ("truncated", 7, false),
+            ("redacted", 40, false),
+            ("redacted", 5, false),
+            ("expired", 6, false),
+            ("metadata_only", 6, false),
+            ("off", 6, false),
+        ] {
+            let stored = StoredResponse {
+                body_state: body_state.to_owned(),
+                body_size: Some(body_size),
+                ..stored(None)
+            };
+            let recorded = Recorded::new(Uuid::nil(), stored);
+            assert_eq!(recorded.is_ok(), replayed, "{body_state} {body_size}");
+        }
+    }
+
+    #[test]
+    fn pieces_make_up_the_whole_body() {
         for (chunk_times, expected) in [
             (None, &[(0, "abcdef")][..]),
             (Some("0,4,10;4,2,30"), &[(5, "abcd"), (15, "ef")]),

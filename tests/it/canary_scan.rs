@@ -5,6 +5,7 @@ use crate::support::fake_upstream::FakeUpstream;
 use crate::support::gateway::{PROVIDER_KEY, TestGateway, Wanted, chat_body, wait_until};
 use crate::support::raw_client::{RawResponse, exchange, request};
 use crate::support::served::Served;
+use crate::support::wire::{DONE, FINISH, STREAM, TEXT, code, stream};
 use aiproxy::cli::mock::Mock;
 
 const BEARER: &str = "sk-cl1ent-bearer-2f7a1c9e8b3d";
@@ -89,7 +90,10 @@ fn s9_a_key_that_is_passed_on_is_masked_in_echoes_too() {
         no_key: true,
         ..Wanted::default()
     });
-    let headers = format!("content-type: application/json\r\nauthorization: Bearer {BEARER}\r\n");
+    let headers = format!(
+        "content-type: application/json\r\nauthorization: Bearer {BEARER}\r\nx-note: it is {BEARER}\r\n\
+         x-request-id: {BEARER}\r\nx-aiproxy-tags: key={BEARER}\r\n"
+    );
     for model in ["mock-echo", "mock-err-400-echo"] {
         let body = chat_body(model, "");
         let sent = request("POST", "/v1/chat/completions", &headers, body.as_bytes());
@@ -97,6 +101,45 @@ fn s9_a_key_that_is_passed_on_is_masked_in_echoes_too() {
     }
     gateway.settle();
     assert_clean_files(gateway.dir.path(), BEARER, &["aiproxy.yaml"]);
+}
+
+#[test]
+fn s9_a_key_in_pieces_over_a_stream_is_not_kept() {
+    for (no_key, secret) in [(false, PROVIDER_KEY), (true, BEARER)] {
+        let mut events: String = secret
+            .as_bytes()
+            .chunks(9)
+            .map(|piece| TEXT.replace("Hällo", &String::from_utf8_lossy(piece)))
+            .collect();
+        events.push_str(FINISH);
+        events.push_str(DONE);
+        let upstream = FakeUpstream::answering(stream(&events));
+        let gateway = TestGateway::with(Wanted {
+            upstream: Some(upstream.base_url()),
+            no_key,
+            ..Wanted::default()
+        });
+        let headers =
+            format!("content-type: application/json\r\nauthorization: Bearer {BEARER}\r\n");
+        let body = chat_body("m", STREAM);
+        let sent = request("POST", "/v1/chat/completions", &headers, body.as_bytes());
+        // The client gets what the provider sent.
+        assert_eq!(exchange(gateway.data, sent).text(), events);
+        let row = gateway.row().record;
+        assert_eq!(
+            (row.outcome.as_str(), row.body_state.as_str()),
+            ("ok", "redacted")
+        );
+        let text = row.response_text.expect("a text");
+        assert!(text.starts_with("***") && text.len() == 11, "{text}");
+        assert_clean_files(gateway.dir.path(), secret, &["aiproxy.yaml"]);
+        let id = row.request_id;
+        let replay = gateway.admin_get(&format!("/api/exchanges/{id}/replay"));
+        assert_eq!(
+            (replay.status, code(&replay.body).as_str()),
+            (409, "replay_body_unavailable")
+        );
+    }
 }
 
 /// A gateway whose database is away, so that everything stays in the spool.

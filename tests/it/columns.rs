@@ -77,3 +77,39 @@ fn a_program_adds_columns_by_functions() {
         expected.map(|(name, value)| (name.to_owned(), value))
     );
 }
+
+#[test]
+fn a_function_that_panics_costs_its_value_and_no_row() {
+    let gateway = TestGateway::with(Wanted {
+        extend: Some(Box::new(|gateway| {
+            gateway
+                .column("broken", |exchange| match exchange.request().user() {
+                    Some(user) => panic!("{user} has no place here"),
+                    None => Some("nobody".to_owned()),
+                })
+                .column_number("heat", |exchange| exchange.request().number("temperature"))
+        })),
+        ..Wanted::default()
+    });
+    gateway.chat("mock", r#","user":"ann","temperature":1.5"#);
+    gateway.chat("mock", "");
+    let columns = [
+        column("broken", ColumnType::Text),
+        column("heat", ColumnType::Float),
+    ];
+    let mut found: Vec<_> = gateway
+        .rows_with(&columns)
+        .into_iter()
+        .map(|row| row.record.columns)
+        .collect();
+    found.sort_by_key(|values| values[0].0.clone());
+    let (text, number) = (
+        ColumnValue::Text("nobody".to_owned()),
+        ColumnValue::Float(1.5),
+    );
+    let expected = [
+        vec![("broken".to_owned(), text)],
+        vec![("heat".to_owned(), number)],
+    ];
+    assert_eq!(found, expected);
+}

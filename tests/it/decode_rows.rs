@@ -3,6 +3,7 @@
 use aiproxy::access_log::record::LogRecord;
 use serde_json::{Value, json};
 
+use crate::support::db;
 use crate::support::fake_upstream::FakeUpstream;
 use crate::support::gateway::{TestGateway, chat_body};
 use crate::support::raw_client::RawResponse;
@@ -53,6 +54,30 @@ fn parallel_tool_calls_stay_apart() {
             (Some("tool_calls"), "ok")
         );
         assert_eq!(row.response_text, None);
+    }
+}
+
+#[test]
+fn legacy_function_calls_stand_in_the_older_systems_view() {
+    let stream = include_str!("../fixtures/openai_chat/stream_function_call.sse");
+    let called = r#"{"name":"weather","arguments":"{\"a\":1}"}"#;
+    let whole = format!(
+        r#"{{"model":"m-1","choices":[{{"index":0,"message":{{"role":"assistant","content":null,"function_call":{called}}},"finish_reason":"function_call"}}]}}"#
+    );
+    for (wire, more) in [
+        (crate::support::wire::stream(stream), STREAM),
+        (answer(200, "", &whole), ""),
+    ] {
+        let upstream = FakeUpstream::answering(wire);
+        let gateway = TestGateway::before(upstream.base_url());
+        gateway.chat("m-1", more);
+        assert_eq!(gateway.row().record.outcome, "ok");
+        let found = db::with_database(gateway.database_url(), async |database| {
+            let sql = "SELECT function_call || '|' || COALESCE(tool_calls, '-') FROM accesslog \
+                       WHERE direction = 'response'";
+            db::texts(database, sql).await
+        });
+        assert_eq!(found, [format!("{called}|-")], "{more}");
     }
 }
 

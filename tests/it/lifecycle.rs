@@ -1,5 +1,7 @@
 //! How the program starts, stops and dies: signals, exit codes, locks.
 
+mod recovered;
+
 use std::fs;
 use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;

@@ -64,6 +64,11 @@ async fn p10_views_keep_their_columns() {
     .await;
 }
 
+/// As the digest writes the two sorts of calls, of whole and of streamed answers.
+const TOOL_CALLS: &str =
+    r#"[{"id":"c","type":"function","function":{"name":"f","arguments":"{}"}}]"#;
+const FUNCTION_CALL: &str = r#"{"name":"f","arguments":"{\"a\":\"}\"}"}"#;
+
 /// Fills a database with one exchange of each sort that the older system's dashboard counts.
 async fn fill(db: &TestDb) -> Database {
     let store = LogStore::new(db.url.clone(), true, Vec::new()).expect("a store");
@@ -83,11 +88,16 @@ async fn fill(db: &TestDb) -> Database {
         duration_ms: Some(500.0),
         ..record(5)
     };
-    let legacy =
-        br#"{"choices":[{"message":{"function_call":{"name":"f","arguments":"{\"a\":\"}\"}"}}}]}"#;
+    let called = |calls: &str, record: LogRecord| LogRecord {
+        tool_calls: Some(calls.to_owned()),
+        ..record
+    };
     let batch = [
-        with_bodies(1, b"{\"q\":1}", b"{\"a\":1}"),
-        with_bodies(2, b"{\"q\":2}", legacy),
+        called(TOOL_CALLS, with_bodies(1, b"{\"q\":1}", b"{\"a\":1}")),
+        called(
+            FUNCTION_CALL,
+            with_bodies(2, b"{\"q\":2}", b"data: [DONE]\n\n"),
+        ),
         failed(3, 429),
         failed(4, 502),
         filtered,
@@ -138,11 +148,10 @@ async fn accesslog_rows_read_as_they_did() {
         )
         .await;
         insta::allow_duplicates! { insta::assert_json_snapshot!("accesslog_rows", rows) }
-        let call = "SELECT function_call FROM accesslog WHERE function_call IS NOT NULL";
-        assert_eq!(
-            texts(&database, call).await,
-            [r#"{"name":"f","arguments":"{\"a\":\"}\"}"}"#]
-        );
+        for (column, expected) in [("tool_calls", TOOL_CALLS), ("function_call", FUNCTION_CALL)] {
+            let sql = format!("SELECT {column} FROM accesslog WHERE {column} IS NOT NULL");
+            assert_eq!(texts(&database, &sql).await, [expected], "{column}");
+        }
     })
     .await;
 }

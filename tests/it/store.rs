@@ -1,5 +1,7 @@
 //! The record's way into SQL and back, on both databases.
 
+mod refused;
+
 use aiproxy::access_log::columns::{ColumnError, ColumnType, CustomColumn};
 use aiproxy::access_log::draft::{AttemptDraft, ColumnValue, VerdictDraft};
 use aiproxy::access_log::query::{Cursor, LogFilter, get, list, stored_response};
@@ -41,15 +43,6 @@ fn verdict(filter: &str) -> VerdictDraft {
         verdict: "changed".to_owned(),
         detail: None,
         duration_us: 7,
-    }
-}
-
-/// A record that neither database takes: PostgreSQL for its tags, SQLite for an attempt's duration.
-fn poison(number: u32) -> LogRecord {
-    LogRecord {
-        tags: Some("{".to_owned()),
-        tries: vec![attempt(1, f64::NAN)],
-        ..record(number)
     }
 }
 
@@ -185,29 +178,24 @@ async fn the_stored_answer_is_found_for_replay() {
 }
 
 #[tokio::test]
-async fn a_poison_row_goes_into_quarantine_alone() {
-    for_each_backend(async |db: TestDb| {
-        let store = store(&db, Vec::new());
-        let mut batch: Vec<LogRecord> = (0..20).map(record).collect();
-        batch[13] = poison(13);
-        assert!(matches!(
-            store.insert(&batch).await,
-            Err(StoreError::Poison(_))
-        ));
-        for new_rows in [19, 0] {
-            let inserted = store.insert_isolating(&batch).await.unwrap();
-            assert_eq!(inserted.new_rows(), new_rows);
-            assert_eq!(inserted.quarantined.len(), 1);
-            assert_eq!(inserted.quarantined[0].request_id, id(13));
-        }
-        let database = db.open().await;
-        assert_eq!(counts(&database).await, [19, 0, 0, 0]);
-        assert_eq!(
-            texts(&database, "SELECT request_id FROM log_quarantine").await,
-            [id(13)]
-        );
-    })
-    .await;
+async fn a_new_sqlite_file_is_closed_to_others() {
+    use std::os::unix::fs::PermissionsExt;
+    let db = TestDb::new(Backend::Sqlite).await;
+    let store = store(&db, Vec::new());
+    store.insert(&[record(1)]).await.unwrap();
+    let mode = |name: &str| {
+        let metadata = std::fs::metadata(db.dir.path().join(name)).unwrap();
+        metadata.permissions().mode() & 0o777
+    };
+    for name in ["test.db", "test.db-wal", "test.db-shm"] {
+        assert_eq!(mode(name), 0o600, "{name}");
+    }
+    // Whoever opened it to others meant it.
+    let path = db.dir.path().join("test.db");
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o644)).unwrap();
+    store.close().await;
+    store.insert(&[record(2)]).await.unwrap();
+    assert_eq!(mode("test.db"), 0o644);
 }
 
 #[tokio::test]
@@ -434,7 +422,7 @@ async fn retention_by_days() {
             aged(5, 92),
         ];
         batch.extend((6..1_300).map(|number| aged(number, 100)));
-        let mut old_poison = poison(2_000);
+        let mut old_poison = refused::poison(2_000);
         old_poison.created_at_us = NOW_US - 91 * DAY_US;
         store.insert_isolating(&[old_poison]).await.unwrap();
         batch[3].body_state = "truncated".to_owned();

@@ -214,6 +214,34 @@ fn back_pressure_reaches_the_upstream() {
     assert_eq!(gateway.row().record.outcome, "client_disconnected");
 }
 
+/// A stream may go on for long: what of it is not stored leaves nothing behind for each of its pieces.
+#[test]
+fn times_are_kept_of_the_pieces_that_are_stored() {
+    let three_pieces = format!("body_max_bytes: {}", 3 * TEXT.len());
+    for (log, timed) in [(three_pieces.as_str(), 3), ("bodies: metadata", 0)] {
+        let pieces = [TEXT, TEXT, TEXT, TEXT, TEXT, FINISH, DONE];
+        let (script, signals) = on_signals(&pieces);
+        let upstream = FakeUpstream::start(vec![script]);
+        let gateway = TestGateway::with(Wanted {
+            upstream: Some(upstream.base_url()),
+            yaml: format!("log: {{ spool_dir: \"$DIR/spool\", {log} }}"),
+            ..Wanted::default()
+        });
+        let mut client = ask(&gateway, "m");
+        client.read_until(b"\r\n\r\n");
+        for (piece, signal) in pieces.iter().zip(&signals) {
+            signal.fire();
+            client.read_until(piece.as_bytes());
+        }
+        let row = gateway.row().record;
+        assert_eq!(row.outcome, "ok", "{log}");
+        assert!(row.longest_gap_ms.is_some(), "{log}");
+        let times = row.payload.and_then(|payload| payload.chunk_times);
+        let found = times.map_or(0, |times| times.split(';').count());
+        assert_eq!(found, timed, "{log}");
+    }
+}
+
 /// No pool, no limit of connections stands in the way of many streams on one worker.
 #[test]
 fn two_hundred_streams_at_once() {

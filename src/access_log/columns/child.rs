@@ -8,20 +8,17 @@ use crate::access_log::columns::field::Field;
 use crate::access_log::record::{LogRecord, StoredBody};
 use crate::database::value::{Cell, Kind};
 
-/// A column of a child table.
-const fn child(
-    name: &'static str,
-    kind: Kind,
-    unit: &'static str,
-    get: for<'a> fn(&'a LogRecord, usize) -> Cell<'a>,
-) -> Column {
-    Column {
-        name,
-        kind,
-        unit,
-        indexed: false,
-        get,
-    }
+/// A table's columns, one a line: name, kind, unit, and where the value comes from.
+macro_rules! columns {
+    ($($name:literal, $kind:ident, $unit:literal, $get:expr;)*) => {
+        &[$(Column {
+            name: $name,
+            kind: Kind::$kind,
+            unit: $unit,
+            indexed: false,
+            get: $get,
+        }),*]
+    };
 }
 
 /// The field of a payload's field, NULL without one.
@@ -45,125 +42,6 @@ macro_rules! payload {
     };
 }
 
-pub(super) static BODIES: &[Column] = &[
-    child("request_id", Kind::Text, "UUIDv7, hyphenated", request_id),
-    child("created_at", Kind::Time, "UTC, microseconds", created_at),
-    child(
-        "request_headers",
-        Kind::Text,
-        "JSON object",
-        payload!(request_headers),
-    ),
-    child(
-        "request_body",
-        Kind::Text,
-        "text, or NULL beside its twin",
-        payload!(request_body, text),
-    ),
-    child(
-        "request_body_bytes",
-        Kind::Bytes,
-        "bytes that are no text",
-        payload!(request_body, bytes),
-    ),
-    child(
-        "request_body_sha256",
-        Kind::Text,
-        "hex, of the whole body",
-        payload!(request_body, sha256),
-    ),
-    child(
-        "request_body_size",
-        Kind::BigInt,
-        "bytes, of the whole body",
-        payload!(request_body, size),
-    ),
-    child(
-        "upstream_request_body",
-        Kind::Text,
-        "text",
-        payload!(upstream_request_body, text),
-    ),
-    child(
-        "upstream_request_body_bytes",
-        Kind::Bytes,
-        "bytes",
-        payload!(upstream_request_body, bytes),
-    ),
-    child(
-        "upstream_request_body_sha256",
-        Kind::Text,
-        "hex",
-        payload!(upstream_request_body, sha256),
-    ),
-    child(
-        "upstream_request_body_size",
-        Kind::BigInt,
-        "bytes",
-        payload!(upstream_request_body, size),
-    ),
-    child(
-        "response_headers",
-        Kind::Text,
-        "JSON object",
-        payload!(response_headers),
-    ),
-    child(
-        "response_body",
-        Kind::Text,
-        "text, or NULL beside its twin",
-        payload!(response_body, text),
-    ),
-    child(
-        "response_body_bytes",
-        Kind::Bytes,
-        "bytes that are no text",
-        payload!(response_body, bytes),
-    ),
-    child(
-        "response_body_sha256",
-        Kind::Text,
-        "hex, of the whole body",
-        payload!(response_body, sha256),
-    ),
-    child(
-        "response_body_size",
-        Kind::BigInt,
-        "bytes, of the whole body",
-        payload!(response_body, size),
-    ),
-    child(
-        "upstream_response_body",
-        Kind::Text,
-        "text",
-        payload!(upstream_response_body, text),
-    ),
-    child(
-        "upstream_response_body_bytes",
-        Kind::Bytes,
-        "bytes",
-        payload!(upstream_response_body, bytes),
-    ),
-    child(
-        "upstream_response_body_sha256",
-        Kind::Text,
-        "hex",
-        payload!(upstream_response_body, sha256),
-    ),
-    child(
-        "upstream_response_body_size",
-        Kind::BigInt,
-        "bytes",
-        payload!(upstream_response_body, size),
-    ),
-    child(
-        "chunk_times",
-        Kind::Text,
-        "offset,length,microseconds;…",
-        payload!(chunk_times),
-    ),
-];
-
 /// A field of a record's child row, NULL when there is no such row.
 macro_rules! row {
     ($list:ident, $value:expr) => {
@@ -171,133 +49,57 @@ macro_rules! row {
     };
 }
 
-pub(super) static ATTEMPTS: &[Column] = &[
-    child("request_id", Kind::Text, "UUIDv7, hyphenated", request_id),
-    child(
-        "created_at",
-        Kind::Time,
-        "UTC, microseconds, of the exchange",
-        created_at,
-    ),
-    child(
-        "number",
-        Kind::Integer,
-        "from 1",
-        row!(tries, |a| Cell::Integer(a.number.into())),
-    ),
-    child(
-        "provider",
-        Kind::Text,
-        "name",
-        row!(tries, |a| a.provider.cell(Kind::Text)),
-    ),
-    child(
-        "model",
-        Kind::Text,
-        "text",
-        row!(tries, |a| a.model.cell(Kind::Text)),
-    ),
-    child(
-        "provider_key",
-        Kind::Text,
-        "name",
-        row!(tries, |a| a.provider_key.cell(Kind::Text)),
-    ),
-    child(
-        "started_at",
-        Kind::Time,
-        "UTC, microseconds",
-        row!(tries, |a| Cell::Time(a.started_at_us)),
-    ),
-    child(
-        "status_code",
-        Kind::Integer,
-        "HTTP status",
-        row!(tries, |a| a.status_code.cell(Kind::Integer)),
-    ),
-    child(
-        "outcome",
-        Kind::Text,
-        "word",
-        row!(tries, |a| Cell::Text(Cow::Borrowed(a.outcome.as_str()))),
-    ),
-    child(
-        "error_message",
-        Kind::Text,
-        "text",
-        row!(tries, |a| a.error_message.cell(Kind::Text)),
-    ),
-    child(
-        "connect_ms",
-        Kind::Double,
-        "milliseconds",
-        row!(tries, |a| a.connect_ms.cell(Kind::Double)),
-    ),
-    child(
-        "first_byte_ms",
-        Kind::Double,
-        "milliseconds",
-        row!(tries, |a| a.first_byte_ms.cell(Kind::Double)),
-    ),
-    child(
-        "duration_ms",
-        Kind::Double,
-        "milliseconds",
-        row!(tries, |a| Cell::Double(a.duration_ms)),
-    ),
-    child(
-        "skip_reason",
-        Kind::Text,
-        "word",
-        row!(tries, |a| a.skip_reason.cell(Kind::Text)),
-    ),
-];
+pub(super) static BODIES: &[Column] = columns! {
+    "request_id", Text, "UUIDv7, hyphenated", request_id;
+    "created_at", Time, "UTC, microseconds", created_at;
+    "request_headers", Text, "JSON object", payload!(request_headers);
+    "request_body", Text, "text, or NULL beside its twin", payload!(request_body, text);
+    "request_body_bytes", Bytes, "bytes that are no text", payload!(request_body, bytes);
+    "request_body_sha256", Text, "hex, of the whole body", payload!(request_body, sha256);
+    "request_body_size", BigInt, "bytes, of the whole body", payload!(request_body, size);
+    "upstream_request_body", Text, "text", payload!(upstream_request_body, text);
+    "upstream_request_body_bytes", Bytes, "bytes", payload!(upstream_request_body, bytes);
+    "upstream_request_body_sha256", Text, "hex", payload!(upstream_request_body, sha256);
+    "upstream_request_body_size", BigInt, "bytes", payload!(upstream_request_body, size);
+    "response_headers", Text, "JSON object", payload!(response_headers);
+    "response_body", Text, "text, or NULL beside its twin", payload!(response_body, text);
+    "response_body_bytes", Bytes, "bytes that are no text", payload!(response_body, bytes);
+    "response_body_sha256", Text, "hex, of the whole body", payload!(response_body, sha256);
+    "response_body_size", BigInt, "bytes, of the whole body", payload!(response_body, size);
+    "upstream_response_body", Text, "text", payload!(upstream_response_body, text);
+    "upstream_response_body_bytes", Bytes, "bytes", payload!(upstream_response_body, bytes);
+    "upstream_response_body_sha256", Text, "hex", payload!(upstream_response_body, sha256);
+    "upstream_response_body_size", BigInt, "bytes", payload!(upstream_response_body, size);
+    "chunk_times", Text, "offset,length,microseconds;…", payload!(chunk_times);
+};
 
-pub(super) static VERDICTS: &[Column] = &[
-    child("request_id", Kind::Text, "UUIDv7, hyphenated", request_id),
-    child(
-        "created_at",
-        Kind::Time,
-        "UTC, microseconds, of the exchange",
-        created_at,
-    ),
-    child(
-        "number",
-        Kind::Integer,
-        "from 1, in order of time",
-        |_, index| number(index),
-    ),
-    child(
-        "filter",
-        Kind::Text,
-        "name",
-        row!(verdicts, |v| v.filter.cell(Kind::Text)),
-    ),
-    child(
-        "phase",
-        Kind::Text,
-        "word",
-        row!(verdicts, |v| v.phase.cell(Kind::Text)),
-    ),
-    child(
-        "verdict",
-        Kind::Text,
-        "word",
-        row!(verdicts, |v| v.verdict.cell(Kind::Text)),
-    ),
-    child(
-        "detail",
-        Kind::Text,
-        "text",
-        row!(verdicts, |v| v.detail.cell(Kind::Text)),
-    ),
-    child(
-        "duration_us",
-        Kind::BigInt,
-        "microseconds",
-        row!(verdicts, |v| duration_us(v.duration_us)),
-    ),
-];
+pub(super) static ATTEMPTS: &[Column] = columns! {
+    "request_id", Text, "UUIDv7, hyphenated", request_id;
+    "created_at", Time, "UTC, microseconds, of the exchange", created_at;
+    "number", Integer, "from 1", row!(tries, |a| Cell::Integer(a.number.into()));
+    "provider", Text, "name", row!(tries, |a| a.provider.cell(Kind::Text));
+    "model", Text, "text", row!(tries, |a| a.model.cell(Kind::Text));
+    "provider_key", Text, "name", row!(tries, |a| a.provider_key.cell(Kind::Text));
+    "started_at", Time, "UTC, microseconds", row!(tries, |a| Cell::Time(a.started_at_us));
+    "status_code", Integer, "HTTP status", row!(tries, |a| a.status_code.cell(Kind::Integer));
+    "outcome", Text, "word", row!(tries, |a| Cell::Text(Cow::Borrowed(a.outcome.as_str())));
+    "error_message", Text, "text", row!(tries, |a| a.error_message.cell(Kind::Text));
+    "connect_ms", Double, "milliseconds", row!(tries, |a| a.connect_ms.cell(Kind::Double));
+    "first_byte_ms", Double, "milliseconds", row!(tries, |a| a.first_byte_ms.cell(Kind::Double));
+    "duration_ms", Double, "milliseconds", row!(tries, |a| Cell::Double(a.duration_ms));
+    "skip_reason", Text, "word", row!(tries, |a| a.skip_reason.cell(Kind::Text));
+};
+
+pub(super) static VERDICTS: &[Column] = columns! {
+    "request_id", Text, "UUIDv7, hyphenated", request_id;
+    "created_at", Time, "UTC, microseconds, of the exchange", created_at;
+    "number", Integer, "from 1, in order of time", |_, index| number(index);
+    "filter", Text, "name", row!(verdicts, |v| v.filter.cell(Kind::Text));
+    "phase", Text, "word", row!(verdicts, |v| v.phase.cell(Kind::Text));
+    "verdict", Text, "word", row!(verdicts, |v| v.verdict.cell(Kind::Text));
+    "detail", Text, "text", row!(verdicts, |v| v.detail.cell(Kind::Text));
+    "duration_us", BigInt, "microseconds", row!(verdicts, |v| duration_us(v.duration_us));
+};
 
 fn request_id(record: &LogRecord, _: usize) -> Cell<'_> {
     Cell::Text(Cow::Borrowed(&record.request_id))

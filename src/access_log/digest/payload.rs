@@ -5,9 +5,11 @@ use std::fmt::Write;
 use bytes::{Bytes, BytesMut};
 use sha2::{Digest as _, Sha256};
 
+use super::masking::says;
 use super::{Exchange, any_truncated};
 use crate::access_log::draft::{Bodies, Captured, ChunkTime, Keep};
 use crate::access_log::record::{LogRecord, Payload, StoredBody};
+use crate::access_log::redact::Secrets;
 
 /// What was captured of a body, in one piece.
 #[derive(Debug, Default)]
@@ -35,7 +37,16 @@ impl BodyBytes {
         self.size.is_some_and(|size| 0 < size)
     }
 
-    fn stored(&self, captured: Option<&Captured>) -> Option<StoredBody> {
+    /// Whether credentials in it were marked, which changed its length. Of a body that is cut this is not known.
+    fn is_masked(&self) -> bool {
+        !self.truncated
+            && self
+                .size
+                .is_some_and(|size| size != self.bytes.len() as u64)
+    }
+
+    /// The body as it is stored; without its bytes where they say a secret that cannot be marked in them.
+    fn stored(&self, captured: Option<&Captured>, says_secret: bool) -> Option<StoredBody> {
         let captured = captured?;
         let sha256 = match captured.sha256 {
             Some(sha256) => hex(&sha256),
@@ -44,8 +55,12 @@ impl BodyBytes {
             None => hex(&Sha256::digest(&self.bytes)),
         };
         let size = i64::try_from(captured.size).unwrap_or(i64::MAX);
+        let bytes = match says_secret {
+            true => Bytes::new(),
+            false => self.bytes.clone(),
+        };
         Some(StoredBody {
-            bytes: self.bytes.clone(),
+            bytes,
             size,
             sha256,
         })
@@ -87,8 +102,24 @@ fn chunk_times(chunks: &[ChunkTime]) -> Option<String> {
 }
 
 impl Exchange<'_> {
-    pub(super) fn fill_payload(&self, record: &mut LogRecord, bodies: &Bodies) {
+    /// Fills what is stored of the bodies and the word for it.
+    pub(super) fn fill_payload(&self, record: &mut LogRecord, bodies: &Bodies, secrets: &Secrets) {
+        let request_says = self.request_says(secrets);
+        let answer_says = says(&self.answer, secrets);
+        let upstream_says = self
+            .upstream_answer
+            .as_ref()
+            .is_some_and(|answer| says(answer, secrets));
+        let is_redacted = [
+            &self.request,
+            &self.upstream_request,
+            &self.response,
+            &self.upstream_response,
+        ]
+        .into_iter()
+        .any(BodyBytes::is_masked);
         let state = match self.opened.keep {
+            Keep::Full if request_says || answer_says || upstream_says || is_redacted => "redacted",
             Keep::Full if any_truncated(bodies) => "truncated",
             Keep::Full => "stored",
             Keep::Metadata => "metadata_only",
@@ -98,19 +129,26 @@ impl Exchange<'_> {
         if self.opened.keep != Keep::Full {
             return;
         }
+        let stored = |body: &BodyBytes, captured: &Option<Captured>, says_secret| {
+            body.stored(captured.as_ref(), says_secret)
+        };
         record.payload = Some(Payload {
             request_headers: self.opened.request_headers.clone(),
-            request_body: self.request.stored(bodies.request.as_ref()),
-            upstream_request_body: self
-                .upstream_request
-                .stored(bodies.upstream_request.as_ref()),
+            request_body: stored(&self.request, &bodies.request, request_says),
+            upstream_request_body: stored(
+                &self.upstream_request,
+                &bodies.upstream_request,
+                request_says,
+            ),
             response_headers: self
                 .closed
                 .and_then(|closed| closed.response_headers.clone()),
-            response_body: self.response.stored(bodies.response.as_ref()),
-            upstream_response_body: self
-                .upstream_response
-                .stored(bodies.upstream_response.as_ref()),
+            response_body: stored(&self.response, &bodies.response, answer_says),
+            upstream_response_body: stored(
+                &self.upstream_response,
+                &bodies.upstream_response,
+                upstream_says,
+            ),
             chunk_times: self.closed.and_then(|closed| chunk_times(&closed.chunks)),
         });
     }

@@ -1,3 +1,5 @@
+mod masking;
+
 use bytes::Bytes;
 use proptest::prelude::*;
 use uuid::Uuid;
@@ -47,25 +49,12 @@ fn opened(endpoint: Endpoint) -> Opened {
 fn closed() -> Closed {
     Closed {
         finished_at_us: 1_764_000_000_250_000,
-        outcome: Outcome::Ok,
-        status_code: 200,
         upstream_status: Some(200),
-        error: None,
         provider: Some("openai".to_owned()),
         provider_key: Some("primary".to_owned()),
         sent_model: Some("gpt-4o-mini".to_owned()),
         attempts: 1,
-        tries: Vec::new(),
-        verdicts: Vec::new(),
-        filtered_by: None,
-        replay_of: None,
-        repairs: Vec::new(),
-        tags: Vec::new(),
-        columns: Vec::new(),
         response_complete: Some(true),
-        response_is_stream: false,
-        usage_asked: false,
-        usage_chunk: None,
         times: Times {
             duration_ms: 250.0,
             upstream_ms: Some(200.0),
@@ -74,7 +63,7 @@ fn closed() -> Closed {
         request_bytes: 100,
         response_bytes: Some(200),
         response_headers: Some("{}".to_owned()),
-        chunks: Vec::new(),
+        ..Closed::new(Outcome::Ok, 200)
     }
 }
 

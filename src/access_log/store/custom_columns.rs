@@ -25,18 +25,21 @@ pub(super) async fn make(database: &Database, columns: &[CustomColumn]) -> Resul
                 .iter()
                 .map(|row| Ok((row.try_get(0)?, row.try_get(1)?)));
             let found = found.collect::<Result<_, sqlx::Error>>()?;
-            for sql in missing(&found, columns, |column| {
-                column.kind.kind().sqlite().to_lowercase()
-            })? {
+            let wanted = |column: &CustomColumn| column.kind.kind().sqlite().to_lowercase();
+            for sql in missing(&found, columns, wanted)? {
                 transaction.execute(AssertSqlSafe(sql)).await?;
             }
             transaction.commit().await?;
         }
         Pool::Postgres(pool) => {
             let mut transaction = pool.begin().await?;
-            transaction
-                .execute("SET LOCAL lock_timeout = '10s'")
-                .await?;
+            // An index of a long table takes its time; a lock that others hold is not waited for as long.
+            for sql in [
+                "SET LOCAL lock_timeout = '10s'",
+                "SET LOCAL statement_timeout = 0",
+            ] {
+                transaction.execute(sql).await?;
+            }
             sqlx::query("SELECT pg_advisory_xact_lock($1)::text")
                 .bind(ADVISORY_LOCK)
                 .execute(&mut *transaction)
@@ -51,9 +54,8 @@ pub(super) async fn make(database: &Database, columns: &[CustomColumn]) -> Resul
                 .iter()
                 .map(|row| Ok((row.try_get(0)?, row.try_get(1)?)));
             let found = found.collect::<Result<_, sqlx::Error>>()?;
-            for sql in missing(&found, columns, |column| {
-                column.kind.kind().postgres().to_owned()
-            })? {
+            let wanted = |column: &CustomColumn| column.kind.kind().postgres().to_owned();
+            for sql in missing(&found, columns, wanted)? {
                 transaction.execute(AssertSqlSafe(sql)).await?;
             }
             transaction.commit().await?;

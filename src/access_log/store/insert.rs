@@ -143,6 +143,21 @@ async fn postgres(
     Ok(new)
 }
 
+/// The values of a column's cells that are of its kind, NULL for the others.
+macro_rules! values {
+    ($cells:expr, $kind:ident($value:ident) => $form:expr) => {
+        $cells
+            .map(|cell| {
+                if let Cell::$kind($value) = cell {
+                    $form
+                } else {
+                    None
+                }
+            })
+            .collect::<Vec<_>>()
+    };
+}
+
 /// Adds one column of a matrix as an array. A cell of another kind than its column's becomes NULL.
 fn array(
     arguments: &mut PgArguments,
@@ -150,77 +165,20 @@ fn array(
     place: usize,
     kind: Kind,
 ) -> Result<(), sqlx::Error> {
-    let integers = |cell: &Cell<'_>| {
-        if let Cell::Integer(number) = cell {
-            Some(*number)
-        } else {
-            None
-        }
-    };
     let cells = matrix.column(place);
     match kind {
-        Kind::Text => arguments.add(cells.map(text).collect::<Vec<Option<&str>>>()),
-        Kind::Json => arguments.add(cells.map(|cell| text(cell).map(Jsonb)).collect::<Vec<_>>()),
-        Kind::Integer => arguments.add(
-            cells
-                .map(|cell| integers(cell).and_then(|number| i32::try_from(number).ok()))
-                .collect::<Vec<_>>(),
-        ),
-        Kind::BigInt => arguments.add(cells.map(integers).collect::<Vec<_>>()),
-        Kind::Double => arguments.add(
-            cells
-                .map(|cell| {
-                    if let Cell::Double(number) = cell {
-                        Some(*number)
-                    } else {
-                        None
-                    }
-                })
-                .collect::<Vec<_>>(),
-        ),
-        Kind::Boolean => arguments.add(
-            cells
-                .map(|cell| {
-                    if let Cell::Boolean(truth) = cell {
-                        Some(*truth)
-                    } else {
-                        None
-                    }
-                })
-                .collect::<Vec<_>>(),
-        ),
-        Kind::Time => arguments.add(
-            cells
-                .map(|cell| {
-                    if let Cell::Time(us) = cell {
-                        Some(Timestamp(*us))
-                    } else {
-                        None
-                    }
-                })
-                .collect::<Vec<_>>(),
-        ),
-        Kind::Bytes => arguments.add(
-            cells
-                .map(|cell| {
-                    if let Cell::Bytes(bytes) = cell {
-                        Some(*bytes)
-                    } else {
-                        None
-                    }
-                })
-                .collect::<Vec<_>>(),
-        ),
+        Kind::Text => arguments.add(values!(cells, Text(text) => Some(text.as_ref()))),
+        Kind::Json => arguments.add(values!(cells, Text(text) => Some(Jsonb(text.as_ref())))),
+        Kind::Integer => {
+            arguments.add(values!(cells, Integer(number) => i32::try_from(*number).ok()))
+        }
+        Kind::BigInt => arguments.add(values!(cells, Integer(number) => Some(*number))),
+        Kind::Double => arguments.add(values!(cells, Double(number) => Some(*number))),
+        Kind::Boolean => arguments.add(values!(cells, Boolean(truth) => Some(*truth))),
+        Kind::Time => arguments.add(values!(cells, Time(us) => Some(Timestamp(*us)))),
+        Kind::Bytes => arguments.add(values!(cells, Bytes(bytes) => Some(*bytes))),
     }
     .map_err(sqlx::Error::Encode)
-}
-
-fn text<'a>(cell: &'a Cell<'_>) -> Option<&'a str> {
-    if let Cell::Text(text) = cell {
-        Some(text)
-    } else {
-        None
-    }
 }
 
 fn length(cell: &Cell<'_>) -> usize {

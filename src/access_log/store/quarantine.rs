@@ -13,7 +13,11 @@ const INSERT: &str = "INSERT INTO log_quarantine (request_id, created_at, error,
 const REQUEST_BODY: &str = "UPDATE log_quarantine SET request_body = $2 WHERE request_id = $1";
 const RESPONSE_BODY: &str = "UPDATE log_quarantine SET response_body = $2 WHERE request_id = $1";
 
-/// Puts a record into quarantine. A body that cannot be put there either is left out.
+/// Puts a record into quarantine. What the database refuses even there is left out: bodies, then the record, then
+/// all of it, for no row may stand in the way of the others.
+///
+/// # Errors
+/// All but [`StoreError::Poison`].
 pub(super) async fn put(pool: &Pool, record: &LogRecord, error: &str) -> Result<(), StoreError> {
     let payload = record.payload.as_ref();
     // JSON escapes NUL, so this text can be stored whatever the record holds.
@@ -26,30 +30,38 @@ pub(super) async fn put(pool: &Pool, record: &LogRecord, error: &str) -> Result<
     })
     .to_string();
     let request_id = || Cell::Text(record.request_id.replace('\0', "\u{fffd}").into());
-    let cells = [
-        request_id(),
-        Cell::Time(record.created_at_us),
-        Cell::Text(error.replace('\0', "\u{fffd}").into()),
-        Cell::Text(text.into()),
-    ];
-    execute(pool, INSERT, &cells).await?;
-    for (sql, body) in [
-        (
-            REQUEST_BODY,
-            payload.and_then(|payload| payload.request_body.as_ref()),
-        ),
-        (
-            RESPONSE_BODY,
-            payload.and_then(|payload| payload.response_body.as_ref()),
-        ),
-    ] {
+    let row = |text: String| {
+        [
+            request_id(),
+            Cell::Time(record.created_at_us),
+            Cell::Text(error.replace('\0', "\u{fffd}").into()),
+            Cell::Text(text.into()),
+        ]
+    };
+    let is_kept = taken(pool, INSERT, &row(text)).await?
+        || taken(pool, INSERT, &row("null".to_owned())).await?;
+    if !is_kept {
+        tracing::error!(
+            exchange.id = record.request_id,
+            "a record is lost: even log_quarantine refuses it"
+        );
+        return Ok(());
+    }
+    let request = payload.and_then(|payload| payload.request_body.as_ref());
+    let response = payload.and_then(|payload| payload.response_body.as_ref());
+    for (sql, body) in [(REQUEST_BODY, request), (RESPONSE_BODY, response)] {
         if let Some(body) = body {
-            let cells = [request_id(), Cell::Bytes(&body.bytes)];
-            match execute(pool, sql, &cells).await.map_err(StoreError::from) {
-                Ok(_) | Err(StoreError::Poison(_)) => {}
-                Err(other) => return Err(other),
-            }
+            taken(pool, sql, &[request_id(), Cell::Bytes(&body.bytes)]).await?;
         }
     }
     Ok(())
+}
+
+/// Whether the database takes the values of a statement.
+async fn taken(pool: &Pool, sql: &str, cells: &[Cell<'_>]) -> Result<bool, StoreError> {
+    match execute(pool, sql, cells).await.map_err(StoreError::from) {
+        Ok(_) => Ok(true),
+        Err(StoreError::Poison(_)) => Ok(false),
+        Err(other) => Err(other),
+    }
 }

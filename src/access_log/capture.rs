@@ -50,38 +50,51 @@ impl Capture {
     /// A copy of a body that is there whole.
     pub fn of(body: Bytes, limit: u64) -> Self {
         let mut capture = Self::new(limit);
-        capture.push(body);
+        capture.push_whole(body);
         capture
     }
 
-    /// Adds a piece. Past the limit only size and hash go on.
+    /// Adds a piece of a larger buffer. Past the limit only size and hash go on.
     pub fn push(&mut self, piece: Bytes) {
-        if piece.is_empty() {
+        let Some(kept) = self.pass(&piece) else {
             return;
+        };
+        if kept < SMALL_BYTES {
+            self.small
+                .extend_from_slice(piece.get(..kept).unwrap_or_default());
+        } else {
+            self.keep(piece.slice(..kept));
         }
-        let kept = self.kept_bytes();
+    }
+
+    /// Adds a body that lies in a buffer of its own: it is not copied, however short.
+    pub fn push_whole(&mut self, body: Bytes) {
+        if let Some(kept) = self.pass(&body) {
+            self.keep(body.slice(..kept));
+        }
+    }
+
+    /// Counts and hashes what passes; says how much of it is to be kept.
+    fn pass(&mut self, piece: &[u8]) -> Option<usize> {
+        let room = self.limit.saturating_sub(self.kept_bytes());
         self.size += piece.len() as u64;
         if self.only_size {
-            return;
+            return None;
         }
-        let room = self.limit.saturating_sub(kept);
         if room < piece.len() as u64 && self.hasher.is_none() {
             self.start_hash();
         }
         if let Some(hasher) = &mut self.hasher {
-            hasher.update(&piece);
+            hasher.update(piece);
         }
-        let room = usize::try_from(room).unwrap_or(usize::MAX).min(piece.len());
-        if 0 < room {
-            self.held_bytes += room;
-            if room < SMALL_BYTES {
-                self.small
-                    .extend_from_slice(piece.get(..room).unwrap_or_default());
-            } else {
-                self.put_small_together();
-                self.pieces.push(piece.slice(..room));
-            }
-        }
+        let kept = usize::try_from(room).unwrap_or(usize::MAX).min(piece.len());
+        self.held_bytes += kept;
+        (0 < kept).then_some(kept)
+    }
+
+    fn keep(&mut self, piece: Bytes) {
+        self.put_small_together();
+        self.pieces.push(piece);
     }
 
     /// Bytes that passed so far.
@@ -116,10 +129,15 @@ impl Capture {
 
     /// What is kept, masked, as the record wants it. The copy goes on.
     pub fn captured(&mut self, secrets: &Secrets) -> Captured {
-        let joined = self.join();
-        self.pieces = vec![joined.clone()];
+        let held = self.join();
+        let masked = secrets.mask(held.clone());
+        let is_masked = masked.as_ptr() != held.as_ptr();
+        if is_masked && self.hasher.is_none() {
+            // The hash is that of what passed, not of what is kept of it.
+            self.start_hash();
+        }
         Captured {
-            pieces: vec![secrets.mask(joined)],
+            pieces: vec![masked],
             begun_bytes: 0,
             spilled_bytes: self.spilled_bytes,
             size: self.size,
@@ -156,6 +174,7 @@ impl Capture {
         }
     }
 
+    /// What is in memory, in one piece from now on.
     fn join(&mut self) -> Bytes {
         self.put_small_together();
         match self.pieces.as_slice() {
@@ -166,7 +185,9 @@ impl Capture {
                 for piece in several {
                     joined.extend_from_slice(piece);
                 }
-                joined.freeze()
+                let joined = joined.freeze();
+                self.pieces = vec![joined.clone()];
+                joined
             }
         }
     }

@@ -2,6 +2,10 @@
 //! is known when it closes. Both are plain data, serialisable for the spool; nothing here is derived:
 //! decoding, counting and hashing happen later, on the writer's side (`digest`).
 
+use std::borrow::Cow;
+use std::net::IpAddr;
+use std::sync::Arc;
+
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -16,9 +20,9 @@ pub struct Opened {
     /// Wall-clock time of acceptance, microseconds since the Unix epoch, UTC. Fixed here and never taken anew.
     pub created_at_us: i64,
     /// Name of this process among several (host and port), for the column `instance`.
-    pub instance: String,
+    pub instance: Arc<str>,
     /// Short hash of the configuration that served the request.
-    pub config_version: String,
+    pub config_version: Arc<str>,
     /// The client's own `x-request-id`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client_request_id: Option<String>,
@@ -33,13 +37,13 @@ pub struct Opened {
     pub trace_id: Option<String>,
     /// Address of the client, after `trusted_proxies`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub client_ip: Option<String>,
+    pub client_ip: Option<IpAddr>,
     /// Which API was called.
     pub endpoint: Endpoint,
     /// Word of the column `dialect`.
-    pub dialect: String,
+    pub dialect: Cow<'static, str>,
     /// HTTP method, as received.
-    pub method: String,
+    pub method: Cow<'static, str>,
     /// Path and query, credentials in the query masked.
     pub path: String,
     /// Whether the client asked for a stream; `None` where the request does not say (the body is not JSON).

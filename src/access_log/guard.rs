@@ -171,6 +171,12 @@ impl Recording {
         &self.secrets
     }
 
+    /// Takes the request's body, read whole from the client into a buffer of its own.
+    pub fn request_body(&mut self, body: Bytes) {
+        self.closed.request_bytes += body.len() as u64;
+        self.copies.request.push_whole(body);
+    }
+
     /// Takes a piece of the request's body as read from the client.
     pub fn request_piece(&mut self, piece: Bytes) {
         self.closed.request_bytes += piece.len() as u64;

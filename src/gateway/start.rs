@@ -95,7 +95,7 @@ pub(super) async fn start(mut gateway: Gateway) -> Result<Running, StartError> {
     let counts = unrecorded.clone();
     let make = make_state(MakeParts {
         config: config.clone(),
-        instance: addresses.data.to_string(),
+        instance: addresses.data.to_string().into(),
         has_own_columns,
         providers,
         log: log.clone(),

@@ -63,7 +63,7 @@ fn open_files() -> usize {
 /// What all of them share.
 pub(super) struct MakeParts {
     pub(super) config: Config,
-    pub(super) instance: String,
+    pub(super) instance: Arc<str>,
     pub(super) has_own_columns: bool,
     pub(super) providers: Arc<[Provider]>,
     pub(super) log: Arc<AccessLog>,
@@ -117,7 +117,7 @@ pub(super) fn make_state(parts: MakeParts) -> MakeState {
             },
             has_own_columns: parts.has_own_columns,
             instance: parts.instance.clone(),
-            config_version: config.version().to_owned(),
+            config_version: config.version().into(),
             cors,
             trusted_proxies: config.server.trusted_proxies.clone(),
             log: parts.log.clone(),

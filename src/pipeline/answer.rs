@@ -214,8 +214,9 @@ fn classify(reply: &UpstreamReply, endpoint: Endpoint) -> Result<Kind, Failure> 
 }
 
 fn is_json(media_type: &str) -> bool {
-    let media_type = media_type.to_ascii_lowercase();
-    media_type == "application/json" || media_type.ends_with("+json")
+    let suffix = media_type.rsplit('+').next().unwrap_or_default();
+    media_type.eq_ignore_ascii_case("application/json")
+        || (suffix.len() < media_type.len() && suffix.eq_ignore_ascii_case("json"))
 }
 
 /// Status and headers for the client, put on record.

@@ -10,7 +10,7 @@ use futures_util::StreamExt;
 use tokio::sync::Notify;
 use tokio::time::{sleep_until, timeout_at};
 
-use crate::access_log::draft::AttemptDraft;
+use crate::access_log::draft::{AttemptDraft, Closed};
 use crate::access_log::guard::RecordGuard;
 use crate::filter::{Headers, Outcome};
 use crate::pipeline::Worker;
@@ -100,7 +100,7 @@ pub async fn attempt(
                 (Err(NoHead::Send(_)), Some(how)) => Err(NoHead::BodyBroke(how)),
                 (answered, _) => answered,
             };
-            return try_.done(guard, call, answered);
+            return try_.done(guard, answered);
         }
     };
     let try_ = Try::start(worker, call, guard);
@@ -115,13 +115,13 @@ pub async fn attempt(
     .await;
     match (answered, again) {
         (Err(NoHead::Send(SendFailure::Stale)), Some(body)) => {
-            try_.stale(guard, call);
+            try_.stale(guard);
             let try_ = Try::start(worker, call, guard);
             let send = transport.send_fresh(request(body));
             let answered = Box::pin(within(worker, call, link, total_at, send, None)).await;
-            try_.done(guard, call, answered)
+            try_.done(guard, answered)
         }
-        (answered, _) => try_.done(guard, call, answered),
+        (answered, _) => try_.done(guard, answered),
     }
 }
 
@@ -192,10 +192,11 @@ fn tapped(stream: BodyStream, sent: Rc<Notify>, tap: Tap) -> BodyStream {
     Box::pin(stream.chain(end))
 }
 
-/// The record of a try.
+/// A try that goes on. What the record wants of it stands there for most; only one that fails, or is not the first,
+/// has a row of its own.
 struct Try {
     started: Instant,
-    draft: AttemptDraft,
+    started_at_us: i64,
 }
 
 impl Try {
@@ -207,71 +208,79 @@ impl Try {
         closed.sent_model = call.model.map(str::to_owned);
         Self {
             started: Instant::now(),
-            draft: AttemptDraft {
-                number: closed.attempts,
-                provider: call.provider.name.clone(),
-                model: closed.sent_model.clone(),
-                provider_key: closed.provider_key.clone(),
-                started_at_us: worker.clock.wall_us(),
-                status_code: None,
-                outcome: Outcome::UpstreamError,
-                error_message: None,
-                connect_ms: None,
-                first_byte_ms: None,
-                duration_ms: 0.0,
-                skip_reason: None,
-            },
+            started_at_us: worker.clock.wall_us(),
         }
     }
 
-    fn stale(mut self, guard: &mut RecordGuard, _call: &Call<'_>) {
-        self.draft.skip_reason = Some("stale_connection".to_owned());
-        self.draft.error_message = Some(SendFailure::Stale.to_string());
-        self.draft.duration_ms = self.elapsed_ms();
-        guard.closed_mut().tries.push(self.draft);
+    /// The row of a try that came to `outcome`.
+    fn draft(&self, closed: &Closed, outcome: Outcome) -> AttemptDraft {
+        AttemptDraft {
+            number: closed.attempts,
+            provider: closed.provider.clone().unwrap_or_default(),
+            model: closed.sent_model.clone(),
+            provider_key: closed.provider_key.clone(),
+            started_at_us: self.started_at_us,
+            status_code: None,
+            outcome,
+            error_message: None,
+            connect_ms: None,
+            first_byte_ms: None,
+            duration_ms: self.started.elapsed().as_secs_f64() * 1000.0,
+            skip_reason: None,
+        }
+    }
+
+    fn stale(self, guard: &mut RecordGuard) {
+        let closed = guard.closed_mut();
+        let draft = AttemptDraft {
+            skip_reason: Some("stale_connection".to_owned()),
+            error_message: Some(SendFailure::Stale.to_string()),
+            ..self.draft(closed, Outcome::UpstreamError)
+        };
+        closed.tries.push(draft);
     }
 
     fn done(
-        mut self,
+        self,
         guard: &mut RecordGuard,
-        _call: &Call<'_>,
         answered: Result<UpstreamReply, NoHead>,
     ) -> Result<UpstreamReply, Failure> {
-        self.draft.duration_ms = self.elapsed_ms();
         match answered {
             Ok(reply) => {
                 let connect_ms = reply.connect.map(|time| time.as_secs_f64() * 1000.0);
                 let closed = guard.closed_mut();
                 closed.upstream_status = Some(reply.status);
                 closed.times.connect_ms = connect_ms;
-                self.draft.status_code = Some(reply.status);
-                self.draft.connect_ms = connect_ms;
-                self.draft.first_byte_ms = Some(self.draft.duration_ms);
-                self.draft.outcome = of_upstream_status(reply.status);
-                if 1 < closed.attempts || self.draft.outcome != Outcome::Ok {
-                    closed.tries.push(self.draft);
+                let outcome = of_upstream_status(reply.status);
+                if 1 < closed.attempts || outcome != Outcome::Ok {
+                    let draft = self.draft(closed, outcome);
+                    closed.tries.push(AttemptDraft {
+                        status_code: Some(reply.status),
+                        connect_ms,
+                        first_byte_ms: Some(draft.duration_ms),
+                        ..draft
+                    });
                 }
                 Ok(reply)
             }
             Err(no_head) => {
                 let failure = failure(&no_head);
                 guard.upstream_ends(Instant::now());
-                self.draft.outcome = failure.outcome();
-                self.draft.error_message = match &no_head {
-                    NoHead::Send(failure) => Some(failure.to_string()),
-                    NoHead::BodyBroke(_) => Some(SendFailure::RequestBody.to_string()),
-                    NoHead::TooSlow => Some("no answer within the time limit".to_owned()),
-                    NoHead::ClientLeft => Some("the client left".to_owned()),
-                    NoHead::ServerStops => Some("the server stopped".to_owned()),
+                let closed = guard.closed_mut();
+                let draft = AttemptDraft {
+                    error_message: Some(match &no_head {
+                        NoHead::Send(failure) => failure.to_string(),
+                        NoHead::BodyBroke(_) => SendFailure::RequestBody.to_string(),
+                        NoHead::TooSlow => "no answer within the time limit".to_owned(),
+                        NoHead::ClientLeft => "the client left".to_owned(),
+                        NoHead::ServerStops => "the server stopped".to_owned(),
+                    }),
+                    ..self.draft(closed, failure.outcome())
                 };
-                guard.closed_mut().tries.push(self.draft);
+                closed.tries.push(draft);
                 Err(failure)
             }
         }
-    }
-
-    fn elapsed_ms(&self) -> f64 {
-        self.started.elapsed().as_secs_f64() * 1000.0
     }
 }
 

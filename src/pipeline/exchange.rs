@@ -8,6 +8,7 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use crate::access_log::guard::RecordGuard;
+use crate::access_log::redact;
 use crate::filter::{self, ChainRun, Endpoint, Headers, LlmResponse, Outcome};
 use crate::pipeline::attempt::{Call, CallBody, attempt};
 use crate::pipeline::failure::Failure;
@@ -276,10 +277,13 @@ async fn carry_out(
     let provider = &provider[plan.target.provider];
     let transport = worker.transport(plan.target.provider);
     exchange.guard.closed_mut().usage_asked = plan.usage_asked;
-    if provider.key.is_none()
-        && let Some(own) = exchange.headers.get_bytes("authorization")
-    {
-        exchange.guard.add_secret(own);
+    if provider.key.is_none() {
+        // Then the client's own travel, and may come back.
+        for (name, value) in exchange.headers.iter() {
+            if redact::is_credential_header(name) {
+                exchange.guard.add_secret(value);
+            }
+        }
     }
     exchange.guard.begin();
     if !plan.stream {

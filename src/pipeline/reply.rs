@@ -177,6 +177,10 @@ pub fn own_headers(guard: &mut RecordGuard) -> impl Iterator<Item = (&'static st
     let upstream = guard.upstream_time();
     let overhead = guard.busy();
     let closed = guard.closed_mut();
+    let attempts = match closed.attempts {
+        1 => Bytes::from_static(b"1"),
+        more => Bytes::from(more.to_string()),
+    };
     let millis = |time: std::time::Duration| time.as_secs_f64() * 1000.0;
     let timing = match upstream {
         None => format!("aiproxy;dur={:.3}", millis(overhead)),
@@ -189,10 +193,10 @@ pub fn own_headers(guard: &mut RecordGuard) -> impl Iterator<Item = (&'static st
     [
         ("x-aiproxy-provider", closed.provider.clone()),
         ("x-aiproxy-model", closed.sent_model.clone()),
-        ("x-aiproxy-attempts", Some(closed.attempts.to_string())),
         ("server-timing", Some(timing)),
     ]
     .into_iter()
     .filter_map(|(name, value)| Some((name, Bytes::from(value?))))
+    .chain([("x-aiproxy-attempts", attempts)])
     .filter(|(_, value)| value.len() <= LONGEST_OWN_VALUE)
 }

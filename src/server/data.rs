@@ -39,8 +39,9 @@ pub async fn handle(request: HttpRequest, payload: web::Payload) -> HttpResponse
     let request_id = uuid::Uuid::now_v7();
     let mut response = respond(&request, payload.into_inner(), &state, request_id, started).await;
     cors::add_to(&state.cors, &request, response.headers_mut());
-    let id = HeaderValue::from_str(&request_id.to_string());
-    if let Ok(id) = id {
+    let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
+    let text: &str = request_id.hyphenated().encode_lower(&mut text);
+    if let Ok(id) = HeaderValue::from_str(text) {
         response
             .headers_mut()
             .insert(HeaderName::from_static("x-aiproxy-request-id"), id);
@@ -111,7 +112,7 @@ fn check_target(request: &HttpRequest) -> Result<(), Failure> {
     if request.method() == actix_web::http::Method::CONNECT {
         return Err(Failure::MethodNotAllowed);
     }
-    let uri = request.head().uri.clone();
+    let uri = &request.head().uri;
     if uri.scheme().is_some() || uri.authority().is_some() {
         return Err(Failure::BadTarget {
             reason: "the target must be a path",

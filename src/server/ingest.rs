@@ -129,7 +129,7 @@ async fn read_whole(
                     Some(first) => first,
                     None => gathered.freeze(),
                 };
-                guard.request_piece(body.clone());
+                guard.request_body(body.clone());
                 return Ok(body);
             }
             Ok(Some(Ok(piece))) => {

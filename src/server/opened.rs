@@ -1,6 +1,9 @@
 //! The first half of a record, from a request's head.
 
+use std::borrow::Cow;
+
 use actix_web::HttpRequest;
+use actix_web::http::Method;
 
 use crate::access_log::draft::{Keep, Opened};
 use crate::access_log::redact;
@@ -42,16 +45,24 @@ pub fn opened(
         end_user: text("x-aiproxy-user"),
         session_id: text("x-session-id"),
         trace_id: headers.get("traceparent").and_then(trace_id),
-        client_ip: state.client_ip(request, headers).map(|ip| ip.to_string()),
+        client_ip: state.client_ip(request, headers),
         endpoint,
-        dialect: "openai".to_owned(),
-        method: request.method().as_str().to_owned(),
+        dialect: "openai".into(),
+        method: method(request.method()),
         path: redact::path(target),
         stream: None,
         requested_model: None,
         keep,
         request_headers: keeps_headers
             .then(|| redact::headers_json(headers.iter(), &state.worker.secrets)),
+    }
+}
+
+fn method(method: &Method) -> Cow<'static, str> {
+    match *method {
+        Method::POST => "POST".into(),
+        Method::GET => "GET".into(),
+        _ => method.as_str().to_owned().into(),
     }
 }
 

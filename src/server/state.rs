@@ -30,9 +30,9 @@ pub struct DataState {
     /// Whether there are columns of one's own, which may be made of headers.
     pub has_own_columns: bool,
     /// The column `instance`.
-    pub instance: String,
+    pub instance: Arc<str>,
     /// The column `config_version`.
-    pub config_version: String,
+    pub config_version: Arc<str>,
     /// Cross-origin rules.
     pub cors: Cors,
     /// Whose `X-Forwarded-For` is believed.

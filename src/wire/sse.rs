@@ -185,6 +185,11 @@ pub struct RawEvent {
 }
 
 impl RawEvent {
+    /// Whether a BOM stood before it.
+    pub fn has_bom(&self) -> bool {
+        (self.raw.len() as u64) < self.range.end - self.range.start
+    }
+
     /// Its fields.
     pub fn fields(&self) -> Fields<'_> {
         fields(&self.raw)
@@ -241,6 +246,15 @@ impl SseDecoder {
     pub fn finish(&mut self, out: &mut Vec<RawEvent>) -> Result<bool, EventTooLarge> {
         self.drain(out, true)?;
         Ok(!self.pending.is_empty())
+    }
+
+    /// What came behind the last whole event; it is taken away.
+    pub fn take_rest(&mut self) -> Bytes {
+        let rest = self.pending.split().freeze();
+        self.offset += rest.len() as u64;
+        self.searched = 0;
+        self.finder = BorderFinder::START;
+        rest
     }
 
     fn drain(&mut self, out: &mut Vec<RawEvent>, last: bool) -> Result<(), EventTooLarge> {

@@ -36,8 +36,28 @@ pub(super) async fn call<'f, T, E: Into<Failure>>(
     .await
 }
 
+/// Runs a hook that is not async, with the time that it took.
+pub(super) fn call_at_once<T>(
+    timeout: Duration,
+    clock: &dyn Clock,
+    hook: impl FnOnce() -> T,
+) -> (Result<T, Failure>, Duration) {
+    let before = clock.now();
+    let called = contain(hook);
+    let kept = clock.now().saturating_duration_since(before);
+    let result = match called {
+        None => Err(panicked()),
+        Some(output) if kept > timeout => {
+            drop_contained(output);
+            Err(blocked(kept))
+        }
+        Some(output) => Ok(output),
+    };
+    (result, kept)
+}
+
 /// Runs something of a filter that is not async; `None` when it panicked.
-pub(super) fn contain<T>(run: impl FnOnce() -> T) -> Option<T> {
+fn contain<T>(run: impl FnOnce() -> T) -> Option<T> {
     match catch_unwind(AssertUnwindSafe(run)) {
         Ok(value) => Some(value),
         Err(panic) => {
@@ -65,8 +85,13 @@ pub(super) fn poll_once<'f, T>(hook: impl FnOnce() -> HookFuture<'f, T>) {
     }
 }
 
-pub(super) fn panicked() -> Failure {
+fn panicked() -> Failure {
     Failure::new(FailureKind::Panic, "the filter panicked")
+}
+
+fn blocked(kept: Duration) -> Failure {
+    let reason = format!("the filter kept its thread for {} ms", kept.as_millis());
+    Failure::new(FailureKind::Blocked, reason)
 }
 
 struct Running<'f, T>(Option<HookFuture<'f, T>>);
@@ -81,10 +106,7 @@ impl<T> Running<'_, T> {
         let kept = limits.clock.now().saturating_duration_since(before);
         match polled {
             None => Poll::Ready(Err(panicked())),
-            Some(_) if kept > limits.timeout => {
-                let reason = format!("the filter kept its thread for {} ms", kept.as_millis());
-                Poll::Ready(Err(Failure::new(FailureKind::Blocked, reason)))
-            }
+            Some(_) if kept > limits.timeout => Poll::Ready(Err(blocked(kept))),
             Some(Poll::Ready(output)) => Poll::Ready(Ok(output)),
             Some(Poll::Pending) => Poll::Pending,
         }

@@ -17,6 +17,7 @@ use crate::{FilterError, Outbox, StreamEnd, StreamEvent, StreamRun, StreamVerdic
 struct Held {
     ticket: Arc<Ticket>,
     pre_image: StreamEvent,
+    bytes: usize,
     since: Instant,
 }
 
@@ -41,14 +42,15 @@ pub(super) struct Stage {
 type Hook<'f> = HookFuture<'f, Result<StreamVerdict, FilterError>>;
 
 impl Stage {
-    pub(super) fn new(entry: Arc<Entry>, run: Box<dyn StreamRun>) -> Self {
+    /// `opening`: the time that the filter took to open the run.
+    pub(super) fn new(entry: Arc<Entry>, run: Box<dyn StreamRun>, opening: Duration) -> Self {
         Self {
             entry,
             run: Some(run),
             held: VecDeque::new(),
             holding_since: None,
             held_time: Duration::ZERO,
-            filter_time: Duration::ZERO,
+            filter_time: opening,
             changed: false,
             ended: None,
         }
@@ -69,6 +71,7 @@ impl Stage {
         let pre_image = event.clone();
         self.held.push_back(Held {
             ticket: Arc::clone(&ticket),
+            bytes: pre_image.length(),
             pre_image,
             since: clock.now(),
         });
@@ -101,6 +104,11 @@ impl Stage {
                 run.on_end(end, outbox)
             })
             .await
+        };
+        let called = match (called, end) {
+            // Nobody is there whose stream could be cut.
+            (Ok(StreamVerdict::Cut(_)), StreamEnd::ClientGone) => Ok(StreamVerdict::Continue),
+            (called, _) => called,
         };
         let concluded = self.conclude(called, outbox, clock, out);
         guard::drop_contained(run);
@@ -218,11 +226,7 @@ impl Stage {
     }
 
     fn check_bytes(&mut self, now: Instant, out: &mut Vec<StreamEvent>) -> Result<(), Stop> {
-        let bytes: usize = self
-            .held
-            .iter()
-            .map(|held| held.pre_image.received_length())
-            .sum();
+        let bytes: usize = self.held.iter().map(|held| held.bytes).sum();
         if bytes <= self.entry.hold_bytes {
             return Ok(());
         }

@@ -244,9 +244,12 @@ impl StreamEvent {
         }
     }
 
-    /// Length of the event as received, in bytes.
-    pub(crate) fn received_length(&self) -> usize {
-        self.bytes.len()
+    /// Length of the event as it would leave now, in bytes.
+    pub(crate) fn length(&self) -> usize {
+        match self.revision() {
+            0 => self.bytes.len(),
+            _ => self.to_bytes().len(),
+        }
     }
 
     /// Whether this is one whole event with data that is JSON, `[DONE]` or absent.

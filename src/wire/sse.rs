@@ -151,6 +151,20 @@ pub fn events(text: &[u8]) -> Events<'_> {
     }
 }
 
+/// Shows the name and the data of each of these events, and counts them. What is not UTF-8 is counted only.
+pub(super) fn each_text(text: &[u8], mut show: impl FnMut(Option<&str>, &str)) -> u64 {
+    let mut count = 0;
+    for event in events(text) {
+        count += 1;
+        let data = event.data.unwrap_or_default();
+        if let Ok(data) = std::str::from_utf8(&data) {
+            let name = event.name.and_then(|name| std::str::from_utf8(name).ok());
+            show(name, data);
+        }
+    }
+    count
+}
+
 /// Iterator of [`events`].
 #[derive(Debug, Clone)]
 pub struct Events<'a> {

@@ -1,5 +1,4 @@
 //! Calls one hook: within its time limit, and so that a panic stays inside.
-use std::cell::Cell;
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -9,7 +8,7 @@ use std::time::Duration;
 use tokio::time::Sleep;
 
 use super::report::{Failure, FailureKind};
-use crate::context::Clock;
+use crate::context::{Clock, MoreTime};
 
 /// A hook call as async traits return it.
 pub(super) type HookFuture<'f, T> = Pin<Box<dyn Future<Output = T> + 'f>>;
@@ -18,7 +17,7 @@ pub(super) type HookFuture<'f, T> = Pin<Box<dyn Future<Output = T> + 'f>>;
 pub(super) struct Limits<'a> {
     pub(super) timeout: Duration,
     /// Time that the hook was granted on top, for waiting in the pool's queue.
-    pub(super) more_time: &'a Cell<Duration>,
+    pub(super) more_time: &'a MoreTime,
     pub(super) clock: &'a dyn Clock,
 }
 

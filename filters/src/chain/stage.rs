@@ -1,5 +1,4 @@
 //! One filter's part of a stream: its run, what it holds back, and what it did.
-use std::cell::Cell;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,7 +7,7 @@ use super::guard::{self, HookFuture, Limits};
 use super::report::{Failure, FailureKind, FilterVerdict, Phase, Stop, StopCause, VerdictKind};
 use super::run::report_failure;
 use super::{Entry, validate};
-use crate::context::Clock;
+use crate::context::{Clock, MoreTime};
 use crate::exchange::Ticket;
 use crate::filter::OnError;
 use crate::{FilterError, Outbox, StreamEnd, StreamEvent, StreamRun, StreamVerdict};
@@ -294,7 +293,7 @@ async fn timed<'f>(
     hook: impl FnOnce() -> Hook<'f>,
 ) -> Result<StreamVerdict, Failure> {
     let before = clock.now();
-    let more_time = Cell::new(Duration::ZERO);
+    let more_time = MoreTime::default();
     let limits = Limits {
         timeout: entry.timeout,
         more_time: &more_time,

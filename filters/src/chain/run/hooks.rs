@@ -1,13 +1,12 @@
 //! Calls one filter's hook on a request or a response, judges what it decided and writes that down.
-use std::cell::Cell;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::super::guard::{self, Limits};
 use super::super::report::{Failure, FilterVerdict, Phase, StopCause, VerdictKind};
 use super::super::{Entry, validate};
 use super::ChainRun;
-use crate::context::Clock;
+use crate::context::{Clock, MoreTime};
 use crate::filter::OnError;
 use crate::{Context, LlmRequest, LlmResponse, RequestVerdict, ResponseVerdict};
 
@@ -55,7 +54,7 @@ impl ChainRun {
             return Decision::Continue;
         };
         let before = self.before(request);
-        let more_time = Cell::new(Duration::ZERO);
+        let more_time = MoreTime::default();
         let clock = Arc::clone(&self.capabilities.clock);
         let limits = limits(entry, &more_time, &*clock);
         let mut cx = self.context(at, &more_time);
@@ -77,7 +76,7 @@ impl ChainRun {
             return Decision::Continue;
         };
         let before = self.before(response);
-        let more_time = Cell::new(Duration::ZERO);
+        let more_time = MoreTime::default();
         let clock = Arc::clone(&self.capabilities.clock);
         let limits = limits(entry, &more_time, &*clock);
         let mut cx = self.context(at, &more_time);
@@ -167,11 +166,7 @@ impl ChainRun {
         decision
     }
 
-    pub(super) fn context<'a>(
-        &'a mut self,
-        filter: usize,
-        more_time: &'a Cell<Duration>,
-    ) -> Context<'a> {
+    pub(super) fn context<'a>(&'a mut self, filter: usize, more_time: &'a MoreTime) -> Context<'a> {
         Context {
             info: &self.info,
             target: self.target.as_ref(),
@@ -195,7 +190,7 @@ pub(in crate::chain) fn report_failure(entry: &Entry, phase: Phase, failure: &Fa
     );
 }
 
-fn limits<'a>(entry: &Entry, more_time: &'a Cell<Duration>, clock: &'a dyn Clock) -> Limits<'a> {
+fn limits<'a>(entry: &Entry, more_time: &'a MoreTime, clock: &'a dyn Clock) -> Limits<'a> {
     Limits {
         timeout: entry.timeout,
         more_time,

@@ -1,14 +1,13 @@
 //! Streams on their way through the chain: opened for events that come one by one, or passed as a whole where a
 //! filter buffers them.
-use std::cell::Cell;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::super::report::{Phase, Stop, StopCause};
 use super::super::stage::Stage;
 use super::super::{Entry, StreamChain, guard};
 use super::hooks::Decision;
 use super::{ChainRun, entries, stop};
+use crate::context::MoreTime;
 use crate::{LlmResponse, StreamEnd, StreamEvent};
 
 /// Shows a whole stream as one response, and takes back what became of its texts. The program
@@ -119,7 +118,7 @@ impl ChainRun {
         };
         let before = self.before(&());
         let clock = Arc::clone(&self.capabilities.clock);
-        let more_time = Cell::new(Duration::ZERO);
+        let more_time = MoreTime::default();
         let mut cx = self.context(at, &more_time);
         let (opened, opening) = guard::call_at_once(entry.timeout, &*clock, || hook.open(&mut cx));
         match opened {

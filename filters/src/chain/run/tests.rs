@@ -515,6 +515,45 @@ async fn a_full_pool_is_not_a_timeout() {
     assert_eq!(kind, FailureKind::PoolFull);
 }
 
+#[tokio::test(start_paused = true)]
+async fn jobs_without_a_wait_bring_no_more_time() {
+    /// Has room for everybody; a job takes 100 ms.
+    struct RoomyPool;
+
+    #[async_trait(?Send)]
+    impl BlockingPool for RoomyPool {
+        async fn run(
+            &self,
+            job: BlockingJob,
+            _: Duration,
+        ) -> Result<BlockingOutput, BlockingError> {
+            let output = job();
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            Ok(output)
+        }
+    }
+
+    let works = spoiler(async |_: &mut LlmRequest, cx: &mut Context<'_>| {
+        loop {
+            cx.blocking(|| ()).await?;
+        }
+    });
+    let chain = Arc::new(Chain::new(vec![Entry::new(works)]));
+    let selection = chain.select(Endpoint::ChatCompletions, None, None).unwrap();
+    let capabilities = Capabilities {
+        blocking: Arc::new(RoomyPool),
+        ..capabilities(FakeClock::new())
+    };
+    let mut run = ChainRun::new(chain, selection, info(), capabilities);
+    let mut request = LlmRequest::new(Endpoint::ChatCompletions, Bytes::from_static(b"{}"));
+    let before = tokio::time::Instant::now();
+    let RequestOutcome::Stopped(stop) = run.request(&mut request).await else {
+        panic!()
+    };
+    assert_eq!(Reply::from(&stop), Reply::Failure("timeout"));
+    assert!(before.elapsed() <= Duration::from_secs(2) + crate::chain::DEFAULT_TIMEOUT);
+}
+
 #[tokio::test]
 async fn blocking_work_returns_its_value_or_its_panic() {
     let done = through([blocks()], r#"{"messages":[{"content":"four"}]}"#).await;

@@ -100,7 +100,7 @@ impl ChainRun {
     }
 
     /// What the request and response hooks did, in the order in which they ran. Those of stream
-    /// hooks are with the [`StreamChain`].
+    /// hooks are with the [`StreamChain`](crate::StreamChain).
     pub fn verdicts(&self) -> &[FilterVerdict] {
         &self.verdicts
     }

@@ -12,7 +12,7 @@ use crate::{
 
 type Log = Arc<Mutex<Vec<String>>>;
 
-/// A run that does what its letter says with events whose data holds that letter; with `k` it cuts at the end.
+/// A run that does what its letter says with events whose data holds that letter; with `k` it cuts at the end, with `q` it panics there.
 struct Scripted {
     script: &'static str,
     kept: Vec<StreamEvent>,
@@ -80,6 +80,7 @@ impl StreamRun for Scripted {
             .lock()
             .unwrap()
             .push(format!("{} {end:?}", self.script));
+        assert!(!self.script.contains('q'), "a secret text");
         if self.script.contains('k') {
             return Ok(StreamVerdict::Cut(Refusal::new("no")));
         }
@@ -304,6 +305,24 @@ async fn failures_cut_or_let_go() {
     check_failure("wh", "timeout").await;
     check_failure("bh", "blocked").await;
     check_failure("ih", "invalid").await;
+}
+
+#[tokio::test]
+async fn a_panic_at_the_end_is_for_the_policy() {
+    for (on_error, reply, sent) in [
+        (OnError::Refuse, Reply::Failure("panic"), ""),
+        (OnError::Skip, Reply::Continue, "\"h\" "),
+    ] {
+        let mut bench = Bench::new(&["e", "hq"], on_error);
+        bench.push("\"h\"").await;
+        assert_eq!(bench.end(StreamEnd::Finished).await, reply);
+        assert_eq!(bench.sent, sent);
+        let ends = match on_error {
+            OnError::Refuse => "e ClientGone",
+            OnError::Skip => "e Finished",
+        };
+        assert_eq!(bench.log(), ["hq Finished", ends]);
+    }
 }
 
 #[tokio::test]

@@ -9,47 +9,104 @@ use serde_json::{Value, json};
 
 use crate::access_log::guard::RecordGuard;
 use crate::filter::{ChainRun, Endpoint, LlmResponse, ResponseOutcome, StreamEvent, WholeStream};
+use crate::pipeline::Worker;
+use crate::pipeline::answer::Asked;
 use crate::pipeline::events::dialect;
 use crate::pipeline::failure::Failure;
 use crate::pipeline::filtering;
+use crate::pipeline::whole::broken;
 use crate::upstream::provider::Provider;
-use crate::upstream::transport::{BodyFailure, UpstreamBody};
-use crate::wire::relay_scanner::{ScanOptions, Scanner, StreamEnd};
+use crate::upstream::transport::UpstreamBody;
+use crate::wire::relay_scanner::{Piece, ScanOptions, Scanner, StreamEnd};
 use crate::wire::sse::SseDecoder;
 
 /// The status under which a stream's response is shown to filters: streams have no other.
 const GOOD: u16 = 200;
 
-/// Reads a body to its end, within the provider's time limits and `limit` bytes.
+/// Why a body could not be read whole, and what came of it.
+pub struct Unread {
+    /// Why.
+    pub failure: Failure,
+    /// What came.
+    pub came: Bytes,
+}
+
+/// Reads a body to its end, within the provider's time limits and the longest body that is held.
 ///
 /// # Errors
-/// [`Failure`] when it broke off, took too long or is too long.
+/// [`Unread`] when it broke off, took too long, is too long, or the server stops.
 pub async fn read(
     mut body: UpstreamBody,
     provider: &Provider,
     started: Instant,
-    limit: usize,
-) -> Result<Bytes, Failure> {
+    worker: &Worker,
+) -> Result<Bytes, Unread> {
+    let limit = worker.settings.max_body_bytes;
     let total = tokio::time::Instant::from_std(started + provider.timeouts.total);
+    let mut cutting = std::pin::pin!(worker.lifecycle.cutting());
     let mut read = BytesMut::new();
-    loop {
+    let failure = loop {
         let until = total.min(tokio::time::Instant::now() + provider.timeouts.idle);
-        match tokio::time::timeout_at(until, body.next()).await {
-            Err(_) if total <= tokio::time::Instant::now() => return Err(Failure::UpstreamTimeout),
-            Err(_) => return Err(Failure::UpstreamIdleTimeout),
+        let next = tokio::select! {
+            biased;
+            next = tokio::time::timeout_at(until, body.next()) => next,
+            () = &mut cutting => break Failure::ShuttingDown,
+        };
+        match next {
+            Err(_) if total <= tokio::time::Instant::now() => break Failure::UpstreamTimeout,
+            Err(_) => break Failure::UpstreamIdleTimeout,
             Ok(None) => return Ok(read.freeze()),
-            Ok(Some(Err(BodyFailure::Truncated))) => return Err(Failure::UpstreamTruncated),
-            Ok(Some(Err(BodyFailure::Io(_)))) => return Err(Failure::UpstreamDisconnected),
-            Ok(Some(Err(error @ BodyFailure::Framing))) => {
-                return Err(Failure::UpstreamProtocol {
-                    detail: error.to_string(),
-                });
-            }
+            Ok(Some(Err(error))) => break broken(&error),
             Ok(Some(Ok(piece))) if limit < read.len() + piece.len() => {
-                return Err(Failure::UpstreamBodyTooLarge);
+                break Failure::UpstreamBodyTooLarge;
             }
             Ok(Some(Ok(piece))) => read.extend_from_slice(&piece),
         }
+    };
+    Err(Unread {
+        failure,
+        came: read.freeze(),
+    })
+}
+
+/// A whole event stream, as a client would get it piece by piece.
+pub struct Mended {
+    /// Mended, and without the usage chunk that only we asked for.
+    pub bytes: Bytes,
+    /// Whether the upstream reported an error in it.
+    pub has_error: bool,
+    end: StreamEnd,
+}
+
+/// Mends a stream as the relay would, and puts on record what was done.
+pub fn mend(stream: Bytes, asked: &Asked, repair: bool, guard: &mut RecordGuard) -> Mended {
+    let mut scanner = Scanner::new(ScanOptions {
+        dialect: dialect(asked.endpoint),
+        strip_usage: asked.usage_asked,
+        repair,
+        max_event_bytes: usize::MAX,
+    });
+    let mut pieces = Vec::new();
+    // Without a limit there is no event too large.
+    scanner.push(stream, &mut pieces).ok();
+    let end = scanner.finish(&mut pieces);
+    let mut bytes = BytesMut::new();
+    for piece in pieces {
+        match piece {
+            Piece::Send(kept) | Piece::Terminal(kept) => bytes.extend_from_slice(&kept),
+            Piece::Stripped(data) => {
+                let masked = guard.secrets().mask(data);
+                guard.closed_mut().usage_chunk =
+                    std::str::from_utf8(&masked).ok().map(str::to_owned);
+            }
+        }
+    }
+    let repairs = scanner.facts().repairs.words();
+    guard.closed_mut().repairs = repairs.map(str::to_owned).collect();
+    Mended {
+        bytes: bytes.freeze(),
+        has_error: scanner.facts().saw_error_event,
+        end,
     }
 }
 
@@ -88,13 +145,13 @@ pub async fn filter_whole(
 pub async fn filter_stream(
     run: &mut ChainRun,
     endpoint: Endpoint,
-    stream: &Bytes,
+    stream: &Mended,
     max_event_bytes: usize,
 ) -> Result<Bytes, Failure> {
-    if !has_its_end(endpoint, stream) {
+    if stream.end == StreamEnd::Truncated {
         return Err(Failure::UpstreamTruncated);
     }
-    let events = events(endpoint, stream, max_event_bytes)?;
+    let events = events(endpoint, &stream.bytes, max_event_bytes)?;
     let before = joined(&events);
     let made = run
         .whole_stream(events, &Folding { endpoint })
@@ -102,23 +159,10 @@ pub async fn filter_stream(
         .map_err(filtering::failure)?;
     let after = joined(&made);
     Ok(if after == before {
-        stream.clone()
+        stream.bytes.clone()
     } else {
         after
     })
-}
-
-fn has_its_end(endpoint: Endpoint, stream: &Bytes) -> bool {
-    let mut scanner = Scanner::new(ScanOptions {
-        dialect: dialect(endpoint),
-        strip_usage: false,
-        repair: false,
-        max_event_bytes: usize::MAX,
-    });
-    let mut pieces = Vec::new();
-    // Without a limit there is no event too large.
-    scanner.push(stream.clone(), &mut pieces).ok();
-    scanner.finish(&mut pieces) == StreamEnd::Complete
 }
 
 fn joined(events: &[StreamEvent]) -> Bytes {

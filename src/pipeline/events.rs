@@ -25,7 +25,7 @@ use crate::pipeline::timer::{PieceTimer, TimedOut};
 use crate::pipeline::{StreamSlot, Worker};
 use crate::upstream::provider::Provider;
 use crate::upstream::transport::{BodyFailure, UpstreamBody, UpstreamReply};
-use crate::wire::relay_scanner::{Dialect, Piece, ScanOptions, Scanner};
+use crate::wire::relay_scanner::{Dialect, ScanOptions, Scanner};
 
 /// The comment that makes a client that has gone answer with a reset. One line end only: with two, some SDKs see
 /// an empty event.
@@ -215,38 +215,4 @@ async fn wait_until(deadline: Option<Instant>) {
         Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
         None => std::future::pending().await,
     }
-}
-
-/// A whole event stream without the usage chunk that only we asked for.
-pub fn strip_usage(
-    stream: &Bytes,
-    endpoint: Endpoint,
-    usage_asked: bool,
-    guard: &mut RecordGuard,
-) -> Bytes {
-    if !usage_asked {
-        return stream.clone();
-    }
-    let mut scanner = Scanner::new(ScanOptions {
-        dialect: dialect(endpoint),
-        strip_usage: true,
-        repair: false,
-        max_event_bytes: usize::MAX,
-    });
-    let mut pieces = Vec::new();
-    // Without a limit there is no event too large.
-    scanner.push(stream.clone(), &mut pieces).ok();
-    scanner.finish(&mut pieces);
-    let mut kept = bytes::BytesMut::with_capacity(stream.len());
-    for piece in pieces {
-        match piece {
-            Piece::Send(bytes) | Piece::Terminal(bytes) => kept.extend_from_slice(&bytes),
-            Piece::Stripped(data) => {
-                let masked = guard.secrets().mask(data);
-                guard.closed_mut().usage_chunk =
-                    std::str::from_utf8(&masked).ok().map(str::to_owned);
-            }
-        }
-    }
-    kept.freeze()
 }

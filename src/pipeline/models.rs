@@ -126,8 +126,9 @@ async fn one_list(
             return Err(Failure::UpstreamProtocol { detail });
         }
     }
-    let limit = worker.settings.max_body_bytes;
-    collected::read(reply.body, provider, exchange.guard.started(), limit).await
+    collected::read(reply.body, provider, exchange.guard.started(), worker)
+        .await
+        .map_err(|unread| unread.failure)
 }
 
 /// Entries as the providers wrote them; of two with one id, the first.

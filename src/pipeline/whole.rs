@@ -234,7 +234,8 @@ fn close(mut guard: RecordGuard, link: &ClientLink) {
     guard.finish();
 }
 
-fn broken(error: &BodyFailure) -> Failure {
+/// A body that broke off, in the pipeline's words.
+pub(super) fn broken(error: &BodyFailure) -> Failure {
     match error {
         BodyFailure::Truncated => Failure::UpstreamTruncated,
         BodyFailure::Io(_) => Failure::UpstreamDisconnected,

@@ -240,11 +240,31 @@ fn a_stream_that_one_filter_buffers_is_seen_by_the_others_too() {
 
 #[test]
 fn a_buffered_stream_without_an_end_is_not_taken_for_whole() {
-    let upstream = FakeUpstream::answering(stream(TEXT));
+    for wire in [
+        stream(TEXT),
+        [STREAM_HEAD.as_bytes(), &chunk(TEXT), b"zz"].concat(),
+    ] {
+        let upstream = FakeUpstream::answering(wire);
+        let seen = asked(&with_filter(&upstream, "", shouts()), "m", STREAM);
+        assert_eq!(seen.answer.status, 502);
+        assert_eq!(seen.stored_upstream(), Some(TEXT.as_bytes()), "{seen:#?}");
+    }
+}
+
+#[test]
+fn a_buffered_stream_is_mended_and_judged_like_others() {
+    let wire = format!("\u{feff}{TEXT}data:\n\n{FINISH}");
+    let upstream = FakeUpstream::answering(stream(wire));
+    let seen = asked(&with_filter(&upstream, "", shouts()), "m", STREAM);
+    seen.is_exactly([TEXT, FINISH, DONE].concat().replace("Hällo", "HÄLLO"));
+    let repairs = r#"["bom","empty_event","done"]"#;
+    assert_eq!(seen.row.repairs.as_deref(), Some(repairs));
+    let error = "data: {\"error\":{\"message\":\"no\"}}\n\n";
+    let upstream = FakeUpstream::answering(stream([TEXT, error].concat()));
     let seen = asked(&with_filter(&upstream, "", shouts()), "m", STREAM);
     assert_eq!(
-        seen.facts(),
-        (502, "upstream_truncated".into(), "upstream_truncated")
+        (&*seen.row.outcome, seen.row.response_complete),
+        ("upstream_error", Some(false))
     );
 }
 

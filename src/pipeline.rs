@@ -56,7 +56,31 @@ pub struct Worker {
     pub spawn: Rc<dyn Fn(LocalBoxFuture<'static, ()>)>,
     /// How many exchanges go on without their client.
     pub alone: StreamCount,
-    transports: Vec<Transport>,
+    /// How the providers are reached.
+    pub transports: Transports,
+}
+
+impl Worker {
+    /// The transport of a provider, by its index.
+    pub fn transport(&self, provider: usize) -> &Transport {
+        &self.transports.0[provider]
+    }
+}
+
+/// One transport for each provider, on the thread that made them.
+pub struct Transports(Vec<Transport>);
+
+impl Transports {
+    /// In the order of the providers.
+    pub fn new(providers: &[Provider]) -> Self {
+        let transport = |provider: &Provider| {
+            Transport::new(&TransportOptions {
+                connect: provider.timeouts.connect,
+                tls: provider.tls.clone(),
+            })
+        };
+        Self(providers.iter().map(transport).collect())
+    }
 }
 
 /// Settings of the relay.
@@ -68,80 +92,6 @@ pub struct RelaySettings {
     pub cors: bool,
     /// Longest answer that is collected for a response filter, in bytes.
     pub max_body_bytes: usize,
-}
-
-/// What a worker is made of.
-pub struct WorkerParts {
-    /// See [`Worker::recorder`].
-    pub recorder: Rc<Recorder>,
-    /// See [`Worker::secrets`].
-    pub secrets: Rc<Secrets>,
-    /// See [`Worker::providers`].
-    pub providers: Arc<[Provider]>,
-    /// See [`Worker::filters`].
-    pub filters: Filters,
-    /// See [`Worker::settings`].
-    pub settings: RelaySettings,
-    /// See [`Worker::form`].
-    pub form: Rc<dyn ClientForm>,
-    /// See [`Worker::clock`].
-    pub clock: Clock,
-    /// See [`Worker::lifecycle`].
-    pub lifecycle: Lifecycle,
-    /// See [`Worker::streams`].
-    pub streams: StreamCount,
-    /// See [`Worker::spawn`].
-    pub spawn: Rc<dyn Fn(LocalBoxFuture<'static, ()>)>,
-    /// See [`Worker::alone`].
-    pub alone: StreamCount,
-}
-
-impl Worker {
-    /// A worker for the thread that calls this.
-    pub fn new(parts: WorkerParts) -> Self {
-        let transports = parts
-            .providers
-            .iter()
-            .map(|provider| {
-                Transport::new(&TransportOptions {
-                    connect: provider.timeouts.connect,
-                    tls: provider.tls.clone(),
-                })
-            })
-            .collect();
-        let WorkerParts {
-            recorder,
-            secrets,
-            providers,
-            filters,
-            settings,
-            form,
-            clock,
-            lifecycle,
-            streams,
-            spawn,
-            alone,
-        } = parts;
-        Self {
-            recorder,
-            secrets,
-            providers,
-            filters,
-            settings,
-            form,
-            clock,
-            lifecycle,
-            streams,
-            spawn,
-            alone,
-            transports,
-        }
-    }
-
-    /// The transport of a provider, by its index.
-    pub fn transport(&self, provider: usize) -> &Transport {
-        &self.transports[provider]
-    }
 }
 
 /// How many streams, or other things of a kind, are open in the whole process, and how many may be.

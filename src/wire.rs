@@ -11,7 +11,6 @@ pub mod json_text;
 pub mod openai_chat;
 pub mod openai_completions;
 pub mod openai_embeddings;
-pub mod openai_models;
 pub mod openai_responses;
 pub mod relay_scanner;
 pub mod request;

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use crate::Endpoint;
 use crate::filter::{Filter, OnError};
-use crate::response::WhenStreamed;
 
 mod guard;
 mod order;
@@ -23,7 +22,7 @@ pub use report::{
     Failure, FailureKind, FilterVerdict, Phase, RequestOutcome, ResponseOutcome, Stop, StopCause,
     StreamStep, VerdictKind,
 };
-pub use run::ChainRun;
+pub use run::{ChainRun, WholeStream};
 pub use stream::StreamChain;
 
 /// Longest a hook call may take unless configured.
@@ -141,19 +140,11 @@ impl Chain {
 
     /// The names of the filters that turn streams into one burst, for the log at start.
     pub fn buffering(&self) -> impl Iterator<Item = &str> {
-        let buffers = |entry: &&Arc<Entry>| buffers_streams(&entry.filter);
-        self.entries
-            .iter()
-            .filter(buffers)
-            .map(|entry| entry.filter.name())
+        let filters = self.entries.iter().map(|entry| &entry.filter);
+        filters
+            .filter(|filter| filter.buffers_streams)
+            .map(Filter::name)
     }
-}
-
-fn buffers_streams(filter: &Filter) -> bool {
-    filter
-        .response
-        .as_ref()
-        .is_some_and(|hook| hook.when_streamed() == WhenStreamed::Buffer)
 }
 
 /// How the reply reaches the client.
@@ -170,7 +161,7 @@ impl Delivery {
     fn concerns(self, filter: &Filter) -> bool {
         match self {
             Self::Whole => filter.response.is_some(),
-            Self::Streamed => buffers_streams(filter),
+            Self::Streamed => filter.buffers_streams,
         }
     }
 }

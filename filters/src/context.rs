@@ -1,7 +1,7 @@
 //! What a filter may know and use beside the body: who calls, when, where to, and a few services
 //! of the program. A context lives for one hook call.
-use std::cell::Cell;
 use std::net::IpAddr;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -9,12 +9,14 @@ use serde_json::Value;
 use crate::{Endpoint, FilterError, Headers};
 
 mod capabilities;
+mod more_time;
 mod notes;
 
 pub use capabilities::{
     BlockingError, BlockingJob, BlockingOutput, BlockingPool, Capabilities, Clock, TokenCount,
     TokenCounter,
 };
+pub(crate) use more_time::MoreTime;
 pub(crate) use notes::Notes;
 
 /// How long work may wait for a place in the pool for blocking work.
@@ -63,7 +65,7 @@ pub struct Context<'a> {
     pub(crate) notes: &'a mut Notes,
     pub(crate) capabilities: &'a Capabilities,
     pub(crate) filter: usize,
-    pub(crate) more_time: &'a Cell<Duration>,
+    pub(crate) more_time: &'a MoreTime,
 }
 
 impl Context<'_> {
@@ -133,9 +135,21 @@ impl Context<'_> {
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, FilterError> {
-        self.more_time.set(self.more_time.get() + POOL_WAIT);
-        let job: BlockingJob = Box::new(move || Box::new(work()));
-        let output = self.capabilities.blocking.run(job, POOL_WAIT).await?;
+        let clock = &self.capabilities.clock;
+        let (asked, started) = (clock.now(), Arc::new(OnceLock::new()));
+        let (job_clock, job_started) = (Arc::clone(clock), Arc::clone(&started));
+        let job: BlockingJob = Box::new(move || {
+            // Only this sets it, and once.
+            let _first = job_started.set(job_clock.now());
+            Box::new(work())
+        });
+        self.more_time.grant(POOL_WAIT);
+        let ran = self.capabilities.blocking.run(job, POOL_WAIT).await;
+        if let Some(started) = started.get() {
+            let waited = started.saturating_duration_since(asked);
+            self.more_time.give_back(POOL_WAIT.saturating_sub(waited));
+        }
+        let output = ran?;
         let other = |_| FilterError::new("the pool returned another job's output");
         output.downcast::<T>().map(|value| *value).map_err(other)
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{RequestFilter, ResponseFilter, StreamFilter};
+use crate::{RequestFilter, ResponseFilter, StreamFilter, WhenStreamed};
 
 mod options;
 mod registry;
@@ -37,6 +37,7 @@ pub struct Filter {
     name: Arc<str>,
     pub(crate) request: Option<Arc<dyn RequestFilter>>,
     pub(crate) response: Option<Arc<dyn ResponseFilter>>,
+    pub(crate) buffers_streams: bool,
     pub(crate) stream: Option<Arc<dyn StreamFilter>>,
     on_error: OnError,
 }
@@ -48,6 +49,7 @@ impl Filter {
             name: Arc::from(name.as_ref()),
             request: None,
             response: None,
+            buffers_streams: false,
             stream: None,
             on_error: OnError::Refuse,
         }
@@ -60,9 +62,10 @@ impl Filter {
         self
     }
 
-    /// Sets the hook for whole responses.
+    /// Sets the hook for whole responses, and asks it what it does with streams.
     #[must_use]
     pub fn on_response(mut self, hook: impl ResponseFilter + 'static) -> Self {
+        self.buffers_streams = hook.when_streamed() == WhenStreamed::Buffer;
         self.response = Some(Arc::new(hook));
         self
     }

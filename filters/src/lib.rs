@@ -43,7 +43,7 @@ pub mod testing;
 pub use chain::{
     Chain, ChainRun, Delivery, Entry, Failure, FailureKind, FilterVerdict, Glob, Phase,
     RequestOutcome, ResponseOutcome, Selection, Stop, StopCause, StreamChain, StreamStep,
-    VerdictKind, When,
+    VerdictKind, When, WholeStream,
 };
 pub use context::{
     BlockingError, BlockingJob, BlockingOutput, BlockingPool, Caller, Capabilities, Clock, Context,

@@ -91,7 +91,7 @@ impl Refusal {
     }
 }
 
-pub(crate) fn is_error_status(status: u16) -> bool {
+fn is_error_status(status: u16) -> bool {
     (400..=599).contains(&status)
 }
 

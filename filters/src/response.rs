@@ -19,6 +19,8 @@ pub enum WhenStreamed {
     Skip,
     /// The stream is collected, filtered whole, and sent as one burst. Certain, but the client
     /// waits for the last word before it sees the first; the filter's stream half stays closed.
+    /// What the filter makes of the texts goes back into the events; other changes do not. Filters
+    /// with a stream half alone see the events at their own place in the order.
     Buffer,
 }
 
@@ -54,7 +56,8 @@ pub enum WhenStreamed {
 /// ```
 #[async_trait(?Send)]
 pub trait ResponseFilter: Send + Sync {
-    /// What happens when the reply is a stream. There is no default: the author must decide.
+    /// What happens when the reply is a stream. There is no default: the author must decide. Asked
+    /// once, when the filter is put together.
     fn when_streamed(&self) -> WhenStreamed;
 
     /// Looks at one whole response.

@@ -20,9 +20,9 @@ use bytes::Bytes;
 use serde_json::{Map, Value};
 
 use crate::{
-    Caller, Chain, ChainRun, Delivery, Endpoint, Entry, ExchangeInfo, Filter, FilterVerdict,
-    Headers, LlmRequest, LlmResponse, Registry, RequestOutcome, ResponseOutcome, Stop, StopCause,
-    StreamEnd, StreamEvent, StreamStep,
+    Caller, Chain, ChainRun, Endpoint, Entry, ExchangeInfo, Filter, FilterVerdict, Headers,
+    LlmRequest, LlmResponse, Registry, RequestOutcome, ResponseOutcome, Stop, StopCause, StreamEnd,
+    StreamEvent, StreamStep,
 };
 
 mod fakes;
@@ -140,7 +140,7 @@ pub async fn run_response(
             verdicts: Vec::new(),
         };
     };
-    let reply = match run.response(&mut response, Delivery::Whole).await {
+    let reply = match run.response(&mut response).await {
         ResponseOutcome::Continue => Reply::Continue,
         ResponseOutcome::Stopped(stop) => Reply::from(&stop),
     };

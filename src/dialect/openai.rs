@@ -22,7 +22,7 @@ pub fn endpoint(method: &str, rest: &str) -> Endpoint {
 }
 
 /// Whether a path is `/models/{id}` with exactly one further segment.
-pub fn is_one_model(rest: &str) -> bool {
+fn is_one_model(rest: &str) -> bool {
     rest.strip_prefix("/models/")
         .is_some_and(|id| !id.is_empty() && !id.contains('/'))
 }
@@ -68,7 +68,7 @@ fn error_object(error: &ErrorText<'_>) -> Value {
 }
 
 /// Name of the model in answers that a filter gave in the upstream's place.
-pub const FILTER_MODEL: &str = "request_filter";
+const FILTER_MODEL: &str = "request_filter";
 
 /// A text given as a whole answer, in the form of the endpoint. `created_s`: seconds since the Unix epoch.
 pub fn text_answer(endpoint: Endpoint, id: &str, created_s: i64, text: &str) -> String {

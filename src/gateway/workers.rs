@@ -13,7 +13,7 @@ use crate::gateway::log::provider_secrets;
 use crate::pipeline::filtering::Filters;
 use crate::pipeline::link::Lifecycle;
 use crate::pipeline::replay::Replays;
-use crate::pipeline::{RelaySettings, StreamCount, Worker, WorkerParts};
+use crate::pipeline::{RelaySettings, StreamCount, Transports, Worker};
 use crate::server::cors::Cors;
 use crate::server::form::OpenAiForm;
 use crate::server::ingest::BodyLimits;
@@ -85,7 +85,7 @@ pub(super) fn make_state(parts: MakeParts) -> MakeState {
         let cors = Cors::new(config.server.cors.origins.clone());
         let tasks = parts.tasks.clone();
         parts.watchdog.watch_this_thread(&parts.tasks);
-        let worker = Worker::new(WorkerParts {
+        let worker = Worker {
             recorder: Rc::new(parts.log.recorder()),
             secrets: Rc::new(secrets.clone()),
             providers: parts.providers.clone(),
@@ -101,7 +101,8 @@ pub(super) fn make_state(parts: MakeParts) -> MakeState {
             streams: parts.streams.clone(),
             spawn: Rc::new(move |task| tasks.spawn_local("exchange", task)),
             alone: parts.alone.clone(),
-        });
+            transports: Transports::new(&parts.providers),
+        };
         DataState {
             worker: Rc::new(worker),
             body_limits: BodyLimits {

@@ -138,21 +138,30 @@ async fn collected(
     mut guard: RecordGuard,
 ) -> Reply {
     let (status, headers) = head(worker, &reply, &mut guard);
-    let limit = worker.settings.max_body_bytes;
-    let read = collected::read(reply.body, provider, guard.started(), limit).await;
+    let read = collected::read(reply.body, provider, guard.started(), worker).await;
     guard.upstream_ends(Instant::now());
+    let mut outcome = Outcome::Ok;
     let filtered = match (read, delivery) {
-        (Err(failure), _) => Err(failure),
+        (Err(unread), _) => {
+            if !unread.came.is_empty() {
+                guard.upstream_response_piece(unread.came);
+            }
+            Err(unread.failure)
+        }
         (Ok(body), Delivery::Whole) => {
             collected::filter_whole(run, asked.endpoint, status, body, &mut guard).await
         }
         (Ok(body), Delivery::Streamed) => {
-            let body = events::strip_usage(&body, asked.endpoint, asked.usage_asked, &mut guard);
+            let repair = worker.settings.repair_streams;
+            let stream = collected::mend(body, &asked, repair, &mut guard);
+            if stream.has_error {
+                outcome = Outcome::UpstreamError;
+            }
             let made =
-                collected::filter_stream(run, asked.endpoint, &body, provider.max_event_bytes)
+                collected::filter_stream(run, asked.endpoint, &stream, provider.max_event_bytes)
                     .await;
-            if made.as_ref().ok() != Some(&body) {
-                guard.upstream_response_piece(body);
+            if made.as_ref().ok() != Some(&stream.bytes) {
+                guard.upstream_response_piece(stream.bytes);
             }
             made
         }
@@ -164,13 +173,13 @@ async fn collected(
             let now = Instant::now();
             let is_stream = delivery == Delivery::Streamed;
             guard.closed_mut().response_is_stream = is_stream;
-            guard.closed_mut().response_complete = Some(true);
+            guard.closed_mut().response_complete = Some(outcome == Outcome::Ok);
             match is_stream {
                 true => guard.stream_piece(body.clone(), now),
                 false => guard.response_piece(body.clone()),
             }
             guard.first_byte(now);
-            guard.end(Outcome::Ok);
+            guard.end(outcome);
             guard.finish();
             Reply {
                 status,

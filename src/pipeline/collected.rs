@@ -1,6 +1,6 @@
 //! Answers that a response filter wants to see whole: collected within limits, filtered, and sent in one burst.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
@@ -8,46 +8,105 @@ use futures_util::StreamExt;
 use serde_json::{Value, json};
 
 use crate::access_log::guard::RecordGuard;
-use crate::filter::{ChainRun, Delivery, Endpoint, LlmResponse, ResponseOutcome, StreamEvent};
+use crate::filter::{ChainRun, Endpoint, LlmResponse, ResponseOutcome, StreamEvent, WholeStream};
+use crate::pipeline::Worker;
+use crate::pipeline::answer::Asked;
+use crate::pipeline::events::dialect;
 use crate::pipeline::failure::Failure;
 use crate::pipeline::filtering;
+use crate::pipeline::whole::broken;
 use crate::upstream::provider::Provider;
-use crate::upstream::transport::{BodyFailure, UpstreamBody};
+use crate::upstream::transport::UpstreamBody;
+use crate::wire::relay_scanner::{Piece, ScanOptions, Scanner, StreamEnd};
 use crate::wire::sse::SseDecoder;
 
 /// The status under which a stream's response is shown to filters: streams have no other.
 const GOOD: u16 = 200;
 
-/// Reads a body to its end, within the provider's time limits and `limit` bytes.
+/// Why a body could not be read whole, and what came of it.
+pub struct Unread {
+    /// Why.
+    pub failure: Failure,
+    /// What came.
+    pub came: Bytes,
+}
+
+/// Reads a body to its end, within the provider's time limits and the longest body that is held.
 ///
 /// # Errors
-/// [`Failure`] when it broke off, took too long or is too long.
+/// [`Unread`] when it broke off, took too long, is too long, or the server stops.
 pub async fn read(
     mut body: UpstreamBody,
     provider: &Provider,
     started: Instant,
-    limit: usize,
-) -> Result<Bytes, Failure> {
+    worker: &Worker,
+) -> Result<Bytes, Unread> {
+    let limit = worker.settings.max_body_bytes;
     let total = tokio::time::Instant::from_std(started + provider.timeouts.total);
+    let mut cutting = std::pin::pin!(worker.lifecycle.cutting());
     let mut read = BytesMut::new();
-    loop {
+    let failure = loop {
         let until = total.min(tokio::time::Instant::now() + provider.timeouts.idle);
-        match tokio::time::timeout_at(until, body.next()).await {
-            Err(_) if total <= tokio::time::Instant::now() => return Err(Failure::UpstreamTimeout),
-            Err(_) => return Err(Failure::UpstreamIdleTimeout),
+        let next = tokio::select! {
+            biased;
+            next = tokio::time::timeout_at(until, body.next()) => next,
+            () = &mut cutting => break Failure::ShuttingDown,
+        };
+        match next {
+            Err(_) if total <= tokio::time::Instant::now() => break Failure::UpstreamTimeout,
+            Err(_) => break Failure::UpstreamIdleTimeout,
             Ok(None) => return Ok(read.freeze()),
-            Ok(Some(Err(BodyFailure::Truncated))) => return Err(Failure::UpstreamTruncated),
-            Ok(Some(Err(BodyFailure::Io(_)))) => return Err(Failure::UpstreamDisconnected),
-            Ok(Some(Err(error @ BodyFailure::Framing))) => {
-                return Err(Failure::UpstreamProtocol {
-                    detail: error.to_string(),
-                });
-            }
+            Ok(Some(Err(error))) => break broken(&error),
             Ok(Some(Ok(piece))) if limit < read.len() + piece.len() => {
-                return Err(Failure::UpstreamBodyTooLarge);
+                break Failure::UpstreamBodyTooLarge;
             }
             Ok(Some(Ok(piece))) => read.extend_from_slice(&piece),
         }
+    };
+    Err(Unread {
+        failure,
+        came: read.freeze(),
+    })
+}
+
+/// A whole event stream, as a client would get it piece by piece.
+pub struct Mended {
+    /// Mended, and without the usage chunk that only we asked for.
+    pub bytes: Bytes,
+    /// Whether the upstream reported an error in it.
+    pub has_error: bool,
+    end: StreamEnd,
+}
+
+/// Mends a stream as the relay would, and puts on record what was done.
+pub fn mend(stream: Bytes, asked: &Asked, repair: bool, guard: &mut RecordGuard) -> Mended {
+    let mut scanner = Scanner::new(ScanOptions {
+        dialect: dialect(asked.endpoint),
+        strip_usage: asked.usage_asked,
+        repair,
+        max_event_bytes: usize::MAX,
+    });
+    let mut pieces = Vec::new();
+    // Without a limit there is no event too large.
+    scanner.push(stream, &mut pieces).ok();
+    let end = scanner.finish(&mut pieces);
+    let mut bytes = BytesMut::new();
+    for piece in pieces {
+        match piece {
+            Piece::Send(kept) | Piece::Terminal(kept) => bytes.extend_from_slice(&kept),
+            Piece::Stripped(data) => {
+                let masked = guard.secrets().mask(data);
+                guard.closed_mut().usage_chunk =
+                    std::str::from_utf8(&masked).ok().map(str::to_owned);
+            }
+        }
+    }
+    let repairs = scanner.facts().repairs.words();
+    guard.closed_mut().repairs = repairs.map(str::to_owned).collect();
+    Mended {
+        bytes: bytes.freeze(),
+        has_error: scanner.facts().saw_error_event,
+        end,
     }
 }
 
@@ -63,7 +122,7 @@ pub async fn filter_whole(
     guard: &mut RecordGuard,
 ) -> Result<Bytes, Failure> {
     let mut response = LlmResponse::from_body(endpoint, status, body.clone());
-    match run.response(&mut response, Delivery::Whole).await {
+    match run.response(&mut response).await {
         ResponseOutcome::Stopped(stop) => {
             guard.upstream_response_piece(body);
             Err(filtering::failure(stop))
@@ -78,82 +137,40 @@ pub async fn filter_whole(
     }
 }
 
-/// Passes a whole event stream through the response filters that buffer streams. They see it as one response;
-/// what they make of its texts goes back into its events, each text whole in the first event that had a part of it.
+/// Passes a whole event stream through the filters of answers: those that buffer streams see it as one response,
+/// the others event by event.
 ///
 /// # Errors
-/// [`Failure`] when a filter refused or failed.
+/// [`Failure`] when the stream has no end, or a filter refused or failed.
 pub async fn filter_stream(
     run: &mut ChainRun,
     endpoint: Endpoint,
-    stream: &Bytes,
+    stream: &Mended,
     max_event_bytes: usize,
 ) -> Result<Bytes, Failure> {
-    let events = events(endpoint, stream, max_event_bytes)?;
-    let Some(whole) = as_one_response(endpoint, stream, &events) else {
-        return Ok(stream.clone());
-    };
-    let mut response = LlmResponse::from_body(endpoint, GOOD, whole);
-    let before = response.texts();
-    match run.response(&mut response, Delivery::Streamed).await {
-        ResponseOutcome::Stopped(stop) => Err(filtering::failure(stop)),
-        ResponseOutcome::Continue => {
-            let after = response.texts();
-            match after == before {
-                true => Ok(stream.clone()),
-                false => put_back(events, &before, &after),
-            }
-        }
+    if stream.end == StreamEnd::Truncated {
+        return Err(Failure::UpstreamTruncated);
     }
-}
-
-/// The stream as the response that would have come without streaming, as far as filters look at it.
-fn as_one_response(endpoint: Endpoint, stream: &Bytes, events: &[StreamEvent]) -> Option<Bytes> {
-    if endpoint == Endpoint::Responses {
-        let last = events
-            .iter()
-            .rev()
-            .find_map(|event| event.get("response"))?;
-        return Some(Bytes::copy_from_slice(last.as_bytes()));
-    }
-    let mut texts: BTreeMap<u64, String> = BTreeMap::new();
-    for (choice, delta) in events.iter().flat_map(StreamEvent::text_delta) {
-        texts.entry(choice).or_default().push_str(&delta);
-    }
-    let decoded = crate::wire::decode_stream(endpoint, stream);
-    let tool_calls: Option<Value> = decoded
-        .tool_calls
-        .as_deref()
-        .and_then(|calls| serde_json::from_str(calls).ok());
-    let is_chat = endpoint != Endpoint::Completions;
-    let choices: Vec<Value> = texts
-        .into_iter()
-        .map(|(index, text)| {
-            let mut choice = json!({ "index": index, "finish_reason": decoded.finish_reason });
-            match is_chat {
-                true => {
-                    choice["message"] = json!({ "role": "assistant", "content": text });
-                    if let Some(calls) = tool_calls
-                        .as_ref()
-                        .filter(|calls| index == 0 && calls.is_array())
-                    {
-                        choice["message"]["tool_calls"] = calls.clone();
-                    }
-                }
-                false => choice["text"] = json!(text),
-            }
-            choice
-        })
-        .collect();
-    let object = if is_chat {
-        "chat.completion"
+    let events = events(endpoint, &stream.bytes, max_event_bytes)?;
+    let before = joined(&events);
+    let made = run
+        .whole_stream(events, &Folding { endpoint })
+        .await
+        .map_err(filtering::failure)?;
+    let after = joined(&made);
+    Ok(if after == before {
+        stream.bytes.clone()
     } else {
-        "text_completion"
-    };
-    let whole = json!({ "object": object, "model": decoded.model, "choices": choices });
-    Some(Bytes::from(whole.to_string()))
+        after
+    })
 }
 
+fn joined(events: &[StreamEvent]) -> Bytes {
+    let bytes: Vec<Bytes> = events.iter().map(StreamEvent::to_bytes).collect();
+    Bytes::from(bytes.concat())
+}
+
+/// The events of a stream; what stands behind the last empty line counts as one too.
 fn events(
     endpoint: Endpoint,
     stream: &Bytes,
@@ -164,53 +181,147 @@ fn events(
     decoder
         .push(stream, &mut raw)
         .map_err(|_| Failure::UpstreamEventTooLarge)?;
-    decoder
+    let has_rest = decoder
         .finish(&mut raw)
         .map_err(|_| Failure::UpstreamEventTooLarge)?;
+    let rest = has_rest.then(|| decoder.take_rest());
+    let raw = raw.into_iter().map(|event| event.raw).chain(rest);
     Ok(raw
-        .into_iter()
-        .map(|event| StreamEvent::from_bytes(endpoint, event.raw))
+        .map(|raw| StreamEvent::from_bytes(endpoint, raw))
         .collect())
 }
 
-/// Puts changed texts back: the first delta of a choice gets the whole new text, later ones nothing.
-fn put_back(
-    events: Vec<StreamEvent>,
-    before: &[(u64, String)],
-    after: &[(u64, String)],
-) -> Result<Bytes, Failure> {
-    let changed: Vec<(u64, &str)> = after
-        .iter()
-        .filter(|(choice, text)| {
-            !before
-                .iter()
-                .any(|(known, old)| known == choice && old == text)
-        })
-        .map(|(choice, text)| (*choice, text.as_str()))
-        .collect();
-    let mut begun = Vec::new();
-    let mut out = BytesMut::new();
-    for mut event in events {
-        for (choice, delta) in event.text_delta() {
-            let Some((_, text)) = changed.iter().find(|(known, _)| *known == choice) else {
-                continue;
-            };
-            if delta.is_empty() {
-                continue;
-            }
-            let new = if begun.contains(&choice) { "" } else { text };
-            begun.push(choice);
-            event
-                .set_text_delta(choice, new)
-                .map_err(|_| Failure::Internal)?;
-        }
-        event.map_whole_texts(&mut |choice, _| {
-            changed
-                .iter()
-                .find(|(known, _)| *known == choice)
-                .map(|(_, text)| (*text).to_owned())
-        });
-        out.extend_from_slice(&event.to_bytes());
+/// Streams as one response, and back. What filters make of its texts goes back into the events, each text whole in
+/// the first event that had a part of it.
+struct Folding {
+    endpoint: Endpoint,
+}
+
+impl WholeStream for Folding {
+    fn fold(&self, events: &[StreamEvent]) -> LlmResponse {
+        let texts = texts(events);
+        let whole = match self.endpoint {
+            Endpoint::Responses => reported(events, &texts).unwrap_or_else(|| messages(&texts)),
+            endpoint => choices(endpoint, events, texts),
+        };
+        LlmResponse::from_body(self.endpoint, GOOD, whole)
     }
-    Ok(out.freeze())
+
+    fn unfold(
+        &self,
+        events: Vec<StreamEvent>,
+        before: &LlmResponse,
+        after: &LlmResponse,
+    ) -> Vec<StreamEvent> {
+        // The texts of the response stand in the order of their numbers; a text that a filter took out is empty.
+        let numbers = texts(&events).into_keys();
+        let mut after = after.texts().into_iter().map(|(_, text)| text);
+        let changed: BTreeMap<u64, String> = numbers
+            .zip(before.texts())
+            .filter_map(|(number, (_, before))| {
+                let after = after.next().unwrap_or_default();
+                (after != before).then_some((number, after))
+            })
+            .collect();
+        match changed.is_empty() {
+            true => events,
+            false => put_back(events, &changed),
+        }
+    }
+}
+
+/// The texts of a stream by their numbers: put together from their pieces, else as they are repeated.
+fn texts(events: &[StreamEvent]) -> BTreeMap<u64, String> {
+    let mut texts: BTreeMap<u64, String> = BTreeMap::new();
+    for (number, delta) in events.iter().flat_map(StreamEvent::text_delta) {
+        texts.entry(number).or_default().push_str(&delta);
+    }
+    for (number, whole) in events.iter().flat_map(StreamEvent::whole_texts) {
+        let text = texts.entry(number).or_default();
+        if text.is_empty() {
+            *text = whole;
+        }
+    }
+    texts
+}
+
+/// The last response that the stream itself reports, if it has these very texts.
+fn reported(events: &[StreamEvent], texts: &BTreeMap<u64, String>) -> Option<Bytes> {
+    let last = events
+        .iter()
+        .rev()
+        .find_map(|event| event.get("response"))?;
+    let body = Bytes::copy_from_slice(last.as_bytes());
+    let response = LlmResponse::from_body(Endpoint::Responses, GOOD, body.clone());
+    response
+        .texts()
+        .iter()
+        .map(|(number, text)| (number, text))
+        .eq(texts)
+        .then_some(body)
+}
+
+fn messages(texts: &BTreeMap<u64, String>) -> Bytes {
+    let output: Vec<Value> = texts
+        .values()
+        .map(|text| json!({ "type": "message", "content": [{ "type": "output_text", "text": text }] }))
+        .collect();
+    Bytes::from(json!({ "object": "response", "output": output }).to_string())
+}
+
+fn choices(endpoint: Endpoint, events: &[StreamEvent], texts: BTreeMap<u64, String>) -> Bytes {
+    let decoded = crate::wire::decode_stream(endpoint, &joined(events));
+    let tool_calls: Option<Value> = decoded
+        .tool_calls
+        .as_deref()
+        .and_then(|calls| serde_json::from_str(calls).ok())
+        .filter(Value::is_array);
+    let is_chat = endpoint != Endpoint::Completions;
+    let mut texts: BTreeMap<u64, Option<String>> = texts
+        .into_iter()
+        .map(|(index, text)| (index, Some(text)))
+        .collect();
+    if tool_calls.is_some() {
+        texts.entry(0).or_default();
+    }
+    let choice = |(index, text): (u64, Option<String>)| {
+        let mut choice = json!({ "index": index, "finish_reason": decoded.finish_reason });
+        match is_chat {
+            true => {
+                choice["message"] = json!({ "role": "assistant", "content": text });
+                if let Some(calls) = tool_calls.as_ref().filter(|_| index == 0) {
+                    choice["message"]["tool_calls"] = calls.clone();
+                }
+            }
+            false => choice["text"] = json!(text),
+        }
+        choice
+    };
+    let choices: Vec<Value> = texts.into_iter().map(choice).collect();
+    let object = if is_chat {
+        "chat.completion"
+    } else {
+        "text_completion"
+    };
+    let whole = json!({ "object": object, "model": decoded.model, "choices": choices });
+    Bytes::from(whole.to_string())
+}
+
+/// Puts changed texts back: the first piece of a text becomes the whole new one, later pieces nothing.
+fn put_back(events: Vec<StreamEvent>, changed: &BTreeMap<u64, String>) -> Vec<StreamEvent> {
+    let mut begun = BTreeSet::new();
+    let put = |mut event: StreamEvent| {
+        event.map_text_deltas(&mut |number, piece| {
+            let text = changed.get(&number).filter(|_| !piece.is_empty())?;
+            Some(match begun.insert(number) {
+                true => text.clone(),
+                false => String::new(),
+            })
+        });
+        event.map_whole_texts(&mut |number, whole| {
+            changed.get(&number).filter(|_| !whole.is_empty()).cloned()
+        });
+        event
+    };
+    events.into_iter().map(put).collect()
 }

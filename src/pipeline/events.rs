@@ -3,6 +3,9 @@
 //! The scanner watches borders and endings without parsing; what it takes out (usage that only we asked for) and
 //! mends is flagged in the row. When the upstream breaks off, the client gets an error event in its dialect.
 
+mod ending;
+mod sending;
+
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Instant;
@@ -12,18 +15,17 @@ use futures_util::future::LocalBoxFuture;
 use futures_util::{FutureExt, StreamExt};
 
 use crate::access_log::guard::RecordGuard;
-use crate::filter::{Endpoint, Outcome, StreamChain, StreamEnd as FilterEnd};
-use crate::pipeline::Worker;
-use crate::pipeline::answer::{Asked, note_cut};
+use crate::filter::{Endpoint, StreamChain};
+use crate::pipeline::answer::Asked;
 use crate::pipeline::failure::Failure;
 use crate::pipeline::filtered_stream::FilteredStream;
-use crate::pipeline::filtering;
-use crate::pipeline::generator::{Aborted, Generator, Yielder, let_server_write};
+use crate::pipeline::generator::{Aborted, Generator, Yielder};
 use crate::pipeline::link::{ClientLink, Leaving};
 use crate::pipeline::timer::{PieceTimer, TimedOut};
+use crate::pipeline::{StreamSlot, Worker};
 use crate::upstream::provider::Provider;
 use crate::upstream::transport::{BodyFailure, UpstreamBody, UpstreamReply};
-use crate::wire::relay_scanner::{Dialect, Piece, ScanOptions, Scanner, StreamEnd};
+use crate::wire::relay_scanner::{Dialect, ScanOptions, Scanner};
 
 /// The comment that makes a client that has gone answer with a reset. One line end only: with two, some SDKs see
 /// an empty event.
@@ -76,7 +78,8 @@ pub fn relay(
     Generator::new(|out| relay.run(out))
 }
 
-fn dialect(endpoint: Endpoint) -> Dialect {
+/// How streams of an endpoint end.
+pub(super) fn dialect(endpoint: Endpoint) -> Dialect {
     match endpoint {
         Endpoint::ChatCompletions | Endpoint::Completions => Dialect::Chat,
         Endpoint::Responses => Dialect::Responses,
@@ -94,8 +97,8 @@ struct Relay {
     cutting: LocalBoxFuture<'static, ()>,
     body: UpstreamBody,
     worker: Rc<Worker>,
-    /// Counts this stream as long as it is open.
-    _slot: crate::pipeline::StreamSlot,
+    /// Counts the stream as open.
+    _slot: StreamSlot,
     asked: Asked,
     guard: RecordGuard,
 }
@@ -146,10 +149,6 @@ impl Relay {
                     }
                 }
                 Next::ClientLeaves(Leaving::Reset) => return Err(Aborted),
-                // What comes after the end of the stream is not waited for.
-                Next::Broken(_) | Next::Late(_) if self.guard.has_ended() => {
-                    return self.close(Outcome::Ok);
-                }
                 Next::Broken(BodyFailure::Framing) => {
                     let detail = BodyFailure::Framing.to_string();
                     return self
@@ -200,180 +199,14 @@ impl Relay {
         })
         .await
     }
+}
 
-    /// Hands pieces to the client; the record has its end before a terminal one goes. Returns why the stream
-    /// must be cut, if a filter says so.
-    async fn send(
-        &mut self,
-        pieces: &mut Vec<Piece>,
-        out: &mut Yielder,
-        now: Instant,
-    ) -> Option<Failure> {
-        for piece in pieces.drain(..) {
-            match piece {
-                Piece::Send(bytes) => {
-                    let (bytes, cut) = self.filter(bytes, false).await;
-                    if !bytes.is_empty() {
-                        self.guard.stream_piece(bytes.clone(), now);
-                        self.guard.first_byte(now);
-                        out.send(bytes).await;
-                    }
-                    if cut.is_some() {
-                        return cut;
-                    }
-                }
-                Piece::Terminal(bytes) => {
-                    let (bytes, cut) = self.filter(bytes, true).await;
-                    if cut.is_some() {
-                        return cut;
-                    }
-                    self.guard.stream_piece(bytes.clone(), now);
-                    self.guard.upstream_ends(now);
-                    #[cfg(not(bug_release_before_append))]
-                    self.put_end_on_record();
-                    out.send(bytes).await;
-                    #[cfg(bug_release_before_append)]
-                    {
-                        // The kill loop's negative control: the bytes leave, then comes the record.
-                        tokio::task::yield_now().await;
-                        self.put_end_on_record();
-                    }
-                }
-                Piece::Stripped(data) => {
-                    let masked = self.guard.secrets().mask(data);
-                    self.guard.closed_mut().usage_chunk =
-                        std::str::from_utf8(&masked).ok().map(str::to_owned);
-                }
-            }
+impl Drop for Relay {
+    /// Also when the client has gone, the record says what the filters did. Then the guard hands it over.
+    fn drop(&mut self) {
+        if let Some(filters) = &self.filters {
+            filters.note(&mut self.guard);
         }
-        None
-    }
-
-    /// The bytes as the stream filters let them out; the same bytes where there are none. With the terminal
-    /// event, what filters still hold goes before the end.
-    async fn filter(&mut self, bytes: Bytes, is_terminal: bool) -> (Bytes, Option<Failure>) {
-        let Some(filters) = &mut self.filters else {
-            return (bytes, None);
-        };
-        self.guard.upstream_response_piece(bytes.clone());
-        let passed = filters.pass(&bytes).await;
-        if !is_terminal || passed.cut.is_some() {
-            return (passed.bytes, passed.cut.map(filtering::failure));
-        }
-        let rest = filters.end(FilterEnd::Finished, &mut self.guard).await;
-        let out = [passed.bytes, rest.bytes].concat();
-        (Bytes::from(out), rest.cut.map(filtering::failure))
-    }
-
-    async fn check_hold(&mut self, out: &mut Yielder) -> Option<Failure> {
-        let let_out = self.filters.as_mut()?.check_hold().await;
-        let now = Instant::now();
-        if !let_out.bytes.is_empty() {
-            self.guard.stream_piece(let_out.bytes.clone(), now);
-            self.guard.first_byte(now);
-            out.send(let_out.bytes).await;
-        }
-        let_out.cut.map(filtering::failure)
-    }
-
-    fn put_end_on_record(&mut self) {
-        let failed = self.scanner.facts().saw_error_event;
-        self.note_repairs();
-        self.guard.closed_mut().response_complete = Some(!failed);
-        self.guard.end(if failed {
-            Outcome::UpstreamError
-        } else {
-            Outcome::Ok
-        });
-    }
-
-    fn note_repairs(&mut self) {
-        let words = self
-            .scanner
-            .facts()
-            .repairs
-            .words()
-            .map(str::to_owned)
-            .collect();
-        self.guard.closed_mut().repairs = words;
-    }
-
-    /// The upstream ended the body cleanly.
-    async fn end(mut self: Box<Self>, out: &mut Yielder) -> Result<(), Aborted> {
-        let mut pieces = Vec::new();
-        let end = self.scanner.finish(&mut pieces);
-        let now = Instant::now();
-        if let Some(failure) = self.send(&mut pieces, out, now).await {
-            return self.cut(&failure, out).await;
-        }
-        self.guard.upstream_ends(now);
-        match end {
-            StreamEnd::Complete => {
-                if let Some(filters) = &mut self.filters {
-                    let rest = filters.end(FilterEnd::Finished, &mut self.guard).await;
-                    if !rest.bytes.is_empty() {
-                        self.guard.stream_piece(rest.bytes.clone(), now);
-                        out.send(rest.bytes).await;
-                    }
-                }
-                if !self.guard.has_ended() {
-                    self.put_end_on_record();
-                }
-                self.close(Outcome::Ok)
-            }
-            StreamEnd::Truncated => self.cut(&Failure::UpstreamTruncated, out).await,
-        }
-    }
-
-    /// Hands the record over; `outcome` counts only where no end is on record yet.
-    fn close(mut self: Box<Self>, outcome: Outcome) -> Result<(), Aborted> {
-        if !self.guard.has_ended() {
-            self.guard.end(outcome);
-        }
-        self.guard.finish();
-        Ok(())
-    }
-
-    /// The stream ends before its end: an error event where the dialect has one, else no end at all.
-    async fn cut(mut self: Box<Self>, failure: &Failure, out: &mut Yielder) -> Result<(), Aborted> {
-        let now = Instant::now();
-        self.guard.upstream_ends(now);
-        let mut pieces = Vec::new();
-        let by_filter = failure.filter().is_some();
-        if !by_filter {
-            self.scanner.cut(&mut pieces);
-            // A filter that objects to what is left cannot cut what is being cut.
-            drop(self.send(&mut pieces, out, now).await);
-        }
-        if let Some(filters) = &mut self.filters {
-            let end = if by_filter {
-                FilterEnd::ClientGone
-            } else {
-                FilterEnd::UpstreamFailed
-            };
-            let rest = filters.end(end, &mut self.guard).await;
-            if !by_filter && !rest.bytes.is_empty() {
-                self.guard.stream_piece(rest.bytes.clone(), now);
-                out.send(rest.bytes).await;
-            }
-        }
-        let (error, event) = self.worker.form.error_event(failure, self.asked.endpoint);
-        self.note_repairs();
-        note_cut(&mut self.guard, failure, &error);
-        if !self.repair {
-            self.guard.end(failure.outcome());
-            self.guard.finish();
-            let_server_write().await;
-            return Err(Aborted);
-        }
-        self.guard
-            .closed_mut()
-            .repairs
-            .push("error_event".to_owned());
-        self.guard.stream_piece(event.clone(), now);
-        self.guard.end(failure.outcome());
-        out.send(event).await;
-        self.close(failure.outcome())
     }
 }
 
@@ -382,38 +215,4 @@ async fn wait_until(deadline: Option<Instant>) {
         Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
         None => std::future::pending().await,
     }
-}
-
-/// A whole event stream without the usage chunk that only we asked for.
-pub fn strip_usage(
-    stream: &Bytes,
-    endpoint: Endpoint,
-    usage_asked: bool,
-    guard: &mut RecordGuard,
-) -> Bytes {
-    if !usage_asked {
-        return stream.clone();
-    }
-    let mut scanner = Scanner::new(ScanOptions {
-        dialect: dialect(endpoint),
-        strip_usage: true,
-        repair: false,
-        max_event_bytes: usize::MAX,
-    });
-    let mut pieces = Vec::new();
-    // Without a limit there is no event too large.
-    scanner.push(stream.clone(), &mut pieces).ok();
-    scanner.finish(&mut pieces);
-    let mut kept = bytes::BytesMut::with_capacity(stream.len());
-    for piece in pieces {
-        match piece {
-            Piece::Send(bytes) | Piece::Terminal(bytes) => kept.extend_from_slice(&bytes),
-            Piece::Stripped(data) => {
-                let masked = guard.secrets().mask(data);
-                guard.closed_mut().usage_chunk =
-                    std::str::from_utf8(&masked).ok().map(str::to_owned);
-            }
-        }
-    }
-    kept.freeze()
 }

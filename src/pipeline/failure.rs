@@ -126,6 +126,8 @@ pub enum Failure {
         code: String,
         /// The status that the filter asked for.
         status: Option<u16>,
+        /// When the client may try again, in seconds.
+        retry_after_s: Option<u32>,
     },
     /// A filter broke.
     FilterFailed {

@@ -7,12 +7,14 @@ use bytes::{Bytes, BytesMut};
 use futures_util::future::LocalBoxFuture;
 
 use crate::access_log::guard::RecordGuard;
-use crate::filter::{Endpoint, Stop, StreamChain, StreamEnd, StreamEvent, StreamStep};
-use crate::pipeline::filtering::note_verdicts;
-use crate::wire::sse::SseDecoder;
+use crate::filter::{Endpoint, EventKind, StreamChain, StreamEnd, StreamEvent, StreamStep};
+use crate::pipeline::failure::Failure;
+use crate::pipeline::filtering::{self, note_verdicts};
+use crate::wire::sse::{BOM, EventTooLarge, RawEvent, SseDecoder};
 
 /// See the module.
 pub struct FilteredStream {
+    /// `None` once the filters were told of the end.
     chain: Option<StreamChain>,
     decoder: SseDecoder,
     endpoint: Endpoint,
@@ -25,7 +27,7 @@ pub struct LetOut {
     /// For the client.
     pub bytes: Bytes,
     /// After them, an error event and the end.
-    pub cut: Option<Stop>,
+    pub cut: Option<Failure>,
 }
 
 impl FilteredStream {
@@ -44,29 +46,26 @@ impl FilteredStream {
         }
     }
 
-    /// Passes the next bytes. The scanner before has bounded the events.
+    /// Passes the next bytes. Behind the end only events go on that carry nothing, `[DONE]` and comments: nobody
+    /// looks at them any more.
     pub async fn pass(&mut self, bytes: &[u8]) -> LetOut {
         let mut events = Vec::new();
-        // Events beyond the limit have ended the stream before they come here.
-        self.decoder.push(bytes, &mut events).ok();
-        let Some(chain) = &mut self.chain else {
-            return LetOut::default();
-        };
-        let mut gathered = Gathered::default();
-        for event in events {
-            let step = chain
-                .push(StreamEvent::from_bytes(self.endpoint, event.raw))
-                .await;
-            if gathered.take(step) {
-                break;
-            }
-        }
-        gathered.let_out()
+        let pushed = self.decoder.push(bytes, &mut events);
+        self.pass_events(events, None, pushed).await
     }
 
-    /// Lets the filters send what they hold, and puts on record what they did.
+    /// Lets the filters send what they hold, and puts on record what they did. What stands behind the last empty
+    /// line goes through them first, unless nobody is there to get it.
     pub async fn end(&mut self, end: StreamEnd, guard: &mut RecordGuard) -> LetOut {
         let mut gathered = Gathered::default();
+        if end != StreamEnd::ClientGone {
+            let mut events = Vec::new();
+            let finished = self.decoder.finish(&mut events);
+            let rest = matches!(finished, Ok(true)).then(|| self.decoder.take_rest());
+            let passed = self.pass_events(events, rest, finished.map(drop)).await;
+            gathered.bytes.extend_from_slice(&passed.bytes);
+            gathered.cut = passed.cut;
+        }
         if let Some(mut chain) = self.chain.take() {
             gathered.take(chain.end(end).await);
             note(&chain, guard);
@@ -87,6 +86,42 @@ impl FilteredStream {
         }
         gathered.let_out()
     }
+
+    /// Puts on record what the filters did so far, for a stream that is dropped before its end.
+    pub fn note(&self, guard: &mut RecordGuard) {
+        if let Some(chain) = &self.chain {
+            note(chain, guard);
+        }
+    }
+
+    /// `rest`: what is no whole event. `decoded`: whether all bytes could be cut into events; those that could go on
+    /// in any case.
+    async fn pass_events(
+        &mut self,
+        events: Vec<RawEvent>,
+        rest: Option<Bytes>,
+        decoded: Result<(), EventTooLarge>,
+    ) -> LetOut {
+        let mut gathered = Gathered::default();
+        if events.first().is_some_and(RawEvent::has_bom) {
+            gathered.bytes.extend_from_slice(BOM);
+        }
+        for raw in events.into_iter().map(|event| event.raw).chain(rest) {
+            let event = StreamEvent::from_bytes(self.endpoint, raw);
+            match &mut self.chain {
+                Some(chain) => gathered.take(chain.push(event).await),
+                None if carries_nothing(&event) => {
+                    gathered.bytes.extend_from_slice(&event.to_bytes());
+                }
+                None => {}
+            }
+            if gathered.cut.is_some() {
+                return gathered.let_out();
+            }
+        }
+        gathered.cut = decoded.err().map(|_| Failure::UpstreamEventTooLarge);
+        gathered.let_out()
+    }
 }
 
 impl Drop for FilteredStream {
@@ -100,6 +135,10 @@ impl Drop for FilteredStream {
     }
 }
 
+fn carries_nothing(event: &StreamEvent) -> bool {
+    matches!(event.kind(), EventKind::Done | EventKind::Comment)
+}
+
 fn note(chain: &StreamChain, guard: &mut RecordGuard) {
     note_verdicts(&chain.verdicts(), guard);
     let times = &mut guard.closed_mut().times;
@@ -111,17 +150,16 @@ fn note(chain: &StreamChain, guard: &mut RecordGuard) {
 #[derive(Default)]
 struct Gathered {
     bytes: BytesMut,
-    cut: Option<Stop>,
+    cut: Option<Failure>,
 }
 
 impl Gathered {
-    /// Returns whether the stream is cut.
-    fn take(&mut self, step: StreamStep) -> bool {
+    fn take(&mut self, step: StreamStep) {
         for event in step.events {
             self.bytes.extend_from_slice(&event.to_bytes());
         }
-        self.cut = step.cut;
-        self.cut.is_some()
+        let cut = step.cut.map(filtering::failure);
+        self.cut = self.cut.take().or(cut);
     }
 
     fn let_out(self) -> LetOut {

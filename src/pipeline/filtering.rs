@@ -1,6 +1,7 @@
 //! Joins the pipeline and the filter chain: what a chain decided becomes bodies, failures and lines of the record.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -12,6 +13,7 @@ use crate::filter::{
 };
 use crate::pipeline::exchange::{Body, Exchange};
 use crate::pipeline::failure::{Failure, FilterFailure, FilterPhase};
+use crate::pipeline::reply::ClientForm;
 
 /// The configured filters, and what the program gives to them.
 #[derive(Clone)]
@@ -68,7 +70,8 @@ impl Filters {
     }
 }
 
-/// Asks the request filters. A changed body takes the place of the client's; the record keeps both.
+/// Asks the request filters. A changed body takes the place of the client's; the record keeps both, and what the
+/// filters did, from here on.
 ///
 /// # Errors
 /// [`Failure`] when a filter refused or failed.
@@ -77,8 +80,10 @@ pub async fn request(run: &mut ChainRun, exchange: &mut Exchange) -> Result<Aske
         Body::Whole(body) => body.clone(),
         Body::None | Body::Flowing(..) => Bytes::new(),
     };
-    let mut request = LlmRequest::new(exchange.endpoint, body.clone());
-    match run.request(&mut request).await {
+    let mut request = LlmRequest::new(exchange.endpoint, body);
+    let outcome = run.request(&mut request).await;
+    note(run, &mut exchange.guard);
+    match outcome {
         RequestOutcome::Continue => {
             let made = request.into_body();
             if let Body::Whole(body) = &mut exchange.body
@@ -114,6 +119,7 @@ pub fn failure(stop: Stop) -> Failure {
             message: refusal.message().to_owned(),
             code: refusal.code().to_owned(),
             status: refusal.status(),
+            retry_after_s: refusal.retry_after().map(whole_seconds),
         },
         StopCause::Failed(failed) => Failure::FilterFailed {
             filter,
@@ -128,12 +134,18 @@ pub fn failure(stop: Stop) -> Failure {
     }
 }
 
-/// Puts on record what the filters of requests and whole answers did. To be called once.
+/// Rounded up, so that nobody comes back too early.
+fn whole_seconds(wait: Duration) -> u32 {
+    u32::try_from(wait.as_millis().div_ceil(1000)).unwrap_or(u32::MAX)
+}
+
+/// Puts on record what the filters of requests and whole answers did. What is there from an earlier call is not put
+/// there twice. Must not be called once [`note_verdicts`] was.
 pub fn note(run: &ChainRun, guard: &mut RecordGuard) {
-    note_verdicts(run.verdicts(), guard);
+    let known = guard.closed_mut().verdicts.len();
+    note_verdicts(run.verdicts().get(known..).unwrap_or_default(), guard);
     let closed = guard.closed_mut();
-    closed.times.filter_ms =
-        Some(closed.times.filter_ms.unwrap_or(0.0) + run.filter_time().as_secs_f64() * 1000.0);
+    closed.times.filter_ms = Some(run.filter_time().as_secs_f64() * 1000.0);
     if run.has_tags() {
         for (name, value) in run.tags() {
             let value = match value {
@@ -164,15 +176,10 @@ pub fn note_verdicts(verdicts: &[FilterVerdict], guard: &mut RecordGuard) {
     guard.closed_mut().verdicts.extend(drafts);
 }
 
-/// The filters of answers, for what follows the head.
-pub fn is_for_filters(status: u16) -> bool {
-    status < 400
-}
-
 /// The body of an answer that a filter gave, and whether it stands for a stream.
 pub fn answer_body(
-    form: &dyn crate::pipeline::reply::ClientForm,
-    response: &filter::LlmResponse,
+    form: &dyn ClientForm,
+    response: &LlmResponse,
     to: &AnswerTo<'_>,
 ) -> (Bytes, bool) {
     match (response.answer_text(), response.body()) {

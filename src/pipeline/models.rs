@@ -114,13 +114,21 @@ async fn one_list(
     let transport = worker.transport(index);
     let (guard, link) = (&mut exchange.guard, &exchange.link);
     let reply = attempt(worker, transport, &call, CallBody::None, guard, link).await?;
-    if reply.status != GOOD {
-        return Err(Failure::UpstreamStatus {
-            status: reply.status,
-        });
+    match reply.status {
+        GOOD => {}
+        300..=399 => return Err(Failure::UpstreamRedirect),
+        status @ (401 | 403) if provider.key.is_some() => {
+            return Err(Failure::UpstreamAuth { status });
+        }
+        status @ 400.. => return Err(Failure::UpstreamStatus { status }),
+        status => {
+            let detail = format!("status {status} for a list");
+            return Err(Failure::UpstreamProtocol { detail });
+        }
     }
-    let limit = worker.settings.max_body_bytes;
-    collected::read(reply.body, provider, exchange.guard.started(), limit).await
+    collected::read(reply.body, provider, exchange.guard.started(), worker)
+        .await
+        .map_err(|unread| unread.failure)
 }
 
 /// Entries as the providers wrote them; of two with one id, the first.

@@ -17,6 +17,9 @@ use crate::pipeline::generator::{Aborted, Generator, Yielder};
 use crate::pipeline::reply::{Reply, ReplyBody, ReplyHeaders, note_headers};
 use crate::telemetry::background::Runner;
 
+/// The latest that a piece is due, however slow the replay.
+const LONGEST_WAIT: Duration = Duration::from_secs(30 * 24 * 3600);
+
 /// How fast a recorded stream is served: N times as fast as recorded, 0 at once.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Speed(f64);
@@ -49,10 +52,10 @@ impl Speed {
 
     fn apply(self, recorded: Duration) -> Duration {
         if self.0 == 0.0 {
-            Duration::ZERO
-        } else {
-            recorded.div_f64(self.0)
+            return Duration::ZERO;
         }
+        let slowed = Duration::try_from_secs_f64(recorded.as_secs_f64() / self.0);
+        slowed.map_or(LONGEST_WAIT, |slowed| slowed.min(LONGEST_WAIT))
     }
 }
 
@@ -76,6 +79,8 @@ impl Replays {
     /// [`Failure::ReplayNotFound`], [`Failure::ReplayNotComplete`], [`Failure::ReplayBodyUnavailable`].
     pub async fn find(&self, id: &str) -> Result<Recorded, Failure> {
         let id = Uuid::parse_str(id.trim()).map_err(|_| Failure::ReplayNotFound)?;
+        // Asked before the store: what is stored in between is found there.
+        let is_unfinished = self.log.is_unfinished(id);
         let store = self.store.clone();
         let read = self.runner.run(async move {
             let database = store.database().await.ok()?;
@@ -83,10 +88,10 @@ impl Replays {
         });
         match read.await {
             Ok(Some(Some(stored))) => Recorded::new(id, stored),
-            Ok(Some(None)) if self.log.is_unfinished(id) => Err(Failure::ReplayNotComplete),
+            Ok(Some(None)) if is_unfinished => Err(Failure::ReplayNotComplete),
             Ok(Some(None)) => Err(Failure::ReplayNotFound),
             // The store is away: what is still on its way to it is known, the rest cannot be told.
-            Ok(None) | Err(_) if self.log.is_unfinished(id) => Err(Failure::ReplayNotComplete),
+            Ok(None) | Err(_) if is_unfinished => Err(Failure::ReplayNotComplete),
             Ok(None) | Err(_) => Err(Failure::ReplayBodyUnavailable),
         }
     }
@@ -304,6 +309,8 @@ mod tests {
             Duration::from_secs(2)
         );
         assert_eq!(Speed::AT_ONCE.apply(Duration::from_secs(4)), Duration::ZERO);
+        let slowest = Speed::parse(Some("1e-300")).unwrap();
+        assert_eq!(slowest.apply(Duration::from_micros(1)), LONGEST_WAIT);
     }
 
     fn stored(chunk_times: Option<&str>) -> StoredResponse {

@@ -12,7 +12,7 @@ use crate::filter::Outcome;
 use crate::pipeline::Worker;
 use crate::pipeline::answer::{Asked, note_cut};
 use crate::pipeline::failure::Failure;
-use crate::pipeline::generator::{Aborted, Generator, let_server_write};
+use crate::pipeline::generator::{Aborted, Generator, Yielder, let_server_write};
 use crate::pipeline::link::ClientLink;
 use crate::pipeline::reply::{Reply, ReplyBody, refuse};
 use crate::pipeline::timer::{PieceTimer, TimedOut};
@@ -80,16 +80,8 @@ pub async fn relay(
                 link: link.clone(),
             };
             let length = reply.content_length;
-            let generator = Generator::new(|mut out| async move {
-                let mut left = length;
-                let mut guard = guard;
-                for piece in at_hand.pieces {
-                    left = left.map(|left| left.saturating_sub(piece.len() as u64));
-                    guard.first_byte(Instant::now());
-                    out.send(piece).await;
-                }
-                rest.relay(guard, left, &mut out).await
-            });
+            let left = Left(length);
+            let generator = Generator::new(|out| rest.relay(guard, at_hand.pieces, left, out));
             let (spawn, alone) = (worker.spawn.clone(), worker.alone.clone());
             Ok(ReplyBody::Pieces(
                 generator.finish_detached(Rc::new(move |rest| {
@@ -114,20 +106,37 @@ struct Rest {
     link: ClientLink,
 }
 
+/// What is still to come of a body whose length is known, in bytes.
+struct Left(Option<u64>);
+
+impl Left {
+    /// Whether the body is complete with `piece`.
+    fn ends_with(&mut self, piece: &Bytes) -> bool {
+        self.0 = self.0.map(|left| left.saturating_sub(piece.len() as u64));
+        self.0 == Some(0)
+    }
+}
+
 impl Rest {
+    /// `at_hand`: pieces that are on record already.
     async fn relay(
         mut self,
         mut guard: RecordGuard,
-        mut left: Option<u64>,
-        out: &mut crate::pipeline::generator::Yielder,
+        at_hand: Vec<Bytes>,
+        mut left: Left,
+        mut out: Yielder,
     ) -> Result<(), Aborted> {
+        for piece in at_hand {
+            let now = Instant::now();
+            self.send(piece, &mut guard, &mut left, &mut out, now).await;
+        }
         loop {
             let next = tokio::select! {
                 biased;
                 next = self.body.next() => next,
-                late = self.timer.late() => return Err(self.cut(guard, &late.into()).await),
+                late = self.timer.late() => return self.cut(guard, &late.into()).await,
                 () = self.worker.lifecycle.cutting() => {
-                    return Err(self.cut(guard, &Failure::ShuttingDown).await);
+                    return self.cut(guard, &Failure::ShuttingDown).await;
                 }
             };
             let now = Instant::now();
@@ -135,35 +144,50 @@ impl Rest {
                 Some(Ok(piece)) => {
                     self.timer.piece_came(now);
                     guard.response_piece(piece.clone());
-                    guard.first_byte(now);
-                    left = left.map(|left| left.saturating_sub(piece.len() as u64));
-                    if left == Some(0) {
-                        // The bytes that complete the answer go out after the record has its end.
-                        guard.upstream_ends(now);
-                        end(&mut guard, &self.link);
-                    }
-                    guard.worked(now.elapsed());
-                    out.send(piece).await;
+                    self.send(piece, &mut guard, &mut left, &mut out, now).await;
                 }
                 None => {
                     guard.upstream_ends(now);
                     close(guard, &self.link);
                     return Ok(());
                 }
-                Some(Err(error)) => return Err(self.cut(guard, &broken(&error)).await),
+                Some(Err(error)) => return self.cut(guard, &broken(&error)).await,
             }
         }
     }
 
-    /// The head is out and no error can be told: the connection is closed without the body's end.
-    async fn cut(&self, mut guard: RecordGuard, failure: &Failure) -> Aborted {
+    async fn send(
+        &self,
+        piece: Bytes,
+        guard: &mut RecordGuard,
+        left: &mut Left,
+        out: &mut Yielder,
+        now: Instant,
+    ) {
+        guard.first_byte(now);
+        if left.ends_with(&piece) {
+            // The bytes that complete the answer go out after the record has its end.
+            guard.upstream_ends(now);
+            end(guard, &self.link);
+        }
+        guard.worked(now.elapsed());
+        out.send(piece).await;
+    }
+
+    /// The head is out and no error can be told: the connection is closed without the body's end. What comes after
+    /// the end on record changes nothing any more.
+    async fn cut(&self, mut guard: RecordGuard, failure: &Failure) -> Result<(), Aborted> {
+        if guard.has_ended() {
+            guard.finish();
+            return Ok(());
+        }
         guard.upstream_ends(Instant::now());
         let error = self.worker.form.error(failure, &self.asked.request_id);
         note_cut(&mut guard, failure, &error);
         guard.end(failure.outcome());
         guard.finish();
         let_server_write().await;
-        Aborted
+        Err(Aborted)
     }
 }
 
@@ -210,7 +234,8 @@ fn close(mut guard: RecordGuard, link: &ClientLink) {
     guard.finish();
 }
 
-fn broken(error: &BodyFailure) -> Failure {
+/// A body that broke off, in the pipeline's words.
+pub(super) fn broken(error: &BodyFailure) -> Failure {
     match error {
         BodyFailure::Truncated => Failure::UpstreamTruncated,
         BodyFailure::Io(_) => Failure::UpstreamDisconnected,
@@ -239,5 +264,18 @@ fn join(pieces: Vec<Bytes>) -> Bytes {
             }
             joined.freeze()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_piece_that_completes_a_body_is_known_wherever_it_comes_from() {
+        let mut left = Left(Some(5));
+        let ends = ["ab", "c", "de"].map(|piece| left.ends_with(&Bytes::from(piece)));
+        assert_eq!(ends, [false, false, true]);
+        assert!(!Left(None).ends_with(&Bytes::from_static(b"a")));
     }
 }

@@ -202,16 +202,20 @@ pub fn reply(failure: &Failure) -> ErrorReply {
             message,
             code,
             status,
+            retry_after_s,
             ..
-        } => plain(
-            status.unwrap_or(400),
-            match phase {
-                FilterPhase::Request => "request_filter_error",
-                FilterPhase::Response | FilterPhase::Stream => "response_filter_error",
-            },
-            code,
-            message.clone(),
-        ),
+        } => ErrorReply {
+            retry_after_s: *retry_after_s,
+            ..plain(
+                status.unwrap_or(400),
+                match phase {
+                    FilterPhase::Request => "request_filter_error",
+                    FilterPhase::Response | FilterPhase::Stream => "response_filter_error",
+                },
+                code,
+                message.clone(),
+            )
+        },
         Failure::FilterFailed { filter, kind } => filter_failed(filter, *kind),
         Failure::Internal => api(500, "internal_error", "a defect of the proxy"),
     }

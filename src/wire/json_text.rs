@@ -1,4 +1,4 @@
-//! Inside of JSON strings: where the next special byte stands, escapes undone, and texts escaped again.
+//! Inside of JSON strings: where the next special byte stands, and escapes undone.
 
 /// Index of the first quote, backslash or control character at or after `from`; the length where there is none.
 /// Eight bytes at a time, in safe code.
@@ -105,28 +105,6 @@ fn unit(escape: &str) -> Option<u32> {
     u32::from_str_radix(escape.strip_prefix("\\u")?, 16).ok()
 }
 
-/// Appends `text` as a JSON string, quotes included.
-pub fn push_quoted(out: &mut String, text: &str) {
-    out.push('"');
-    for character in text.chars() {
-        match character {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            '\0'..='\u{1f}' => {
-                out.push_str("\\u00");
-                for digit in [u32::from(character) >> 4, u32::from(character) & 15] {
-                    out.extend(char::from_digit(digit, 16));
-                }
-            }
-            _ => out.push(character),
-        }
-    }
-    out.push('"');
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -167,13 +145,5 @@ mod tests {
             let expected = if matches!(plain, b'"' | b'\\') { 0 } else { 17 };
             assert_eq!(plain_end(&[plain; 17], 0), expected, "{plain:#x}");
         }
-    }
-
-    #[test]
-    fn quoting_and_reading_agree() {
-        let text = "a\"b\\c\n\r\t\u{1}\u{1f}é😀";
-        let mut quoted = String::new();
-        push_quoted(&mut quoted, text);
-        assert_eq!(serde_json::from_str::<String>(&quoted).unwrap(), text);
     }
 }

@@ -30,19 +30,13 @@ pub fn decode_whole(text: &str) -> Decoded {
 /// Reads an event stream. Events that are not JSON teach nothing.
 pub fn decode_stream(stream: &[u8]) -> Decoded {
     let mut assembly = Assembly::default();
-    let mut event_count = 0;
-    for event in sse::events(stream) {
-        event_count += 1;
-        let data = event.data.unwrap_or_default();
-        let Ok(text) = std::str::from_utf8(&data) else {
-            continue;
-        };
+    let event_count = sse::each_text(stream, |_, text| {
         let mut reader = Reader::new(text);
         let (chunk, read) = Chunk::read(&mut reader);
         if read.and_then(|()| reader.end()).is_ok() {
             assembly.apply(&chunk);
         }
-    }
+    });
     Decoded {
         event_count,
         ..assembly.into_decoded()

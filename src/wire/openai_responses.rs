@@ -30,24 +30,17 @@ pub fn decode_whole(text: &str) -> Decoded {
 /// Reads an event stream. Events that are not JSON teach nothing.
 pub fn decode_stream(stream: &[u8]) -> Decoded {
     let mut assembly = Assembly::default();
-    let mut event_count = 0;
-    for event in sse::events(stream) {
-        event_count += 1;
-        let data = event.data.unwrap_or_default();
-        let Ok(text) = std::str::from_utf8(&data) else {
-            continue;
-        };
-        let mut piece = Event::default();
+    let event_count = sse::each_text(stream, |name, text| {
+        let mut event = Event::default();
         let mut reader = Reader::new(text);
-        let read = reader.object(|key, reader| piece.field(key, reader));
-        if read.and_then(|_| reader.end()).is_err() {
-            continue;
+        let read = reader.object(|key, reader| event.field(key, reader));
+        let kind = event.kind.map(|kind| kind.raw).or(name);
+        if read.and_then(|_| reader.end()).is_ok()
+            && let Some(kind) = kind
+        {
+            assembly.apply(kind, &event);
         }
-        let name = event.name.and_then(|name| std::str::from_utf8(name).ok());
-        if let Some(kind) = piece.kind.map(|kind| kind.raw).or(name) {
-            assembly.apply(kind, &piece);
-        }
-    }
+    });
     Decoded {
         event_count,
         ..assembly.into_decoded()

@@ -151,6 +151,20 @@ pub fn events(text: &[u8]) -> Events<'_> {
     }
 }
 
+/// Shows the name and the data of each of these events, and counts them. What is not UTF-8 is counted only.
+pub(super) fn each_text(text: &[u8], mut show: impl FnMut(Option<&str>, &str)) -> u64 {
+    let mut count = 0;
+    for event in events(text) {
+        count += 1;
+        let data = event.data.unwrap_or_default();
+        if let Ok(data) = std::str::from_utf8(&data) {
+            let name = event.name.and_then(|name| std::str::from_utf8(name).ok());
+            show(name, data);
+        }
+    }
+    count
+}
+
 /// Iterator of [`events`].
 #[derive(Debug, Clone)]
 pub struct Events<'a> {
@@ -185,6 +199,11 @@ pub struct RawEvent {
 }
 
 impl RawEvent {
+    /// Whether a BOM stood before it.
+    pub fn has_bom(&self) -> bool {
+        (self.raw.len() as u64) < self.range.end - self.range.start
+    }
+
     /// Its fields.
     pub fn fields(&self) -> Fields<'_> {
         fields(&self.raw)
@@ -241,6 +260,15 @@ impl SseDecoder {
     pub fn finish(&mut self, out: &mut Vec<RawEvent>) -> Result<bool, EventTooLarge> {
         self.drain(out, true)?;
         Ok(!self.pending.is_empty())
+    }
+
+    /// What came behind the last whole event; it is taken away.
+    pub fn take_rest(&mut self) -> Bytes {
+        let rest = self.pending.split().freeze();
+        self.offset += rest.len() as u64;
+        self.searched = 0;
+        self.finder = BorderFinder::START;
+        rest
     }
 
     fn drain(&mut self, out: &mut Vec<RawEvent>, last: bool) -> Result<(), EventTooLarge> {

@@ -152,10 +152,12 @@ fn f47_two_answers_for_one_request() {
     let half = poison.len() / 2;
     for first in [first, first_stream] {
         for cut in [0, half, poison.len()] {
+            let poisoned = Signal::new();
             let script = vec![
                 Step::ReadRequest,
                 Step::Send([&first[..], &poison[..cut]].concat()),
                 Step::Send(poison[cut..].to_vec()),
+                Step::Fire(poisoned.clone()),
                 Step::ReadToEnd,
             ];
             let upstream = FakeUpstream::start(vec![script]);
@@ -167,6 +169,8 @@ fn f47_two_answers_for_one_request() {
                     "{answer:?}"
                 );
                 upstream.wait_received(0, b"hello");
+                // What comes later, on a request of its own, is its answer.
+                poisoned.wait();
             }
             assert_eq!(
                 upstream.connections(),

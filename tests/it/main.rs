@@ -7,6 +7,7 @@ mod columns;
 mod decode_rows;
 mod doors;
 mod filter_faults;
+mod filtered_streams;
 mod filters;
 mod headers;
 mod http_framing;

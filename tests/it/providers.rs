@@ -50,6 +50,32 @@ fn a_provider_that_fails_is_left_out_of_the_list() {
 }
 
 #[test]
+fn a_list_that_nobody_gives_fails_like_other_answers() {
+    for (answer, status, code) in [
+        ("401 No", 502, "upstream_auth"),
+        ("302 No\r\nlocation: /else", 502, "upstream_redirect"),
+        ("500 No", 500, "upstream_error"),
+    ] {
+        let wire = format!("HTTP/1.1 {answer}\r\ncontent-length: 0\r\n\r\n");
+        let upstream = FakeUpstream::answering(wire);
+        let gateway = TestGateway::with(Wanted {
+            upstream: Some(upstream.base_url()),
+            provider: format!(
+                "  - name: local\n    kind: openai\n    base_url: {}\n    api_keys: [{{ key: sk-second-0123456789 }}]\n",
+                upstream.base_url()
+            ),
+            ..Wanted::default()
+        });
+        let list = gateway.get("/v1/models");
+        assert_eq!(
+            (list.status, list.json()["error"]["code"].as_str()),
+            (status, Some(code))
+        );
+        assert!(list.header("location").is_none());
+    }
+}
+
+#[test]
 fn the_model_decides_who_is_asked() {
     let (first, second) = (answering("{}"), answering("{}"));
     let gateway = two(&first, &second);

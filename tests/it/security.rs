@@ -208,6 +208,72 @@ fn c3_forwarded_addresses_are_believed_of_trusted_proxies_only() {
     }
 }
 
+/// A text that tries to end the line it stands on.
+fn line_breaker() -> impl Strategy<Value = String> {
+    let piece = prop_oneof![
+        Just("\r\nx-evil: 1".to_owned()),
+        Just("\nx-evil: 1\n".to_owned()),
+        Just("\r\n\r\n<html>".to_owned()),
+        Just("\u{85}\u{2028}x-evil: 1".to_owned()),
+        "\\PC{0,8}",
+        any::<String>(),
+        (200_usize..300).prop_map(|count| "m".repeat(count)),
+    ];
+    prop::collection::vec(piece, 1..4).prop_map(|pieces| pieces.concat())
+}
+
+/// C5: whatever stands in names and messages, each header of the answer and of the upstream request is one that
+/// was meant, and ours are short and without control characters.
+#[test]
+fn c5_no_text_from_outside_makes_a_header() {
+    let config = Config {
+        cases: 128,
+        ..Config::default()
+    };
+    let open = TestGateway::start();
+    let closed = TestGateway::with(Wanted {
+        provider: "    models: { allow: [\"gpt-*\"] }\n".to_owned(),
+        yaml: "filters: [{ kind: banned_users, users: [mallory], status: 403 }]".to_owned(),
+        ..Wanted::default()
+    });
+    let mock = open.mock.as_ref().expect("a mock");
+    let run = |(model, user, is_open): (String, String, bool)| {
+        let gateway = if is_open { &open } else { &closed };
+        let body = serde_json::json!({ "model": model, "user": user, "messages": [] });
+        let answer = chat_with(gateway, "", &body.to_string());
+        let lines = answer.head.trim_end().split("\r\n").skip(1);
+        for line in lines {
+            let (name, value) = line.split_once(": ").expect("a header line");
+            prop_assert!(
+                !name.contains("evil") && !line.contains(['\r', '\n']),
+                "{}",
+                line
+            );
+            if name.starts_with("x-aiproxy-") {
+                let is_plain = !value.chars().any(|character| character.is_ascii_control());
+                prop_assert!(value.len() <= 256 && is_plain, "{}", line);
+            }
+        }
+        if is_open {
+            let sent = mock.requests().pop().expect("a request");
+            let head = String::from_utf8_lossy(&sent.head).to_lowercase();
+            prop_assert!(
+                !head.contains("evil") && !head.contains("<html>"),
+                "{}",
+                head
+            );
+        } else {
+            let error = answer.json();
+            let message = error["error"]["message"].as_str().expect("a message");
+            prop_assert!(!message.chars().any(char::is_control), "{:?}", message);
+        }
+        Ok(())
+    };
+    TestRunner::new(config)
+        .run(&(line_breaker(), line_breaker(), any::<bool>()), run)
+        .unwrap_or_else(|error| panic!("{error}"));
+}
+
 #[test]
 fn c5_nothing_from_outside_makes_a_header() {
     let gateway = TestGateway::start();

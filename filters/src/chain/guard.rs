@@ -1,5 +1,4 @@
 //! Calls one hook: within its time limit, and so that a panic stays inside.
-use std::cell::Cell;
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -9,7 +8,7 @@ use std::time::Duration;
 use tokio::time::Sleep;
 
 use super::report::{Failure, FailureKind};
-use crate::context::Clock;
+use crate::context::{Clock, MoreTime};
 
 /// A hook call as async traits return it.
 pub(super) type HookFuture<'f, T> = Pin<Box<dyn Future<Output = T> + 'f>>;
@@ -18,7 +17,7 @@ pub(super) type HookFuture<'f, T> = Pin<Box<dyn Future<Output = T> + 'f>>;
 pub(super) struct Limits<'a> {
     pub(super) timeout: Duration,
     /// Time that the hook was granted on top, for waiting in the pool's queue.
-    pub(super) more_time: &'a Cell<Duration>,
+    pub(super) more_time: &'a MoreTime,
     pub(super) clock: &'a dyn Clock,
 }
 
@@ -36,8 +35,28 @@ pub(super) async fn call<'f, T, E: Into<Failure>>(
     .await
 }
 
+/// Runs a hook that is not async, with the time that it took.
+pub(super) fn call_at_once<T>(
+    timeout: Duration,
+    clock: &dyn Clock,
+    hook: impl FnOnce() -> T,
+) -> (Result<T, Failure>, Duration) {
+    let before = clock.now();
+    let called = contain(hook);
+    let kept = clock.now().saturating_duration_since(before);
+    let result = match called {
+        None => Err(panicked()),
+        Some(output) if kept > timeout => {
+            drop_contained(output);
+            Err(blocked(kept))
+        }
+        Some(output) => Ok(output),
+    };
+    (result, kept)
+}
+
 /// Runs something of a filter that is not async; `None` when it panicked.
-pub(super) fn contain<T>(run: impl FnOnce() -> T) -> Option<T> {
+fn contain<T>(run: impl FnOnce() -> T) -> Option<T> {
     match catch_unwind(AssertUnwindSafe(run)) {
         Ok(value) => Some(value),
         Err(panic) => {
@@ -65,8 +84,13 @@ pub(super) fn poll_once<'f, T>(hook: impl FnOnce() -> HookFuture<'f, T>) {
     }
 }
 
-pub(super) fn panicked() -> Failure {
+fn panicked() -> Failure {
     Failure::new(FailureKind::Panic, "the filter panicked")
+}
+
+fn blocked(kept: Duration) -> Failure {
+    let reason = format!("the filter kept its thread for {} ms", kept.as_millis());
+    Failure::new(FailureKind::Blocked, reason)
 }
 
 struct Running<'f, T>(Option<HookFuture<'f, T>>);
@@ -81,10 +105,7 @@ impl<T> Running<'_, T> {
         let kept = limits.clock.now().saturating_duration_since(before);
         match polled {
             None => Poll::Ready(Err(panicked())),
-            Some(_) if kept > limits.timeout => {
-                let reason = format!("the filter kept its thread for {} ms", kept.as_millis());
-                Poll::Ready(Err(Failure::new(FailureKind::Blocked, reason)))
-            }
+            Some(_) if kept > limits.timeout => Poll::Ready(Err(blocked(kept))),
             Some(Poll::Ready(output)) => Poll::Ready(Ok(output)),
             Some(Poll::Pending) => Poll::Pending,
         }

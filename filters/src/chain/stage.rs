@@ -1,5 +1,4 @@
 //! One filter's part of a stream: its run, what it holds back, and what it did.
-use std::cell::Cell;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,7 +7,7 @@ use super::guard::{self, HookFuture, Limits};
 use super::report::{Failure, FailureKind, FilterVerdict, Phase, Stop, StopCause, VerdictKind};
 use super::run::report_failure;
 use super::{Entry, validate};
-use crate::context::Clock;
+use crate::context::{Clock, MoreTime};
 use crate::exchange::Ticket;
 use crate::filter::OnError;
 use crate::{FilterError, Outbox, StreamEnd, StreamEvent, StreamRun, StreamVerdict};
@@ -17,6 +16,7 @@ use crate::{FilterError, Outbox, StreamEnd, StreamEvent, StreamRun, StreamVerdic
 struct Held {
     ticket: Arc<Ticket>,
     pre_image: StreamEvent,
+    bytes: usize,
     since: Instant,
 }
 
@@ -41,14 +41,15 @@ pub(super) struct Stage {
 type Hook<'f> = HookFuture<'f, Result<StreamVerdict, FilterError>>;
 
 impl Stage {
-    pub(super) fn new(entry: Arc<Entry>, run: Box<dyn StreamRun>) -> Self {
+    /// `opening`: the time that the filter took to open the run.
+    pub(super) fn new(entry: Arc<Entry>, run: Box<dyn StreamRun>, opening: Duration) -> Self {
         Self {
             entry,
             run: Some(run),
             held: VecDeque::new(),
             holding_since: None,
             held_time: Duration::ZERO,
-            filter_time: Duration::ZERO,
+            filter_time: opening,
             changed: false,
             ended: None,
         }
@@ -69,6 +70,7 @@ impl Stage {
         let pre_image = event.clone();
         self.held.push_back(Held {
             ticket: Arc::clone(&ticket),
+            bytes: pre_image.length(),
             pre_image,
             since: clock.now(),
         });
@@ -101,6 +103,11 @@ impl Stage {
                 run.on_end(end, outbox)
             })
             .await
+        };
+        let called = match (called, end) {
+            // Nobody is there whose stream could be cut.
+            (Ok(StreamVerdict::Cut(_)), StreamEnd::ClientGone) => Ok(StreamVerdict::Continue),
+            (called, _) => called,
         };
         let concluded = self.conclude(called, outbox, clock, out);
         guard::drop_contained(run);
@@ -218,11 +225,7 @@ impl Stage {
     }
 
     fn check_bytes(&mut self, now: Instant, out: &mut Vec<StreamEvent>) -> Result<(), Stop> {
-        let bytes: usize = self
-            .held
-            .iter()
-            .map(|held| held.pre_image.received_length())
-            .sum();
+        let bytes: usize = self.held.iter().map(|held| held.bytes).sum();
         if bytes <= self.entry.hold_bytes {
             return Ok(());
         }
@@ -290,7 +293,7 @@ async fn timed<'f>(
     hook: impl FnOnce() -> Hook<'f>,
 ) -> Result<StreamVerdict, Failure> {
     let before = clock.now();
-    let more_time = Cell::new(Duration::ZERO);
+    let more_time = MoreTime::default();
     let limits = Limits {
         timeout: entry.timeout,
         more_time: &more_time,

@@ -50,24 +50,32 @@ pub(super) fn response(
     after: &LlmResponse,
     max_body_bytes: usize,
 ) -> Result<(), Failure> {
-    if before.check().is_ok() && after.body().is_some() {
-        answer(after, max_body_bytes)?;
+    if before.status() != after.status() {
+        return Err(invalid("the response has another status"));
     }
-    let length = after
-        .body()
-        .map_or(after.answer_text().map_or(0, str::len), |body| body.len());
-    within(length, max_body_bytes)
+    if before.body().is_some() && after.body().is_none() {
+        return Err(invalid("the response has no body any more"));
+    }
+    if before.check().is_ok() || before.body().is_none() {
+        return answer(after, max_body_bytes);
+    }
+    within(length(after), max_body_bytes)
 }
 
-/// An answer that a request filter made: text, or a JSON object.
+/// An answer that a request filter made: text, or a JSON object, with the status of an answer.
 pub(super) fn answer(answer: &LlmResponse, max_body_bytes: usize) -> Result<(), Failure> {
-    let Some(body) = answer.body() else {
-        return Ok(());
-    };
-    if answer.check().is_err() {
+    if answer.body().is_some() && answer.check().is_err() {
         return Err(invalid("the response is no JSON object"));
     }
-    within(body.len(), max_body_bytes)
+    if !(200..=599).contains(&answer.status()) {
+        return Err(invalid("the response has no status of an answer"));
+    }
+    within(length(answer), max_body_bytes)
+}
+
+fn length(response: &LlmResponse) -> usize {
+    let text = response.answer_text().map_or(0, str::len);
+    response.body().map_or(text, bytes::Bytes::len)
 }
 
 pub(super) fn event(event: &StreamEvent) -> Result<(), Failure> {

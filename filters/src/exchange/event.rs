@@ -15,7 +15,7 @@ use sse::{Parsed, field, is_json, lines, parse, write_data};
 /// What a stream event is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum EventKind {
-    /// A piece of the answer: text, a role, a part of a tool call, a finish reason.
+    /// A piece of the answer: text, a refusal, a role, a part of a tool call, a finish reason.
     Delta,
     /// The token counts, and nothing of the answer.
     Usage,
@@ -99,8 +99,11 @@ impl StreamEvent {
 
     /// What the event is for.
     pub fn kind(&self) -> EventKind {
-        let Some(data) = self.data() else {
+        let Some(document) = self.document() else {
             return EventKind::Comment;
+        };
+        let Some(data) = document.text() else {
+            return EventKind::Other;
         };
         if data.trim() == "[DONE]" {
             return EventKind::Done;
@@ -114,13 +117,16 @@ impl StreamEvent {
         match get("choices").and_then(json::items) {
             Some(choices) if !choices.is_empty() => EventKind::Delta,
             Some(_) if get("usage").is_some() => EventKind::Usage,
-            None if kind.as_deref() == Some("response.output_text.delta") => EventKind::Delta,
-            Some(_) | None => EventKind::Other,
+            None => match kind.as_deref() {
+                Some("response.output_text.delta" | "response.refusal.delta") => EventKind::Delta,
+                Some(_) | None => EventKind::Other,
+            },
+            Some(_) => EventKind::Other,
         }
     }
 
-    /// The pieces of text that the event adds, each with the number of its choice. In the
-    /// Responses API the number is `output_index` · 2³² + `content_index`.
+    /// The pieces of text that the event adds, those of refusals included, each with the number of
+    /// its choice. In the Responses API the number is `output_index` · 2³² + `content_index`.
     pub fn text_delta(&self) -> Vec<(u64, String)> {
         self.read(texts::in_delta)
     }
@@ -175,10 +181,16 @@ impl StreamEvent {
             };
             return choices.into_iter().enumerate().filter_map(ended).collect();
         }
-        self.whole_texts()
-            .into_iter()
-            .map(|(choice, _)| choice)
-            .collect()
+        let kind = self.get("type").and_then(json::string);
+        // A part that is only added repeats a text that has not begun.
+        match kind.is_some_and(|kind| kind.ends_with(".added")) {
+            true => Vec::new(),
+            false => self
+                .whole_texts()
+                .into_iter()
+                .map(|(choice, _)| choice)
+                .collect(),
+        }
     }
 
     /// The token counts that the event brings.
@@ -232,9 +244,12 @@ impl StreamEvent {
         }
     }
 
-    /// Length of the event as received, in bytes.
-    pub(crate) fn received_length(&self) -> usize {
-        self.bytes.len()
+    /// Length of the event as it would leave now, in bytes.
+    pub(crate) fn length(&self) -> usize {
+        match self.revision() {
+            0 => self.bytes.len(),
+            _ => self.to_bytes().len(),
+        }
     }
 
     /// Whether this is one whole event with data that is JSON, `[DONE]` or absent.

@@ -162,7 +162,7 @@ impl LlmRequest {
         Ok(removed)
     }
 
-    /// Gives every prompt text (contents, text parts, tool results, `prompt`, `suffix`, `input`,
+    /// Gives every prompt text (contents, text parts, refusals, tool results, `prompt`, `suffix`, `input`,
     /// `instructions`) to `edit`, and replaces those for which it returns a new one. True when any was
     /// replaced. Endpoints whose bodies have no texts are left alone.
     ///

@@ -97,8 +97,8 @@ impl LlmResponse {
         }
     }
 
-    /// Every text with the number of its choice, in the order in which they stand. In the
-    /// Responses API the number is `output_index` · 2³² + `content_index`.
+    /// Every text, refusals included, with the number of its choice, in the order in which they
+    /// stand. In the Responses API the number is `output_index` · 2³² + `content_index`.
     pub fn texts(&self) -> Vec<(u64, String)> {
         match &self.content {
             Content::Answer { text, .. } => vec![(0, text.clone())],
@@ -161,8 +161,8 @@ impl LlmResponse {
         self.document_mut()?.remove(key)
     }
 
-    /// Gives every text of the answer to `edit`, and replaces those for which it returns a new
-    /// one; log probabilities of a replaced text go with it. Arguments of tool calls are not
+    /// Gives every text of the answer, refusals included, to `edit`, and replaces those for which
+    /// it returns a new one; log probabilities of a replaced text go with it. Arguments of tool calls are not
     /// given. True when any was replaced.
     ///
     /// # Errors

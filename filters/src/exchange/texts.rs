@@ -50,15 +50,15 @@ pub(crate) fn in_request(endpoint: Endpoint, whole: &str) -> Vec<Spot> {
     finder.spots
 }
 
-/// The answer's texts in a whole response; arguments of tool calls are not among them.
+/// The answer's texts in a whole response, refusals included; arguments of tool calls are not among them.
 pub(crate) fn in_response(endpoint: Endpoint, whole: &str) -> Vec<Spot> {
     let mut finder = Finder {
         whole,
         spots: Vec::new(),
     };
     match endpoint {
-        Endpoint::ChatCompletions => finder.choices(whole, &["message", "content"]),
-        Endpoint::Completions => finder.choices(whole, &["text"]),
+        Endpoint::ChatCompletions => finder.choices(whole, Some("message")),
+        Endpoint::Completions => finder.choices(whole, None),
         Endpoint::Responses => finder.output(whole),
         Endpoint::Embeddings | Endpoint::Models | Endpoint::Passthrough => {}
     }
@@ -72,8 +72,8 @@ pub(crate) fn in_delta(endpoint: Endpoint, whole: &str) -> Vec<Spot> {
         spots: Vec::new(),
     };
     match endpoint {
-        Endpoint::ChatCompletions => finder.choices(whole, &["delta", "content"]),
-        Endpoint::Completions => finder.choices(whole, &["text"]),
+        Endpoint::ChatCompletions => finder.choices(whole, Some("delta")),
+        Endpoint::Completions => finder.choices(whole, None),
         Endpoint::Responses => finder.output_delta(),
         Endpoint::Embeddings | Endpoint::Models | Endpoint::Passthrough => {}
     }
@@ -93,7 +93,9 @@ pub(crate) fn in_repetition(endpoint: Endpoint, whole: &str) -> Vec<Spot> {
     let output_index = index(json::member(whole, "output_index"), 0);
     let content_index = index(json::member(whole, "content_index"), 0);
     match kind.as_deref() {
-        Some("response.output_text.done") => finder.part(whole, output_index, content_index),
+        Some("response.output_text.done" | "response.refusal.done") => {
+            finder.part(whole, output_index, content_index);
+        }
         Some("response.content_part.added" | "response.content_part.done") => {
             if let Some(part) = json::member(whole, "part") {
                 finder.part(part, output_index, content_index);
@@ -198,26 +200,28 @@ impl Finder<'_> {
             for (key, value) in json::members(message).unwrap_or_default() {
                 if json::key_is(key, "content") || json::key_is(key, "output") {
                     self.content(value, 0, None);
-                } else if json::key_is(key, "text") {
+                } else if json::key_is(key, "text") || json::key_is(key, "refusal") {
                     self.push(value, 0, None);
                 }
             }
         }
     }
 
-    /// A string, or a list of parts of which some have a `text`.
+    /// A string, or a list of parts of which some have a `text` or a `refusal`.
     fn content(&mut self, raw: &str, choice: u64, log: Option<(&str, &'static str)>) {
         self.push(raw, choice, log);
         for part in json::items(raw).unwrap_or_default() {
             for (key, value) in json::members(part).unwrap_or_default() {
-                if json::key_is(key, "text") {
+                if json::key_is(key, "text") || json::key_is(key, "refusal") {
                     self.push(value, choice, log);
                 }
             }
         }
     }
 
-    fn choices(&mut self, body: &str, path: &[&str]) {
+    /// The texts of choices: `content` and `refusal` of the object under `message`, or else the `text`. A refusal
+    /// takes the place of the content, so both are the text of their choice.
+    fn choices(&mut self, body: &str, message: Option<&str>) {
         let choices = json::member(body, "choices")
             .and_then(json::items)
             .unwrap_or_default();
@@ -227,15 +231,16 @@ impl Finder<'_> {
             };
             let number = index(json::find(&members, "index"), at);
             let log = json::find(&members, "logprobs").map(|raw| (raw, "null"));
-            let mut level = members;
-            for (depth, name) in path.iter().enumerate() {
-                let inner = json::find(&level, name);
-                if depth + 1 == path.len() {
-                    if let Some(content) = inner {
-                        self.content(content, number, log);
-                    }
-                } else {
-                    level = inner.and_then(json::members).unwrap_or_default();
+            let Some(message) = message else {
+                if let Some(text) = json::find(&members, "text") {
+                    self.content(text, number, log);
+                }
+                continue;
+            };
+            let inner = json::find(&members, message).and_then(json::members);
+            for (key, value) in inner.unwrap_or_default() {
+                if json::key_is(key, "content") || json::key_is(key, "refusal") {
+                    self.content(value, number, log);
                 }
             }
         }
@@ -263,10 +268,13 @@ impl Finder<'_> {
         let Some(members) = json::members(part) else {
             return;
         };
-        let is_text = json::find(&members, "type")
-            .and_then(json::string)
-            .is_some_and(|kind| kind == "output_text" || kind == "response.output_text.done");
-        if let (true, Some(text)) = (is_text, json::find(&members, "text")) {
+        let kind = json::find(&members, "type").and_then(json::string);
+        let key = match kind.as_deref() {
+            Some("output_text" | "response.output_text.done") => "text",
+            Some("refusal" | "response.refusal.done") => "refusal",
+            Some(_) | None => return,
+        };
+        if let Some(text) = json::find(&members, key) {
             let log = json::find(&members, "logprobs").map(|raw| (raw, "[]"));
             self.push(text, choice_of(output_index, content_index), log);
         }
@@ -277,9 +285,11 @@ impl Finder<'_> {
             return;
         };
         let kind = json::find(&members, "type").and_then(json::string);
-        if kind.as_deref() == Some("response.output_text.delta")
-            && let Some(delta) = json::find(&members, "delta")
-        {
+        let adds_text = matches!(
+            kind.as_deref(),
+            Some("response.output_text.delta" | "response.refusal.delta")
+        );
+        if adds_text && let Some(delta) = json::find(&members, "delta") {
             let output_index = index(json::find(&members, "output_index"), 0);
             let content_index = index(json::find(&members, "content_index"), 0);
             let log = json::find(&members, "logprobs").map(|raw| (raw, "[]"));

@@ -23,8 +23,8 @@ use matcher::Matcher;
 /// `words` match as whole words in any case, of any script that has words with spaces between
 /// them; `patterns` are regular expressions as written (without look-around and back-references).
 /// All texts are looked at: every message, `prompt`, `input`, `instructions`; every choice of a
-/// reply. Arguments of tool calls and reasoning are not. The record names the word or pattern by its number,
-/// never the text found.
+/// reply, also where it refuses. Arguments of tool calls and reasoning are not. The record names
+/// the word or pattern by its number, never the text found.
 ///
 /// Streams keep their pace: an event is held only while the end of its text may still become
 /// part of a match. A pattern without a bound, such as `a.*b`, could hold for ever, so it sees at

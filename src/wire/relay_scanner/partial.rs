@@ -76,7 +76,7 @@ impl Scanner {
     }
 
     /// Whether the unfinished event lacks nothing but its empty line.
-    pub fn partial_is_complete_json(&self) -> bool {
+    pub(super) fn partial_is_complete_json(&self) -> bool {
         let Some(data) = sse::fields(&self.event).data else {
             return false;
         };

@@ -8,14 +8,15 @@ use serde_json::json;
 use super::*;
 use crate::testing::{ExchangeBuilder, FakeClock, Reply, RequestDone, capabilities};
 use crate::{
-    BlockingError, BlockingJob, BlockingOutput, BlockingPool, Endpoint, Failure, FailureKind,
-    Filter, FilterError, Glob, Refusal, ResponseFilter, When, WhenStreamed,
+    BlockingError, BlockingJob, BlockingOutput, BlockingPool, Context, Endpoint, Failure,
+    FailureKind, Filter, FilterError, Glob, OnError, Refusal, RequestVerdict, ResponseFilter,
+    ResponseVerdict, When, WhenStreamed,
 };
 
 type RequestResult = Result<RequestVerdict, FilterError>;
 
 /// Writes its name into the request's `trail`, and into the reply's text on the way out.
-fn trail(name: &'static str) -> Filter {
+pub(super) fn trail(name: &'static str) -> Filter {
     Filter::named(name)
         .on_request(async move |request: &mut LlmRequest, _: &mut Context<'_>| {
             let trail = request.string("trail").unwrap_or_default();
@@ -53,6 +54,11 @@ impl ResponseFilter for Append {
         match self.0 {
             "panic" => panic!("a secret text"),
             "refuse" => return Ok(ResponseVerdict::Refuse(Refusal::new("no"))),
+            "formless" => *response = LlmResponse::answer("lost"),
+            "status" => {
+                let body = response.body().cloned().unwrap_or_default();
+                *response = LlmResponse::from_body(Endpoint::ChatCompletions, 500, body);
+            }
             "html" => {
                 let body = Bytes::from_static(b"<html>");
                 *response = LlmResponse::from_body(Endpoint::ChatCompletions, 200, body);
@@ -127,7 +133,7 @@ async fn inward_in_order_and_outward_in_reverse() {
     ));
     assert_eq!(request.string("trail").as_deref(), Some("abc"));
     let mut response = LlmResponse::answer("");
-    let outcome = run.response(&mut response, Delivery::Whole).await;
+    let outcome = run.response(&mut response).await;
     assert!(matches!(outcome, ResponseOutcome::Continue));
     assert_eq!(response.text().as_deref(), Some("cba"));
     assert_eq!(run.verdicts().len(), 6);
@@ -274,6 +280,15 @@ async fn output_that_cannot_be_sent_is_a_failure() {
     .await;
     check_failure(
         spoiler(async |_: &mut LlmRequest, _: &mut Context<'_>| {
+            let body = Bytes::from_static(b"{}");
+            let answer = LlmResponse::from_body(Endpoint::ChatCompletions, 99, body);
+            Ok(RequestVerdict::Answer(answer))
+        }),
+        invalid,
+    )
+    .await;
+    check_failure(
+        spoiler(async |_: &mut LlmRequest, _: &mut Context<'_>| {
             let body = Bytes::from_static(b"secret");
             let answer = LlmResponse::from_body(Endpoint::ChatCompletions, 200, body);
             Ok(RequestVerdict::Answer(answer))
@@ -325,6 +340,14 @@ async fn failures_on_the_way_out() {
         ("panic", OnError::Skip, Reply::Continue, "b"),
         ("html", OnError::Refuse, Reply::Failure("invalid"), ""),
         ("html", OnError::Skip, Reply::Continue, "b"),
+        ("formless", OnError::Skip, Reply::Continue, "b"),
+        (
+            "formless",
+            OnError::Refuse,
+            Reply::Failure("invalid"),
+            "lost",
+        ),
+        ("status", OnError::Refuse, Reply::Failure("invalid"), "b"),
         (
             "refuse",
             OnError::Skip,
@@ -341,7 +364,7 @@ async fn failures_on_the_way_out() {
             .unwrap();
         let body = Bytes::from_static(br#"{"choices":[{"message":{"content":"b"}}]}"#);
         let mut response = LlmResponse::from_body(Endpoint::ChatCompletions, 200, body);
-        let reply = match run.response(&mut response, Delivery::Whole).await {
+        let reply = match run.response(&mut response).await {
             ResponseOutcome::Continue => Reply::Continue,
             ResponseOutcome::Stopped(stop) => Reply::from(&stop),
         };
@@ -374,14 +397,19 @@ fn whole_responses_are_wanted_only_by_those_who_look_at_them() {
 }
 
 #[tokio::test]
-async fn of_a_stream_only_buffering_filters_see_the_whole() {
-    let entries = vec![Entry::new(trail("buffer")), Entry::new(trail("a"))];
-    let mut run = ExchangeBuilder::chat_text("{}")
-        .run(entries, FakeClock::new())
-        .unwrap();
-    let mut response = LlmResponse::answer("");
-    run.response(&mut response, Delivery::Streamed).await;
-    assert_eq!(response.text().as_deref(), Some("buffer"));
+async fn a_panic_in_the_drop_of_a_scratch_value_stays_inside() {
+    #[derive(Default)]
+    struct Bomb;
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("a secret text");
+        }
+    }
+    let arms = spoiler(async |_: &mut LlmRequest, cx: &mut Context<'_>| {
+        cx.scratch::<Bomb>();
+        Ok(RequestVerdict::Continue)
+    });
+    assert_eq!(through([arms], "{}").await.reply, Reply::Continue);
 }
 
 #[test]
@@ -485,6 +513,45 @@ async fn a_full_pool_is_not_a_timeout() {
         panic!()
     };
     assert_eq!(kind, FailureKind::PoolFull);
+}
+
+#[tokio::test(start_paused = true)]
+async fn jobs_without_a_wait_bring_no_more_time() {
+    /// Has room for everybody; a job takes 100 ms.
+    struct RoomyPool;
+
+    #[async_trait(?Send)]
+    impl BlockingPool for RoomyPool {
+        async fn run(
+            &self,
+            job: BlockingJob,
+            _: Duration,
+        ) -> Result<BlockingOutput, BlockingError> {
+            let output = job();
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            Ok(output)
+        }
+    }
+
+    let works = spoiler(async |_: &mut LlmRequest, cx: &mut Context<'_>| {
+        loop {
+            cx.blocking(|| ()).await?;
+        }
+    });
+    let chain = Arc::new(Chain::new(vec![Entry::new(works)]));
+    let selection = chain.select(Endpoint::ChatCompletions, None, None).unwrap();
+    let capabilities = Capabilities {
+        blocking: Arc::new(RoomyPool),
+        ..capabilities(FakeClock::new())
+    };
+    let mut run = ChainRun::new(chain, selection, info(), capabilities);
+    let mut request = LlmRequest::new(Endpoint::ChatCompletions, Bytes::from_static(b"{}"));
+    let before = tokio::time::Instant::now();
+    let RequestOutcome::Stopped(stop) = run.request(&mut request).await else {
+        panic!()
+    };
+    assert_eq!(Reply::from(&stop), Reply::Failure("timeout"));
+    assert!(before.elapsed() <= Duration::from_secs(2) + crate::chain::DEFAULT_TIMEOUT);
 }
 
 #[tokio::test]

@@ -6,13 +6,13 @@ use bytes::Bytes;
 use super::*;
 use crate::testing::{ExchangeBuilder, FakeClock, Reply};
 use crate::{
-    Context, Delivery, Endpoint, Entry, Filter, FilterError, LlmResponse, OnError, Outbox, Refusal,
+    Context, Endpoint, Entry, Filter, FilterError, LlmResponse, OnError, Outbox, Refusal,
     ResponseFilter, ResponseVerdict, StreamRun, StreamVerdict, Target, WhenStreamed,
 };
 
 type Log = Arc<Mutex<Vec<String>>>;
 
-/// A run that does what its letter says with events whose data holds that letter.
+/// A run that does what its letter says with events whose data holds that letter; with `k` it cuts at the end, with `q` it panics there.
 struct Scripted {
     script: &'static str,
     kept: Vec<StreamEvent>,
@@ -80,6 +80,10 @@ impl StreamRun for Scripted {
             .lock()
             .unwrap()
             .push(format!("{} {end:?}", self.script));
+        assert!(!self.script.contains('q'), "a secret text");
+        if self.script.contains('k') {
+            return Ok(StreamVerdict::Cut(Refusal::new("no")));
+        }
         self.kept.drain(..).for_each(|event| out.send(event));
         Ok(StreamVerdict::Continue)
     }
@@ -227,6 +231,14 @@ async fn when_the_client_has_gone_runs_end_and_nothing_is_sent() {
 }
 
 #[tokio::test]
+async fn a_cut_for_nobody_is_no_cut() {
+    let mut bench = Bench::new(&["hk"], OnError::Refuse);
+    bench.push("\"h\"").await;
+    bench.end(StreamEnd::ClientGone).await;
+    assert_eq!(bench.verdicts(), named(&[("hk", "changed")]));
+}
+
+#[tokio::test]
 async fn a_dropped_stream_still_ends_its_runs_once() {
     let mut bench = Bench::new(&["a", "h"], OnError::Refuse);
     bench.push("\"h\"").await;
@@ -296,6 +308,24 @@ async fn failures_cut_or_let_go() {
 }
 
 #[tokio::test]
+async fn a_panic_at_the_end_is_for_the_policy() {
+    for (on_error, reply, sent) in [
+        (OnError::Refuse, Reply::Failure("panic"), ""),
+        (OnError::Skip, Reply::Continue, "\"h\" "),
+    ] {
+        let mut bench = Bench::new(&["e", "hq"], on_error);
+        bench.push("\"h\"").await;
+        assert_eq!(bench.end(StreamEnd::Finished).await, reply);
+        assert_eq!(bench.sent, sent);
+        let ends = match on_error {
+            OnError::Refuse => "e ClientGone",
+            OnError::Skip => "e Finished",
+        };
+        assert_eq!(bench.log(), ["hq Finished", ends]);
+    }
+}
+
+#[tokio::test]
 async fn bytes_held_have_a_limit() {
     for (on_error, reply, sent) in [
         (OnError::Refuse, Reply::Failure("hold_limit"), 0),
@@ -307,6 +337,14 @@ async fn bytes_held_have_a_limit() {
         assert_eq!(bench.push(&data).await, reply);
         assert_eq!(bench.sent.len().min(107), sent);
     }
+}
+
+#[tokio::test]
+async fn what_another_filter_added_counts_as_held() {
+    let mut bench = Bench::new(&["h", "e"], OnError::Refuse);
+    let data = format!("{{\"h\":\"{}\",\"e\":1}}", "x".repeat(70));
+    assert_eq!(data.len() + "data: \n\n".len(), 92);
+    assert_eq!(bench.push(&data).await, Reply::Failure("hold_limit"));
 }
 
 #[tokio::test]
@@ -393,7 +431,7 @@ fn a_filter_that_buffers_streams_does_not_see_their_events() {
         .enable_time()
         .build()
         .unwrap();
-    runtime.block_on(run.response(&mut response, Delivery::Streamed));
+    runtime.block_on(run.response(&mut response));
     assert_eq!(
         serde_json::json!(run.tags()),
         serde_json::json!({"target": "p", "attempts": 2})

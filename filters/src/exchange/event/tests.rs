@@ -47,11 +47,18 @@ fn kinds() {
             "data: {\"type\":\"response.created\"}\n\n",
             EventKind::Other,
         ),
+        (
+            "data: {\"type\":\"response.refusal.delta\",\"delta\":\"\"}\n\n",
+            EventKind::Delta,
+        ),
         (": ping\n\n", EventKind::Comment),
         ("data: not json\n\n", EventKind::Other),
     ] {
         assert_eq!(chat(raw).kind(), kind, "{raw}");
     }
+    let not_text = Bytes::from_static(b"data: {\"a\":\"\xff\"}\n\n");
+    let event = StreamEvent::from_bytes(Endpoint::ChatCompletions, not_text);
+    assert_eq!(event.kind(), EventKind::Other);
 }
 
 #[test]
@@ -89,6 +96,24 @@ fn a_delta_is_replaced_and_its_log_probabilities_go() {
         (1 << 32) + 2,
         "c",
         "data: {\"type\":\"response.output_text.delta\",\"output_index\":1,\"content_index\":2,\"delta\":\"c\",\"logprobs\":[]}\n\n",
+    );
+}
+
+#[test]
+fn refusals_are_texts_of_their_choice() {
+    check_set(
+        Endpoint::ChatCompletions,
+        "data: {\"choices\":[{\"index\":1,\"delta\":{\"content\":null,\"refusal\":\"bad\"},\"logprobs\":{\"refusal\":[1]}}]}\n\n",
+        1,
+        "***",
+        "data: {\"choices\":[{\"index\":1,\"delta\":{\"content\":null,\"refusal\":\"***\"},\"logprobs\":null}]}\n\n",
+    );
+    check_set(
+        Endpoint::Responses,
+        "data: {\"type\":\"response.refusal.delta\",\"output_index\":1,\"content_index\":0,\"delta\":\"b\"}\n\n",
+        1 << 32,
+        "c",
+        "data: {\"type\":\"response.refusal.delta\",\"output_index\":1,\"content_index\":0,\"delta\":\"c\"}\n\n",
     );
 }
 
@@ -137,6 +162,14 @@ fn whole_texts_of_the_responses_api_can_be_edited() {
             "data: {\"type\":\"response.completed\",\"response\":{\"output\":[{\"content\":[{\"type\":\"output_text\",\"text\":\"bad\"}]},{\"type\":\"function_call\",\"arguments\":\"bad\"}]}}\n\n",
             "data: {\"type\":\"response.completed\",\"response\":{\"output\":[{\"content\":[{\"type\":\"output_text\",\"text\":\"*\"}]},{\"type\":\"function_call\",\"arguments\":\"bad\"}]}}\n\n",
         ),
+        (
+            "data: {\"type\":\"response.refusal.done\",\"refusal\":\"bad\"}\n\n",
+            "data: {\"type\":\"response.refusal.done\",\"refusal\":\"*\"}\n\n",
+        ),
+        (
+            "data: {\"type\":\"response.completed\",\"response\":{\"output\":[{\"content\":[{\"type\":\"refusal\",\"refusal\":\"bad\",\"text\":\"bad\"}]}]}}\n\n",
+            "data: {\"type\":\"response.completed\",\"response\":{\"output\":[{\"content\":[{\"type\":\"refusal\",\"refusal\":\"*\",\"text\":\"bad\"}]}]}}\n\n",
+        ),
     ] {
         let mut event = event(Endpoint::Responses, raw);
         assert!(event.map_whole_texts(&mut |_, text| (text == "bad").then(|| "*".to_owned())));
@@ -148,6 +181,16 @@ fn whole_texts_of_the_responses_api_can_be_edited() {
 fn a_finish_reason_ends_its_choice() {
     let raw = "data: {\"choices\":[{\"index\":2,\"finish_reason\":\"stop\"},{\"index\":1,\"finish_reason\":null}]}\n\n";
     assert_eq!(chat(raw).ended_choices(), [2]);
+}
+
+#[test]
+fn a_repeated_text_ends_its_part_but_an_added_one_does_not() {
+    for (kind, ended) in [("added", &[][..]), ("done", &[3])] {
+        let raw = format!(
+            "data: {{\"type\":\"response.content_part.{kind}\",\"content_index\":3,\"part\":{{\"type\":\"output_text\",\"text\":\"\"}}}}\n\n"
+        );
+        assert_eq!(event(Endpoint::Responses, &raw).ended_choices(), ended);
+    }
 }
 
 #[test]

@@ -99,6 +99,11 @@ fn map_texts_edits_texts_and_nothing_else() {
         r#"{"messages":[{"content":"ok","content":"\ud800 ***"}]}"#,
     );
     check_mask(
+        Endpoint::ChatCompletions,
+        r#"{"messages":[{"role":"assistant","refusal":"bad"},{"content":[{"type":"refusal","refusal":"bad"}]}]}"#,
+        r#"{"messages":[{"role":"assistant","refusal":"***"},{"content":[{"type":"refusal","refusal":"***"}]}]}"#,
+    );
+    check_mask(
         Endpoint::Completions,
         r#"{"prompt":["bad","ok"],"suffix":"bad"}"#,
         r#"{"prompt":["***","ok"],"suffix":"***"}"#,

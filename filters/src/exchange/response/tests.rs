@@ -61,6 +61,25 @@ fn map_texts_leaves_tool_calls_and_neighbours() {
 }
 
 #[test]
+fn refusals_are_texts_too() {
+    check_mask(
+        Endpoint::ChatCompletions,
+        r#"{"choices":[{"message":{"content":null,"refusal":"a bad one"}}]}"#,
+        r#"{"choices":[{"message":{"content":null,"refusal":"a *** one"}}]}"#,
+    );
+    check_mask(
+        Endpoint::Responses,
+        r#"{"output":[{"content":[{"type":"refusal","refusal":"bad"}]}]}"#,
+        r#"{"output":[{"content":[{"type":"refusal","refusal":"***"}]}]}"#,
+    );
+    let refused = response(
+        Endpoint::ChatCompletions,
+        r#"{"choices":[{"message":{"content":null,"refusal":"no"}}]}"#,
+    );
+    assert_eq!(refused.text().as_deref(), Some("no"));
+}
+
+#[test]
 fn an_answer_has_text_and_no_body() {
     let mut answer = LlmResponse::answer("a bad word");
     assert_eq!(

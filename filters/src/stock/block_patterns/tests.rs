@@ -42,6 +42,25 @@ fn check_wrong(options: &Value, expected: &str) {
 }
 
 #[tokio::test]
+async fn refusals_are_looked_at_whole_and_streamed() {
+    let body = r#"{"choices":[{"message":{"content":null,"refusal":"a secret"}}]}"#;
+    let refuses = filter(&json!({"words": ["secret"], "message": "no"}));
+    let done = run_response(Endpoint::ChatCompletions, body, refuses.clone()).await;
+    assert_eq!(done.reply, Reply::refusal(400, "no"));
+    let refusal = |text: &str| {
+        let chunk = json!({"choices": [{"index": 0, "delta": {"refusal": text}}]});
+        format!("data: {chunk}\n\n")
+    };
+    let events = [refusal("a sec"), refusal("ret"), finish(0)];
+    let done = stream(masks(&["secret"], &[]), &events).await;
+    assert_eq!(text_of(&done.events, 0), "a ***");
+    assert_eq!(
+        stream(refuses, &events).await.reply,
+        Reply::refusal(400, "no")
+    );
+}
+
+#[tokio::test]
 async fn prompts_are_refused_or_masked() {
     let body = json!({"messages": [{"content": "a Secret"}, {"content": "fine"}]});
     let refuses = filter(&json!({"words": ["secret"], "message": "no", "status": 422}));

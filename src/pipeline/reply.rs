@@ -172,6 +172,11 @@ pub fn note_headers(guard: &mut RecordGuard, headers: &ReplyHeaders) {
 /// Longest value of a header of ours, in bytes: names from outside may stand in it.
 const LONGEST_OWN_VALUE: usize = 256;
 
+/// Some clients end a line at characters beyond ASCII.
+fn fits_in_header(value: &[u8]) -> bool {
+    value.len() <= LONGEST_OWN_VALUE && value.iter().all(|byte| (b' '..=b'~').contains(byte))
+}
+
 /// The headers that tell the client what was done with its request.
 pub fn own_headers(guard: &mut RecordGuard) -> impl Iterator<Item = (&'static str, Bytes)> {
     let upstream = guard.upstream_time();
@@ -198,5 +203,5 @@ pub fn own_headers(guard: &mut RecordGuard) -> impl Iterator<Item = (&'static st
     .into_iter()
     .filter_map(|(name, value)| Some((name, Bytes::from(value?))))
     .chain([("x-aiproxy-attempts", attempts)])
-    .filter(|(_, value)| value.len() <= LONGEST_OWN_VALUE)
+    .filter(|(_, value)| fits_in_header(value))
 }

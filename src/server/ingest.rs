@@ -135,6 +135,7 @@ async fn read_whole(
             Ok(Some(Ok(piece))) => {
                 let so_far = first.as_ref().map_or(gathered.len(), Bytes::len);
                 if limits.max_bytes < so_far + piece.len() {
+                    gathered.extend_from_slice(&first.take().unwrap_or_default());
                     gathered.extend_from_slice(&piece);
                     break Failure::BodyTooLarge {
                         limit: limits.max_bytes as u64,

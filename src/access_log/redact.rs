@@ -112,33 +112,33 @@ pub fn path(path_and_query: &str) -> String {
 /// Headers as a JSON object with lower-case names, credentials marked. Values of a repeated name are joined by
 /// `, `; bytes that are not UTF-8 are written as Latin-1, which is what HTTP says they are.
 pub fn headers_json<'a>(
-    headers: impl Iterator<Item = (&'a str, &'a [u8])> + Clone,
+    headers: impl Iterator<Item = (&'a str, &'a [u8])>,
     secrets: &Secrets,
 ) -> String {
-    let bytes = |(name, value): (&str, &[u8])| name.len() + value.len() + QUOTES_AND_COMMAS;
-    let mut json = Vec::with_capacity(headers.clone().map(bytes).sum::<usize>() + 2);
-    json.push(b'{');
-    for (index, (name, value)) in headers.clone().enumerate() {
-        let same = |(other, _): &(&str, &[u8])| *other == name;
-        if headers.clone().take(index).any(|header| same(&header)) {
+    let headers: Vec<(&str, &[u8])> = headers.collect();
+    let bytes = |(name, value): &(&str, &[u8])| name.len() + value.len() + QUOTES_AND_COMMAS;
+    let mut json = String::with_capacity(headers.iter().map(bytes).sum::<usize>() + 2);
+    json.push('{');
+    for (index, (name, value)) in headers.iter().enumerate() {
+        let (before, rest) = headers.split_at(index);
+        if before.iter().any(|(other, _)| other == name) {
             continue;
         }
         let mut text = header_text(name, value, secrets);
-        for (_, more) in headers.clone().skip(index + 1).filter(same) {
+        for (_, more) in rest.iter().skip(1).filter(|(other, _)| other == name) {
             let text = text.to_mut();
             text.push_str(", ");
             text.push_str(&header_text(name, more, secrets));
         }
         if 1 < json.len() {
-            json.push(b',');
+            json.push(',');
         }
         put_json_string(&mut json, name);
-        json.push(b':');
+        json.push(':');
         put_json_string(&mut json, &text);
     }
-    json.push(b'}');
-    // Made of JSON strings only, which are UTF-8.
-    String::from_utf8(json).unwrap_or_default()
+    json.push('}');
+    json
 }
 
 /// Of each pair of a JSON object: four quotes, a colon, a comma.
@@ -163,14 +163,14 @@ fn value_text(value: &[u8]) -> Cow<'_, str> {
 }
 
 /// The text as JSON, its quotes included. Texts without a character to escape, which headers mostly are, are copied.
-fn put_json_string(json: &mut Vec<u8>, text: &str) {
+fn put_json_string(json: &mut String, text: &str) {
     let plain = |byte: u8| 0x20 <= byte && byte != b'"' && byte != b'\\';
     if text.bytes().all(plain) {
-        json.push(b'"');
-        json.extend_from_slice(text.as_bytes());
-        json.push(b'"');
+        json.push('"');
+        json.push_str(text);
+        json.push('"');
     } else {
-        json.extend_from_slice(serde_json::Value::from(text).to_string().as_bytes());
+        json.push_str(&serde_json::Value::from(text).to_string());
     }
 }
 

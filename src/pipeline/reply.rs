@@ -1,5 +1,8 @@
 //! What an exchange gives to the server, and how errors get their form.
 
+use std::fmt;
+use std::time::Duration;
+
 use bytes::Bytes;
 
 use crate::access_log::guard::RecordGuard;
@@ -186,13 +189,12 @@ pub fn own_headers(guard: &mut RecordGuard) -> impl Iterator<Item = (&'static st
         1 => Bytes::from_static(b"1"),
         more => Bytes::from(more.to_string()),
     };
-    let millis = |time: std::time::Duration| time.as_secs_f64() * 1000.0;
     let timing = match upstream {
-        None => format!("aiproxy;dur={:.3}", millis(overhead)),
+        None => format!("aiproxy;dur={}", Millis(overhead)),
         Some(upstream) => format!(
-            "aiproxy;dur={:.3}, upstream;dur={:.3}",
-            millis(overhead),
-            millis(upstream)
+            "aiproxy;dur={}, upstream;dur={}",
+            Millis(overhead),
+            Millis(upstream)
         ),
     };
     [
@@ -204,4 +206,14 @@ pub fn own_headers(guard: &mut RecordGuard) -> impl Iterator<Item = (&'static st
     .filter_map(|(name, value)| Some((name, Bytes::from(value?))))
     .chain([("x-aiproxy-attempts", attempts)])
     .filter(|(_, value)| fits_in_header(value))
+}
+
+/// A duration in milliseconds with three decimals.
+struct Millis(Duration);
+
+impl fmt::Display for Millis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let micros = self.0.as_micros();
+        write!(f, "{}.{:03}", micros / 1000, micros % 1000)
+    }
 }

@@ -209,9 +209,9 @@ impl Ticket {
                 };
                 shared.ledger.dropped(Place::Open, reason, 1);
                 self.pins.drain(..).for_each(SegmentPin::release);
+                shared.unfinished.remove(self.id);
             }
         }
-        shared.unfinished.remove(self.id);
     }
 
     /// Leaves the exchange to the spool; the writer reads it from there.
@@ -225,6 +225,7 @@ impl Ticket {
         self.pins.drain(..).for_each(SegmentPin::leave);
         let shared = &self.worker.shared;
         let unread = Unread {
+            id: self.id,
             end,
             since_s: spool.age_s(),
         };

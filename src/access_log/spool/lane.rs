@@ -32,6 +32,8 @@ pub(super) struct LaneState {
 /// A finished exchange that is in the spool alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Unread {
+    /// The exchange.
+    pub id: Uuid,
     /// Its end record.
     pub end: Position,
     /// Seconds from the spool's opening to its end.

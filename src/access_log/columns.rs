@@ -147,7 +147,7 @@ exchange_columns! {
     chunk_count, chunk_count, BigInt, false, "events or frames";
     request_text, request_text, Text, false, "text";
     response_text, response_text, Text, false, "text";
-    tool_calls, tool_calls, Text, false, "JSON array";
+    tool_calls, tool_calls, Text, false, "JSON array or object";
     body_state, body_state, Text, false, "word";
 }
 

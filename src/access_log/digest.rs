@@ -118,7 +118,6 @@ impl Digest {
         if let Some(closed) = closed {
             record.tries = closed.tries;
             record.verdicts = closed.verdicts;
-            record.columns = closed.columns;
         }
         record
     }

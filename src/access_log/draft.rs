@@ -117,9 +117,6 @@ pub struct Closed {
     /// Tags of the client's `x-aiproxy-tags` and of filters.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<(String, String)>,
-    /// Values of the configured columns, by column name.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub columns: Vec<(String, ColumnValue)>,
     /// Whether the whole answer was read from upstream and handed to the client. `None` when there was no answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub response_complete: Option<bool>,
@@ -164,7 +161,6 @@ impl Closed {
             replay_of: None,
             repairs: Vec::new(),
             tags: Vec::new(),
-            columns: Vec::new(),
             response_complete: None,
             response_is_stream: false,
             usage_asked: false,
@@ -265,7 +261,7 @@ pub struct VerdictDraft {
 }
 
 /// A value of a configured column.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum ColumnValue {
     /// `type: integer`.

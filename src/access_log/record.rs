@@ -87,7 +87,8 @@ pub struct LogRecord {
     pub cache_write_tokens: Option<i64>,
     /// Tokens of reasoning, a part of `completion_tokens`. `None` when unknown.
     pub reasoning_tokens: Option<i64>,
-    /// `upstream`, `counted`, `estimated`, `partial` or `none`. `None` where no tokens are to be expected.
+    /// `upstream`, `counted`, `estimated`, `partial`, or `none` where no tokens are to be expected or known. Never `None` in a row
+    /// that the digest made.
     pub usage_source: Option<String>,
     /// The usage object as received, JSON. `None` when the upstream sent none.
     pub usage_raw: Option<String>,
@@ -125,7 +126,8 @@ pub struct LogRecord {
     pub request_text: Option<String>,
     /// Text of the first choice. `None` when not kept or not there.
     pub response_text: Option<String>,
-    /// JSON array in OpenAI's shape, ids and order kept. `None` without calls or when not kept.
+    /// JSON array in OpenAI's shape, ids and order kept; a legacy `function_call` is a JSON object with `name` and `arguments`.
+    /// `None` without calls or when not kept.
     pub tool_calls: Option<String>,
     /// `stored`, `metadata_only`, `off`, `truncated`, `redacted` or `expired`.
     pub body_state: String,

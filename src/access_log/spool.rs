@@ -169,6 +169,7 @@ impl Spool {
             _lock: lock,
         };
         spool.report_old_gaps()?;
+        spool.forget_unfinished_copy();
         let old_lanes = spool.find_old_lanes()?;
         spool.make_reserve();
         Ok((spool, old_lanes))
@@ -254,18 +255,17 @@ impl Spool {
         }
     }
 
-    /// The lane's active segment, or a new one when there is none, it is full, or it is not to be trusted.
+    /// The lane's active segment, or a new one when there is none or it is full.
     fn segment_for(
         &self,
         lane: &Lane,
         state: &mut LaneState,
         len: u64,
     ) -> io::Result<Arc<Segment>> {
-        if let Some(segment) = &state.active {
-            let fits = segment.is_empty() || segment.len() + len <= self.segment_bytes;
-            if fits && !segment.sync_failed.load(Ordering::Relaxed) {
-                return Ok(Arc::clone(segment));
-            }
+        let has_room =
+            |segment: &Segment| segment.is_empty() || segment.len() + len <= self.segment_bytes;
+        if let Some(segment) = state.active.as_ref().filter(|active| has_room(active)) {
+            return Ok(Arc::clone(segment));
         }
         let number = self.next_segment.fetch_add(1, Ordering::Relaxed);
         let name = SegmentName {

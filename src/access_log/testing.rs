@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::io;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -177,7 +177,7 @@ pub(crate) struct Faults {
     pub(crate) longest_write: AtomicUsize,
     pub(crate) interrupt: AtomicBool,
     pub(crate) fail_set_len: AtomicBool,
-    pub(crate) fail_sync: AtomicBool,
+    pub(crate) failing_syncs: AtomicUsize,
     pub(crate) syncs: AtomicUsize,
     pub(crate) writes: AtomicUsize,
 }
@@ -189,49 +189,72 @@ impl Default for Faults {
             longest_write: AtomicUsize::new(usize::MAX),
             interrupt: AtomicBool::default(),
             fail_set_len: AtomicBool::default(),
-            fail_sync: AtomicBool::default(),
+            failing_syncs: AtomicUsize::default(),
             syncs: AtomicUsize::default(),
             writes: AtomicUsize::default(),
         }
     }
 }
 
+/// Shows after a failed sync what was written, although the disk has zeros there; so do Linux and its file systems.
 #[derive(Debug)]
-struct FaultyFile(Box<dyn SpoolFile>, Arc<Faults>);
+struct FaultyFile {
+    file: Box<dyn SpoolFile>,
+    faults: Arc<Faults>,
+    synced: AtomicU64,
+    shown: Mutex<Option<Vec<u8>>>,
+}
+
+impl FaultyDisk {
+    fn faulty(&self, file: Box<dyn SpoolFile>) -> Box<dyn SpoolFile> {
+        Box::new(FaultyFile {
+            file,
+            faults: Arc::clone(&self.faults),
+            synced: AtomicU64::default(),
+            shown: Mutex::default(),
+        })
+    }
+}
 
 impl Disk for FaultyDisk {
     fn create(&self, path: &Path) -> io::Result<Box<dyn SpoolFile>> {
-        Ok(Box::new(FaultyFile(
-            RealDisk.create(path)?,
-            Arc::clone(&self.faults),
-        )))
+        Ok(self.faulty(RealDisk.create(path)?))
     }
 
     fn open(&self, path: &Path) -> io::Result<Box<dyn SpoolFile>> {
-        Ok(Box::new(FaultyFile(
-            RealDisk.open(path)?,
-            Arc::clone(&self.faults),
-        )))
+        Ok(self.faulty(RealDisk.open(path)?))
+    }
+}
+
+impl FaultyFile {
+    /// Loses what was written since the last sync, but for what is shown.
+    fn lose_unsynced(&self) -> io::Result<Vec<u8>> {
+        let mut shown = vec![0; self.file.file_len()? as usize];
+        assert_eq!(self.file.read_at(&mut shown, 0)?, shown.len());
+        let synced = self.synced.load(Ordering::SeqCst);
+        let lost = vec![0; shown.len() - synced as usize];
+        assert_eq!(self.file.write_at(&lost, synced)?, lost.len());
+        Ok(shown)
     }
 }
 
 impl SpoolFile for FaultyFile {
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize> {
-        self.1.writes.fetch_add(1, Ordering::SeqCst);
-        if self.1.interrupt.swap(false, Ordering::SeqCst) {
+        self.faults.writes.fetch_add(1, Ordering::SeqCst);
+        if self.faults.interrupt.swap(false, Ordering::SeqCst) {
             return Err(io::ErrorKind::Interrupted.into());
         }
-        let free = usize::try_from(self.1.free_bytes.load(Ordering::SeqCst)).unwrap_or(0);
+        let free = usize::try_from(self.faults.free_bytes.load(Ordering::SeqCst)).unwrap_or(0);
         let len = bytes
             .len()
-            .min(self.1.longest_write.load(Ordering::SeqCst))
+            .min(self.faults.longest_write.load(Ordering::SeqCst))
             .min(free);
         if len == 0 {
             return Err(io::ErrorKind::StorageFull.into());
         }
-        let written = self.0.write_at(&bytes[..len], offset)?;
-        if self.1.free_bytes.load(Ordering::SeqCst) != i64::MAX {
-            self.1
+        let written = self.file.write_at(&bytes[..len], offset)?;
+        if self.faults.free_bytes.load(Ordering::SeqCst) != i64::MAX {
+            self.faults
                 .free_bytes
                 .fetch_sub(written as i64, Ordering::SeqCst);
         }
@@ -239,26 +262,43 @@ impl SpoolFile for FaultyFile {
     }
 
     fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
-        self.0.read_at(bytes, offset)
+        let shown = locked(&self.shown);
+        let Some(shown) = shown.as_deref() else {
+            return self.file.read_at(bytes, offset);
+        };
+        let rest = shown.get(offset as usize..).unwrap_or_default();
+        let len = rest.len().min(bytes.len());
+        bytes[..len].copy_from_slice(&rest[..len]);
+        Ok(len)
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        if self.1.fail_set_len.load(Ordering::SeqCst) {
+        if self.faults.fail_set_len.load(Ordering::SeqCst) {
             return Err(io::ErrorKind::Other.into());
         }
-        self.0.set_len(len)
+        self.file.set_len(len)
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        self.1.syncs.fetch_add(1, Ordering::SeqCst);
-        if self.1.fail_sync.load(Ordering::SeqCst) {
+        let mut shown = locked(&self.shown);
+        assert!(shown.is_none(), "a second sync after one that failed");
+        self.faults.syncs.fetch_add(1, Ordering::SeqCst);
+        let one_less = |left: usize| left.checked_sub(1);
+        let failing = &self.faults.failing_syncs;
+        if failing
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less)
+            .is_ok()
+        {
+            *shown = Some(self.lose_unsynced()?);
             return Err(io::ErrorKind::Other.into());
         }
-        self.0.sync_data()
+        self.file.sync_data()?;
+        self.synced.store(self.file.file_len()?, Ordering::SeqCst);
+        Ok(())
     }
 
     fn file_len(&self) -> io::Result<u64> {
-        self.0.file_len()
+        self.file.file_len()
     }
 }
 

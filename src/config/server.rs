@@ -42,7 +42,8 @@ pub struct ServerConfig {
     /// Longest wait for the next piece of a request's body.
     #[serde(rename = "body_idle_s", serialize_with = "as_seconds")]
     pub body_idle: Duration,
-    /// Longest time for the whole of a request's body.
+    /// Longest time that a client may take for the whole of a request's body; time that the upstream takes for an upload does
+    /// not count.
     #[serde(rename = "body_total_s", serialize_with = "as_seconds")]
     pub body_total: Duration,
 }

@@ -1,7 +1,5 @@
 //! Reads a request: its head into our own types, its JSON body whole and within limits, other bodies as a stream.
 
-use std::cell::Cell;
-use std::rc::Rc;
 use std::time::Duration;
 
 use actix_web::HttpRequest;
@@ -23,7 +21,7 @@ pub struct BodyLimits {
     pub max_bytes: usize,
     /// Longest wait for the next piece.
     pub idle: Duration,
-    /// Longest time for all of it.
+    /// Longest time that the client may take for all of it.
     pub total: Duration,
 }
 
@@ -185,29 +183,33 @@ fn body_failure(error: &PayloadError) -> Failure {
     }
 }
 
-/// A body that is not held: each piece must come within the idle limit.
+/// A body that is not held: each piece must come within the idle limit, and all waits for the client together must not
+/// last longer than the total. Time that the upstream takes to accept a piece does not count.
 fn flowing(
     payload: Payload,
     limits: BodyLimits,
 ) -> std::pin::Pin<Box<dyn Stream<Item = std::io::Result<Bytes>>>> {
-    let ended = Rc::new(Cell::new(false));
+    let whole = Some(limits.total); // `None` after a failure
     Box::pin(futures_util::stream::unfold(
-        (payload, ended),
-        move |(mut payload, ended)| async move {
-            if ended.get() {
-                return None;
+        (payload, whole),
+        move |(mut payload, left)| async move {
+            let left = left?;
+            let asked_at = tokio::time::Instant::now();
+            match tokio::time::timeout(limits.idle.min(left), payload.next()).await {
+                Ok(None) => None,
+                Ok(Some(Ok(piece))) => {
+                    let left = left.saturating_sub(asked_at.elapsed());
+                    Some((Ok(piece), (payload, Some(left))))
+                }
+                Ok(Some(Err(error))) => {
+                    let kind = match body_failure(&error) {
+                        Failure::ClientGone => std::io::ErrorKind::UnexpectedEof,
+                        _ => std::io::ErrorKind::InvalidData,
+                    };
+                    Some((Err(kind.into()), (payload, None)))
+                }
+                Err(_) => Some((Err(std::io::ErrorKind::TimedOut.into()), (payload, None))),
             }
-            let item = match tokio::time::timeout(limits.idle, payload.next()).await {
-                Ok(None) => return None,
-                Ok(Some(Ok(piece))) => Ok(piece),
-                Ok(Some(Err(error))) => Err(match body_failure(&error) {
-                    Failure::ClientGone => std::io::ErrorKind::UnexpectedEof.into(),
-                    _ => std::io::ErrorKind::InvalidData.into(),
-                }),
-                Err(_) => Err(std::io::ErrorKind::TimedOut.into()),
-            };
-            ended.set(item.is_err());
-            Some((item, (payload, ended)))
         },
     ))
 }

@@ -74,7 +74,7 @@ pub fn find(
     if first == "openai" || is_provider(first) {
         // A doubled `v1` is dropped: the provider's base URL has one.
         let rest = match behind_first.strip_prefix("/v1") {
-            Some(rest) if rest.starts_with('/') => rest,
+            Some(rest) if rest.is_empty() || rest.starts_with('/') => rest,
             _ => behind_first,
         };
         return api(method, rest, Some(first.to_owned()));
@@ -151,7 +151,13 @@ mod tests {
                 "{path}"
             );
         }
-        assert!(find("GET", "/v1", |_| false).unwrap_err().recorded);
+        for path in ["/v1", "/v1/", "/openai", "/openai/v1", "/openai/v1/"] {
+            assert!(find("GET", path, |_| false).unwrap_err().recorded, "{path}");
+        }
+        assert_eq!(
+            rest_of("GET", "/openai/v1beta").map(|found| found.2),
+            Some("/v1beta".to_owned())
+        );
         assert_eq!(find("GET", "/healthz", |_| false), Ok(Route::Health));
         assert_eq!(
             find("POST", "/health", |_| false).unwrap_err().failure,

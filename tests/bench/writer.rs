@@ -213,25 +213,12 @@ fn closed() -> Closed {
     let now = std::time::UNIX_EPOCH.elapsed().unwrap_or_default();
     Closed {
         finished_at_us: i64::try_from(now.as_micros()).unwrap_or(i64::MAX),
-        outcome: Outcome::Ok,
-        status_code: 200,
         upstream_status: Some(200),
-        error: None,
         provider: Some("openai".to_owned()),
         provider_key: Some("primary".to_owned()),
         sent_model: Some("gpt-4o-mini".to_owned()),
         attempts: 1,
-        tries: Vec::new(),
-        verdicts: Vec::new(),
-        filtered_by: None,
-        replay_of: None,
-        repairs: Vec::new(),
-        tags: Vec::new(),
-        columns: Vec::new(),
         response_complete: Some(true),
-        response_is_stream: false,
-        usage_asked: false,
-        usage_chunk: None,
         times: Times {
             duration_ms: 1.5,
             upstream_ms: Some(1.2),
@@ -244,6 +231,6 @@ fn closed() -> Closed {
             r#"{"content-type":"application/json","content-length":"670","x-request-id":"req_0000000001"}"#
                 .to_owned(),
         ),
-        chunks: Vec::new(),
+        ..Closed::new(Outcome::Ok, 200)
     }
 }

@@ -212,18 +212,28 @@ fn f7_bodies_that_stop_coming_end_with_408() {
 #[test]
 fn f7_bodies_that_drip_have_a_limit_in_all() {
     let gateway = TestGateway::configured("server: { port: 0, workers: 1, body_total_s: 0.4 }");
-    let mut client = gateway.connect();
     let body = " ".repeat(2_000);
-    client.send_slowly(request("POST", CHAT, JSON, body.as_bytes()), 20, || {
-        std::thread::park_timeout(std::time::Duration::from_millis(10));
-    });
-    assert_error(
-        &client.read_response(),
-        408,
-        "invalid_request_error",
-        "body_timeout",
-    );
-    assert_eq!(gateway.row().record.outcome, "client_error");
+    for (path, headers) in [
+        (CHAT, JSON),
+        ("/v1/files", "content-type: application/octet-stream\r\n"),
+    ] {
+        let mut client = gateway.connect();
+        let request = request("POST", path, headers, body.as_bytes());
+        client.send_slowly(request, 20, || {
+            std::thread::park_timeout(std::time::Duration::from_millis(10));
+        });
+        assert_error(
+            &client.read_response(),
+            408,
+            "invalid_request_error",
+            "body_timeout",
+        );
+        let row = gateway.rows().pop().expect("a row").record;
+        assert_eq!(
+            (row.outcome.as_str(), row.path.as_str()),
+            ("client_error", path)
+        );
+    }
 }
 
 #[test]

@@ -264,7 +264,7 @@ fn unknown_paths_are_not_found_and_strangers_leave_no_row() {
         gateway.metric_sum("aiproxy_shed_total{reason=\"unknown_path\"}"),
         5
     );
-    for path in ["/v1", "/v1/", "/openai", "/openai/"] {
+    for path in ["/v1", "/v1/", "/openai", "/openai/", "/openai/v1"] {
         assert_error(
             &exchange(gateway.data, get(path)),
             404,

@@ -229,3 +229,17 @@ fn tags_and_users_are_in_the_row() {
         (Some("from the body"), None)
     );
 }
+
+/// What the README's section on security says of web pages: such a request needs no preflight, and the port does not look at
+/// its origin. Whether the page can read the answer is the provider's word, or that of the origins configured.
+#[test]
+fn a_web_page_can_send_plain_posts() {
+    let gateway = TestGateway::start();
+    let headers = "origin: https://evil.example\r\ncontent-type: text/plain;charset=UTF-8\r\n";
+    let body = chat_body("mock", "");
+    let answer = gateway.send("POST", "/v1/chat/completions", headers, body.as_bytes());
+    assert_eq!(
+        (answer.status, answer.header("access-control-allow-origin")),
+        (200, None)
+    );
+}

@@ -132,7 +132,11 @@ fn statuses_of_errors_are_chosen_in_one_place() {
     let choose = |line: &str| {
         let literal = ["status: ", "status_code: ", "status = ", "status_code = "];
         let number = literal.iter().filter_map(|name| line.split_once(name));
-        let mut numbers = number.map(|(_, value)| value.trim_start_matches("Some("));
+        let closed = line.split_once("Closed::new(");
+        let argument = closed.and_then(|(_, arguments)| arguments.split_once(", "));
+        let mut numbers = number
+            .chain(argument)
+            .map(|(_, value)| value.trim_start_matches("Some("));
         numbers.any(is_error_status) || NAMES.iter().any(|name| line.contains(name))
     };
     let allowed = |path: &str| {

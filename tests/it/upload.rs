@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use sha2::{Digest, Sha256};
 
-use crate::support::gateway::{PROVIDER_KEY, TestGateway, wait_until};
+use crate::support::gateway::{PROVIDER_KEY, TestGateway, Wanted, wait_until};
 use crate::support::raw_client::{RawClient, RawResponse, exchange, request};
 use crate::support::served::Served;
 
@@ -188,13 +188,36 @@ fn uploads_whose_client_leaves_are_not_completed_upstream() {
     assert_eq!(gateway.mock().stats().requests, 0);
 }
 
+#[test]
+fn time_that_the_upstream_takes_does_not_count_as_the_client_s() {
+    let wait = std::time::Duration::from_secs(2);
+    let gateway = TestGateway::with(Wanted {
+        upstream: Some(format!("http://{}/v1", sink_after(wait))),
+        yaml: "server: { port: 0, workers: 1, body_total_s: 1 }".to_owned(),
+        ..Wanted::default()
+    });
+    let began = std::time::Instant::now();
+    let body = vec![b'x'; 32 << 20]; // more than the sockets on the way hold
+    let answer = exchange(gateway.data, request("POST", "/v1/files", FORM, &body));
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert!(wait < began.elapsed(), "the upstream took its time");
+}
+
 /// Reads a request of any length without keeping it, answers, and goes on to the next connection.
 fn sink() -> std::net::SocketAddr {
+    sink_after(std::time::Duration::ZERO)
+}
+
+/// A sink that reads nothing for a while.
+fn sink_after(wait: std::time::Duration) -> std::net::SocketAddr {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("a bound listener");
     std::thread::spawn(move || {
         for mut stream in listener.incoming().flatten() {
-            std::thread::spawn(move || drop(swallow(&mut stream)));
+            std::thread::spawn(move || {
+                std::thread::park_timeout(wait);
+                drop(swallow(&mut stream));
+            });
         }
     });
     address

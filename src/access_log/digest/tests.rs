@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use uuid::Uuid;
 
 use super::*;
-use crate::access_log::draft::{ChunkTime, ColumnValue, RecordedError};
+use crate::access_log::draft::{ChunkTime, RecordedError};
 
 fn fixture(name: &str) -> Bytes {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -469,14 +469,13 @@ fn a_legacy_function_call_stands_as_an_object() {
 }
 
 #[test]
-fn lists_and_columns_pass_through() {
+fn lists_pass_through() {
     let mut finished = with(chat("openai_chat/plain.json"), |closed| {
         closed.repairs = vec!["bom".to_owned(), "done".to_owned()];
         closed.tags = vec![
             ("team".to_owned(), "blue".to_owned()),
             ("q\"".to_owned(), "\n".to_owned()),
         ];
-        closed.columns = vec![("temperature".to_owned(), ColumnValue::Float(0.1))];
         (closed.times.duration_ms, closed.times.first_token_ms) = (1_100.0, Some(100.0));
     });
     finished.opened.end_user = Some("header".to_owned());
@@ -485,10 +484,6 @@ fn lists_and_columns_pass_through() {
     assert_eq!(
         record.tags.as_deref(),
         Some("{\"team\":\"blue\",\"q\\\"\":\"\\n\"}")
-    );
-    assert_eq!(
-        record.columns,
-        [("temperature".to_owned(), ColumnValue::Float(0.1))]
     );
     assert_eq!(
         (record.end_user.as_deref(), record.output_tokens_per_s),

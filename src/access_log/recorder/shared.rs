@@ -177,8 +177,11 @@ impl RecoveryTarget for IntoQueue<'_> {
 }
 
 const SHARDS: usize = 16;
+/// Ids for which each shard keeps room.
+const KEPT_IDS: usize = 256;
 
-/// Ids of exchanges that are open, or finished and in memory: those that a query cannot find yet.
+/// Ids of exchanges that are open, or finished and neither stored nor dropped: those that a query cannot find yet. One that waits
+/// in the spool costs some 60 bytes here and in its lane's list.
 #[derive(Debug, Default)]
 pub(crate) struct Unfinished {
     shards: [Mutex<HashSet<Uuid>>; SHARDS],
@@ -193,7 +196,13 @@ impl Unfinished {
 
     pub(crate) fn remove(&self, id: Uuid) {
         if let Some(shard) = self.shard(id) {
-            locked(shard).remove(&id);
+            let mut ids = locked(shard);
+            ids.remove(&id);
+            // The room of a long backlog is given back.
+            if ids.len() < ids.capacity() / 8 {
+                let room = KEPT_IDS.max(2 * ids.len());
+                ids.shrink_to(room);
+            }
         }
     }
 
@@ -205,5 +214,24 @@ impl Unfinished {
     /// By the last bits, which are random in a UUIDv7.
     fn shard(&self, id: Uuid) -> Option<&Mutex<HashSet<Uuid>>> {
         self.shards.get(id.as_u128() as usize % SHARDS)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_backlog_s_ids_give_their_room_back() {
+        let unfinished = Unfinished::default();
+        let ids = || (0..100_000).map(Uuid::from_u128);
+        let room = || {
+            let shards = unfinished.shards.iter();
+            shards.map(|ids| locked(ids).capacity()).sum::<usize>()
+        };
+        ids().for_each(|id| unfinished.insert(id));
+        assert!(100_000 <= room());
+        ids().for_each(|id| unfinished.remove(id));
+        assert!(room() <= SHARDS * 2 * KEPT_IDS, "{}", room());
     }
 }

@@ -17,6 +17,7 @@ use crate::access_log::sync::locked;
 use crate::access_log::testing::{
     Bench, answer, body, closed, id, in_dir, opened, segment_files, small,
 };
+use crate::access_log::writer::Turn;
 
 const MIB: u64 = 1 << 20;
 
@@ -87,6 +88,7 @@ fn f60_a_waiting_record_that_is_damaged_is_counted_and_its_file_kept() {
     std::fs::write(path.unwrap(), bytes).unwrap();
     bench.turn_all();
     bench.check(0, 0, 0, 1, 1);
+    assert!(!bench.shared.unfinished.contains(id(1)));
     assert_eq!(
         bench
             .shared
@@ -245,6 +247,27 @@ fn unfinished_exchanges_are_known_until_they_can_be_queried() {
     assert!(known(&bench));
     bench.turn_all();
     assert!(!known(&bench));
+}
+
+#[test]
+fn exchanges_that_wait_in_the_spool_are_known_until_they_are_stored_or_dropped() {
+    let dir = TempDir::new().unwrap();
+    let mut bench = Bench::new(&spooled(dir.path(), 1));
+    let known = |bench: &Bench| {
+        let known = |number: &u32| bench.shared.unfinished.contains(id(*number));
+        (0..4).filter(known).collect::<Vec<_>>()
+    };
+    bench.store.away.store(true, Ordering::SeqCst);
+    (0..4).for_each(|number| bench.exchange(number));
+    bench.check(0, 1, 3, 0, 0);
+    assert_eq!(known(&bench), [0, 1, 2, 3]);
+    assert_eq!(bench.turn(), Turn::Away);
+    assert_eq!(known(&bench), [0, 1, 2, 3], "read back, not stored yet");
+    bench.store.away.store(false, Ordering::SeqCst);
+    locked(&bench.store.refused).insert(id(2));
+    bench.turn_all();
+    bench.check(0, 0, 0, 3, 1);
+    assert!(known(&bench).is_empty());
 }
 
 #[test]

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use aiproxy_filters::Outcome;
 
-use crate::access_log::draft::{Bodies, BodyKind, Captured, Closed, Finished, Opened, Times};
+use crate::access_log::draft::{Bodies, BodyKind, Captured, Closed, Finished, Opened};
 use crate::access_log::ledger::{DropReason, Place};
 use crate::access_log::queue::Item;
 use crate::access_log::recorder::Worker;
@@ -209,9 +209,9 @@ impl Ticket {
                 };
                 shared.ledger.dropped(Place::Open, reason, 1);
                 self.pins.drain(..).for_each(SegmentPin::release);
+                shared.unfinished.remove(self.id);
             }
         }
-        shared.unfinished.remove(self.id);
     }
 
     /// Leaves the exchange to the spool; the writer reads it from there.
@@ -225,6 +225,7 @@ impl Ticket {
         self.pins.drain(..).for_each(SegmentPin::leave);
         let shared = &self.worker.shared;
         let unread = Unread {
+            id: self.id,
             end,
             since_s: spool.age_s(),
         };
@@ -299,29 +300,7 @@ impl Ticket {
 fn broken_off(created_at_us: i64) -> Closed {
     Closed {
         finished_at_us: created_at_us,
-        outcome: Outcome::InternalError,
-        status_code: 500,
-        upstream_status: None,
-        error: None,
-        provider: None,
-        provider_key: None,
-        sent_model: None,
-        attempts: 0,
-        tries: Vec::new(),
-        verdicts: Vec::new(),
-        filtered_by: None,
-        replay_of: None,
-        repairs: Vec::new(),
-        tags: Vec::new(),
-        columns: Vec::new(),
         response_complete: Some(false),
-        response_is_stream: false,
-        usage_asked: false,
-        usage_chunk: None,
-        times: Times::default(),
-        request_bytes: 0,
-        response_bytes: None,
-        response_headers: None,
-        chunks: Vec::new(),
+        ..Closed::new(Outcome::InternalError, 500)
     }
 }

@@ -32,6 +32,8 @@ pub(super) struct LaneState {
 /// A finished exchange that is in the spool alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Unread {
+    /// The exchange.
+    pub id: Uuid,
     /// Its end record.
     pub end: Position,
     /// Seconds from the spool's opening to its end.
@@ -114,7 +116,7 @@ impl LaneState {
             room.copy_from_slice(&head);
         }
         if let Err(error) = write_pieces(segment, record, offset) {
-            let sealed = segment.file.set_len(offset).is_err();
+            let sealed = segment.file().set_len(offset).is_err();
             return Err(WriteFailed { error, sealed });
         }
         segment.len.store(offset + len, Ordering::Release);
@@ -130,10 +132,10 @@ pub(super) struct WriteFailed {
 }
 
 fn write_pieces(segment: &Segment, record: &RecordBuffer, mut offset: u64) -> io::Result<()> {
-    write_all_at(segment.file.as_ref(), &record.bytes, offset)?;
+    write_all_at(segment.file(), &record.bytes, offset)?;
     offset += record.bytes.len() as u64;
     for piece in &record.tail {
-        write_all_at(segment.file.as_ref(), piece, offset)?;
+        write_all_at(segment.file(), piece, offset)?;
         offset += piece.len() as u64;
     }
     Ok(())

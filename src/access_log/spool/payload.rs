@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::access_log::draft::{Bodies, BodyKind, Captured, Closed, ColumnValue, Opened};
+use crate::access_log::draft::{Bodies, BodyKind, Captured, Closed, Opened};
 use crate::access_log::spool::format::{HEAD_BYTES, Position};
 
 /// Body bytes up to this many are copied beside the meta, so that the record is one `write(2)`; longer ones are
@@ -268,16 +268,13 @@ pub(super) fn memory_bytes(body: &Captured) -> u64 {
     body.pieces.iter().map(|piece| piece.len() as u64).sum()
 }
 
-/// JSON has no infinities: a duration that is no number becomes 0, a column's value an empty text.
+/// JSON has no infinities: a duration that is no number becomes 0.
 fn finite(closed: &Closed) -> Cow<'_, Closed> {
-    let odd =
-        |value: &ColumnValue| matches!(value, ColumnValue::Float(number) if !number.is_finite());
     let fine = closed.times.duration_ms.is_finite()
         && closed
             .tries
             .iter()
-            .all(|attempt| attempt.duration_ms.is_finite())
-        && !closed.columns.iter().any(|(_, value)| odd(value));
+            .all(|attempt| attempt.duration_ms.is_finite());
     if fine {
         return Cow::Borrowed(closed);
     }
@@ -289,7 +286,6 @@ fn finite(closed: &Closed) -> Cow<'_, Closed> {
     for duration in durations.chain([&mut closed.times.duration_ms]) {
         *duration = if duration.is_finite() { *duration } else { 0.0 };
     }
-    closed.columns.retain(|(_, value)| !odd(value));
     Cow::Owned(closed)
 }
 

@@ -163,7 +163,7 @@ impl<'a> Reader<'a> {
             self.pins.push((self.take_pin)(&segment));
         }
         let (head, payload) = read_payload(
-            segment.file.as_ref(),
+            segment.file(),
             segment.salt,
             u64::from(at.offset),
             segment.len(),

@@ -20,7 +20,7 @@ pub(super) struct Damage {
 /// Calls `on_record` with the head and offset of each whole record, in order. Linear in the file's length.
 pub(super) fn scan(segment: &Segment, mut on_record: impl FnMut(&Head, u64)) -> Damage {
     let mut window = Window {
-        file: segment.file.as_ref(),
+        file: segment.file(),
         start: 0,
         bytes: Vec::new(),
         at_end: false,

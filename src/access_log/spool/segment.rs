@@ -6,7 +6,7 @@
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use crate::access_log::spool::disk::SpoolFile;
 use crate::access_log::spool::format::SegmentName;
@@ -18,7 +18,9 @@ pub struct Segment {
     /// Its file's name.
     pub name: SegmentName,
     pub(super) path: PathBuf,
-    pub(super) file: Box<dyn SpoolFile>,
+    file: Box<dyn SpoolFile>,
+    /// The same bytes in a new file of that name, once the first one could not be synced.
+    anew: OnceLock<Box<dyn SpoolFile>>,
     pub(super) salt: u32,
     /// Bytes of whole records; what may stand behind them is no record.
     pub(super) len: AtomicU64,
@@ -57,6 +59,7 @@ impl Segment {
             name,
             path,
             file,
+            anew: OnceLock::new(),
             salt: name.salt(),
             len: AtomicU64::new(len),
             synced: AtomicU64::new(0),
@@ -67,6 +70,16 @@ impl Segment {
             leaving: AtomicBool::new(false),
             yard,
         })
+    }
+
+    /// Where its bytes stand.
+    pub(super) fn file(&self) -> &dyn SpoolFile {
+        self.anew.get().unwrap_or(&self.file).as_ref()
+    }
+
+    /// Its bytes were written to a new file, which has its name: they are read there from now on. Done at most once.
+    pub(super) fn written_anew(&self, file: Box<dyn SpoolFile>) {
+        self.anew.get_or_init(|| file);
     }
 
     /// Bytes of whole records.

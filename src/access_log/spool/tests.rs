@@ -324,20 +324,59 @@ fn files_go_when_all_in_them_is_committed_and_not_before() {
 }
 
 #[test]
-fn f58_a_file_that_failed_to_sync_is_left_and_never_synced_again() {
+fn f58_a_file_that_failed_to_sync_is_written_anew() {
+    let dir = TempDir::new().unwrap();
+    let (spool, disk) = open_faulty(dir.path(), 1 << 20);
+    write_exchanges(&spool, 2);
+    spool.sync();
+    let lane = spool.lanes().remove(0);
+    let (pin, before) = begin(&spool, &lane, 7, b"asked").unwrap();
+    pin.leave();
+    disk.faults.failing_syncs.store(1, Ordering::SeqCst);
+    spool.sync();
+    assert_eq!(disk.faults.syncs.load(Ordering::SeqCst), 3);
+    let (pin, after) = end(&spool, &lane, 7, (before, &[]), b"whole", 200).unwrap();
+    pin.leave();
+    assert_ne!(before.segment, after.segment);
+    let loaded = spool.load_waiting(after).unwrap();
+    assert_eq!(loaded.finished.opened.request_id, id(7));
+    (0..3).for_each(|_| spool.sync());
+    assert_eq!(disk.faults.syncs.load(Ordering::SeqCst), 4);
+    drop((loaded, spool));
+    only_segments_and_what_belongs_to_them(dir.path());
+    let (seen, corrupt) = recover(dir.path());
+    assert_eq!((seen.len(), corrupt), (3, 0));
+    assert_eq!(seen[&id(7)], (None, Some(b"whole".to_vec()), Some(200)));
+}
+
+#[test]
+fn f58_a_disk_that_syncs_nothing_is_asked_once_for_each_file() {
     let dir = TempDir::new().unwrap();
     let (spool, disk) = open_faulty(dir.path(), 1 << 20);
     let lane = spool.lane();
     let (_, before) = begin(&spool, &lane, 1, b"x").unwrap();
-    disk.faults.fail_sync.store(true, Ordering::SeqCst);
+    disk.faults
+        .failing_syncs
+        .store(usize::MAX, Ordering::SeqCst);
     (0..3).for_each(|_| spool.sync());
-    assert_eq!(disk.faults.syncs.load(Ordering::SeqCst), 1);
-    disk.faults.fail_sync.store(false, Ordering::SeqCst);
+    assert_eq!(disk.faults.syncs.load(Ordering::SeqCst), 2);
     let (_, after) = end(&spool, &lane, 1, (before, &[]), b"y", 200).unwrap();
     assert_ne!(before.segment, after.segment);
-    spool.sync();
-    spool.sync();
-    assert_eq!(disk.faults.syncs.load(Ordering::SeqCst), 2);
+    assert!(spool.load_waiting(after).is_ok(), "it is still shown");
+    only_segments_and_what_belongs_to_them(dir.path());
+}
+
+/// No copy is left half-way.
+#[track_caller]
+fn only_segments_and_what_belongs_to_them(dir: &Path) {
+    let others = fs::read_dir(dir)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    let mut others: Vec<PathBuf> = others
+        .filter(|path| path.extension().is_none_or(|end| end != "seg"))
+        .collect();
+    others.sort();
+    assert_eq!(others, [dir.join("lock"), dir.join("reserve")]);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 
 use std::fs::{self, File};
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -10,7 +11,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use crate::access_log::draft::Finished;
-use crate::access_log::spool::disk::write_all_at;
+use crate::access_log::spool::disk::{SpoolFile, read_full_at, write_all_at};
 use crate::access_log::spool::format::{self, HEAD_BYTES, Head, Position, RecordKind, SegmentName};
 use crate::access_log::spool::lane::LaneState;
 use crate::access_log::spool::payload::{GapPayload, RecordBuffer};
@@ -25,6 +26,10 @@ const PROBE_BYTES: usize = 64 * 1024;
 const QUARANTINE: &str = "quarantine";
 const RESERVE: &str = "reserve";
 const PROBE: &str = "probe";
+/// A segment on its way to a new file.
+const COPY: &str = "copy";
+/// Copied in one go.
+const COPY_BYTES: usize = 256 * 1024;
 
 pub(super) fn gap_salt(boot: Uuid) -> u32 {
     format::salt(boot, u32::MAX, u32::MAX)
@@ -45,7 +50,8 @@ impl Spool {
         self.options.sync_every
     }
 
-    /// `fdatasync` on every file that was written since. One that failed is never tried again: its lane takes a new file.
+    /// `fdatasync` on every file that was written since. One that failed is never tried again: what stands in that file is
+    /// written anew, and its lane takes a new one.
     pub fn sync(&self) {
         let segments: Vec<Arc<Segment>> = locked(&self.table).values().cloned().collect();
         for segment in segments
@@ -58,11 +64,14 @@ impl Spool {
             {
                 continue;
             }
-            match segment.file.sync_data() {
+            match segment.file().sync_data() {
                 Ok(()) => segment.synced.store(len, Ordering::Relaxed),
                 Err(error) => {
                     segment.sync_failed.store(true, Ordering::Relaxed);
-                    tracing::error!("a spool file could not be synced and is left: {error}");
+                    tracing::error!(
+                        "a spool file could not be synced, it is written anew: {error}"
+                    );
+                    self.write_anew(segment);
                 }
             }
         }
@@ -72,6 +81,64 @@ impl Spool {
                 tracing::error!("the spool directory could not be synced: {error}");
             }
         }
+    }
+
+    /// Writes the records of a file that could not be synced to a new one, which takes its name: the system may have dropped
+    /// what it could not write, still shows it, and would say nothing at a second sync. Tried once.
+    fn write_anew(&self, segment: &Arc<Segment>) {
+        self.close_to_records(segment);
+        if segment.pins() == 0 {
+            return;
+        }
+        let path = self.options.dir.join(COPY);
+        match self.copy_to(segment, &path) {
+            Ok(copy) => {
+                segment.written_anew(copy);
+                segment.synced.store(segment.len(), Ordering::Relaxed);
+                self.dir_changed.store(true, Ordering::Relaxed);
+            }
+            Err(error) => {
+                tracing::error!(
+                    "a spool file could not be written anew: {error}; its records survive the process, but not a power cut"
+                );
+                remove_if_there(&path);
+            }
+        }
+    }
+
+    /// Under its lane's lock, so that its length is final.
+    fn close_to_records(&self, segment: &Arc<Segment>) {
+        for lane in self.lanes() {
+            let mut state = lane.state();
+            let active = state.active.take_if(|active| Arc::ptr_eq(active, segment));
+            active.iter().for_each(Segment::seal);
+        }
+    }
+
+    fn copy_to(&self, segment: &Segment, path: &Path) -> io::Result<Box<dyn SpoolFile>> {
+        let copy = self.disk.create(path)?;
+        let len = segment.len();
+        let mut block = vec![0; COPY_BYTES];
+        let mut at = 0;
+        while at < len {
+            let wanted = usize::try_from(len - at)
+                .unwrap_or(usize::MAX)
+                .min(block.len());
+            block.truncate(wanted);
+            if read_full_at(segment.file(), &mut block, at)? < wanted {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            write_all_at(copy.as_ref(), &block, at)?;
+            at += wanted as u64;
+        }
+        copy.sync_data()?;
+        fs::rename(path, &segment.path)?;
+        Ok(copy)
+    }
+
+    /// Removes what an earlier process had not copied to its end.
+    pub(super) fn forget_unfinished_copy(&self) {
+        remove_if_there(&self.options.dir.join(COPY));
     }
 
     /// Seals files that nobody needs and nobody has written for a while.
@@ -260,7 +327,7 @@ impl Spool {
     }
 }
 
-fn remove_if_there(path: &std::path::Path) {
+fn remove_if_there(path: &Path) {
     match fs::remove_file(path) {
         Ok(()) => {}
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}

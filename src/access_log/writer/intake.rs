@@ -85,12 +85,13 @@ impl Writer {
                 bytes
             }
             Err(error) => {
-                tracing::error!("a record was dropped: {error}");
+                tracing::error!(exchange.id = %unread.id, "a record was dropped: {error}");
                 spool.count_corrupt(1);
                 spool.count_unkept();
                 self.shared
                     .ledger
                     .dropped(Place::Spooled, DropReason::SpoolCorrupt, 1);
+                self.shared.unfinished.remove(unread.id);
                 0
             }
         }

@@ -183,8 +183,12 @@ fn body_failure(error: &PayloadError) -> Failure {
     }
 }
 
+/// What an upload must bring a second, in bytes, to go on for longer than the total limit.
+const SLOWEST_UPLOAD: f64 = 64.0 * 1024.0;
+
 /// A body that is not held: each piece must come within the idle limit, and all waits for the client together must not
-/// last longer than the total. Time that the upstream takes to accept a piece does not count.
+/// last longer than the total. What comes at [`SLOWEST_UPLOAD`] or faster costs nothing of it: a long upload may take
+/// its time, a drip may not. Time that the upstream takes to accept a piece does not count.
 fn flowing(
     payload: Payload,
     limits: BodyLimits,
@@ -198,7 +202,9 @@ fn flowing(
             match tokio::time::timeout(limits.idle.min(left), payload.next()).await {
                 Ok(None) => None,
                 Ok(Some(Ok(piece))) => {
-                    let left = left.saturating_sub(asked_at.elapsed());
+                    let earned = Duration::from_secs_f64(piece.len() as f64 / SLOWEST_UPLOAD);
+                    let left = (left + earned).saturating_sub(asked_at.elapsed());
+                    let left = left.min(limits.total);
                     Some((Ok(piece), (payload, Some(left))))
                 }
                 Ok(Some(Err(error))) => {

@@ -95,6 +95,9 @@ pub fn to_client(
 
 /// The values of `Connection`, which name further headers of this hop.
 fn named_in_connection(headers: &Headers) -> Vec<&str> {
+    if headers.get_bytes("connection").is_none() {
+        return Vec::new();
+    }
     headers
         .iter()
         .filter(|(name, _)| *name == "connection")

@@ -189,6 +189,20 @@ fn uploads_whose_client_leaves_are_not_completed_upstream() {
 }
 
 #[test]
+fn an_upload_that_keeps_coming_may_take_longer_than_the_limit() {
+    let gateway = TestGateway::configured("server: { port: 0, workers: 1, body_total_s: 0.2 }");
+    let body = form(&vec![7; 512 << 10]);
+    let mut client = gateway.connect();
+    let began = std::time::Instant::now();
+    client.send_slowly(request("POST", "/v1/files", FORM, &body), 16 << 10, || {
+        std::thread::park_timeout(std::time::Duration::from_millis(20));
+    });
+    let answer = client.read_response();
+    assert!(0.5 < began.elapsed().as_secs_f64(), "it took its time");
+    assert_passed_whole(&gateway, &answer, &body);
+}
+
+#[test]
 fn time_that_the_upstream_takes_does_not_count_as_the_client_s() {
     let wait = std::time::Duration::from_secs(2);
     let gateway = TestGateway::with(Wanted {

@@ -53,7 +53,7 @@ pub struct ExchangeInfo {
     pub caller: Caller,
     /// The client's headers.
     pub headers: Headers,
-    /// When the exchange must be over, `None` when it may take any time.
+    /// When the exchange must be over, `None` as long as that is not known.
     pub deadline: Option<Instant>,
 }
 
@@ -99,7 +99,8 @@ impl Context<'_> {
         self.attempts
     }
 
-    /// When the exchange must be over, `None` when it may take any time.
+    /// When the exchange must be over: the provider's total time limit. `None` before the provider is
+    /// known, as in request filters.
     pub fn deadline(&self) -> Option<Instant> {
         self.info.deadline
     }

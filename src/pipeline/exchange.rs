@@ -327,7 +327,8 @@ async fn carry_out(
             provider: provider.name.clone(),
             model: plan.model.unwrap_or_default(),
         };
-        run.set_target(target, exchange.guard.closed_mut().attempts);
+        let deadline = exchange.guard.started() + provider.timeouts.total;
+        run.set_target(target, exchange.guard.closed_mut().attempts, deadline);
     }
     let mut guard = exchange.guard;
     match answered {

@@ -1,6 +1,6 @@
 //! The chain's way through one exchange: requests inward, whole responses outward.
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value};
 
@@ -52,11 +52,12 @@ impl ChainRun {
         }
     }
 
-    /// Says where the request goes, and how many times an upstream was tried; filters on the way
-    /// out can read both.
-    pub fn set_target(&mut self, target: Target, attempts: u32) {
+    /// Says where the request goes, how many times an upstream was tried, and when the exchange must
+    /// be over; filters on the way out can read all three.
+    pub fn set_target(&mut self, target: Target, attempts: u32, deadline: Instant) {
         self.target = Some(target);
         self.attempts = attempts;
+        self.info.deadline = Some(deadline);
     }
 
     /// Asks the request filters, first to last.

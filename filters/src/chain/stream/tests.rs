@@ -410,6 +410,7 @@ fn a_filter_that_buffers_streams_does_not_see_their_events() {
             let target = cx.target().map(|target| target.provider.clone());
             cx.tag("target", target);
             cx.tag("attempts", cx.attempts());
+            cx.tag("has_deadline", cx.deadline().is_some());
             Ok(ResponseVerdict::Continue)
         }
     }
@@ -425,6 +426,7 @@ fn a_filter_that_buffers_streams_does_not_see_their_events() {
             model: "m".to_owned(),
         },
         2,
+        Instant::now(),
     );
     let mut response = LlmResponse::answer("a");
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -434,7 +436,7 @@ fn a_filter_that_buffers_streams_does_not_see_their_events() {
     runtime.block_on(run.response(&mut response));
     assert_eq!(
         serde_json::json!(run.tags()),
-        serde_json::json!({"target": "p", "attempts": 2})
+        serde_json::json!({"target": "p", "attempts": 2, "has_deadline": true})
     );
 }
 

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -316,6 +316,22 @@ pub struct Captured {
     pub sha256: Option<[u8; 32]>,
     /// Whether bytes are missing at the end because the body was longer than the limit.
     pub truncated: bool,
+}
+
+impl Captured {
+    /// What is in memory, in one piece.
+    pub fn joined(&self) -> Bytes {
+        match self.pieces.as_slice() {
+            [] => Bytes::new(),
+            [one] => one.clone(),
+            many => {
+                let mut joined = BytesMut::with_capacity(many.iter().map(Bytes::len).sum());
+                many.iter()
+                    .for_each(|piece| joined.extend_from_slice(piece));
+                joined.freeze()
+            }
+        }
+    }
 }
 
 /// The four bodies of an exchange. `None`: there was none (a `GET`), or it is not kept, or it equals its sibling.

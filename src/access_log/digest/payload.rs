@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 
 use super::masking::says;
@@ -27,7 +27,7 @@ impl BodyBytes {
             return Self::default();
         };
         Self {
-            bytes: joined(&captured.pieces),
+            bytes: captured.joined(),
             size: Some(captured.size),
             truncated: captured.truncated,
         }
@@ -64,19 +64,6 @@ impl BodyBytes {
             size,
             sha256,
         })
-    }
-}
-
-fn joined(pieces: &[Bytes]) -> Bytes {
-    match pieces {
-        [] => Bytes::new(),
-        [one] => one.clone(),
-        many => {
-            let mut joined = BytesMut::with_capacity(many.iter().map(Bytes::len).sum());
-            many.iter()
-                .for_each(|piece| joined.extend_from_slice(piece));
-            joined.freeze()
-        }
     }
 }
 

@@ -127,6 +127,8 @@ impl Spool {
                 body.pieces.splice(0..0, pieces);
                 body.spilled_bytes = 0;
             }
+            // Whoever needs it in one piece would hold it twice.
+            body.pieces = vec![body.joined()];
         }
     }
 }

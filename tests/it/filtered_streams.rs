@@ -9,10 +9,12 @@ use aiproxy::filter::{
 use async_trait::async_trait;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
+use serde_json::json;
 
 use crate::support::fake_upstream::{FakeUpstream, Step};
 use crate::support::gateway::{TestGateway, Wanted, chat_body};
 use crate::support::raw_client::post;
+use crate::support::records::tags_of;
 use crate::support::signal::Signal;
 use crate::support::wire::{
     DONE, FINISH, LAST_CHUNK, STREAM, STREAM_HEAD, Seen, TEXT, USAGE, asked, chunk, stream,
@@ -188,7 +190,7 @@ fn a_client_that_leaves_before_the_head_takes_no_tag_with_it() {
     client.reset();
     let row = gateway.row().record;
     assert_eq!(row.outcome, "client_disconnected");
-    assert_eq!(row.tags.as_deref(), Some(r#"{"team":"blue"}"#));
+    assert_eq!(tags_of(&row), json!({"team": "blue"}));
     assert_eq!(row.verdicts.len(), 1);
 }
 
@@ -308,8 +310,7 @@ fn a_buffered_response_is_seen_however_its_end_repeats_it() {
             "{text}"
         );
         assert!(text.contains(expected) && !text.contains("voice"), "{text}");
-        let tags = gateway.row().record.tags;
-        assert_eq!(tags.as_deref(), Some(r#"{"saw":"low voice"}"#));
+        assert_eq!(tags_of(&gateway.row().record), json!({"saw": "low voice"}));
     }
 }
 

@@ -12,6 +12,7 @@ use async_trait::async_trait;
 
 use crate::support::gateway::{TestGateway, Wanted, chat_body};
 use crate::support::raw_client::post;
+use crate::support::records::tags_of;
 use crate::support::wire::{DONE, STREAM};
 
 fn with_filter(filter: Filter) -> TestGateway {
@@ -210,8 +211,7 @@ fn a_stream_that_no_filter_changes_leaves_as_it_came() {
 fn tags_land_in_the_row() {
     let gateway = TestGateway::configured("filters: [{ kind: tag, tags: { team: blue } }]");
     gateway.chat("mock", "");
-    let tags = gateway.row().record.tags.expect("tags");
-    let tags: serde_json::Value = serde_json::from_str(&tags).expect("JSON");
+    let tags = tags_of(&gateway.row().record);
     assert_eq!(tags, serde_json::json!({ "team": "blue" }));
 }
 

@@ -60,3 +60,8 @@ pub(crate) fn with_bodies(number: u32, request: &[u8], response: &[u8]) -> LogRe
         ..record(number)
     }
 }
+
+/// The row's tags; PostgreSQL writes their text in a form of its own.
+pub(crate) fn tags_of(row: &LogRecord) -> serde_json::Value {
+    serde_json::from_str(row.tags.as_deref().expect("tags")).expect("JSON")
+}

@@ -225,6 +225,12 @@ impl Recording {
         self.response_piece(piece);
     }
 
+    /// Takes the usage chunk that only we asked for and that the client does not get.
+    pub fn usage_chunk(&mut self, data: Bytes) {
+        let masked = self.secrets.mask(data);
+        self.closed.usage_chunk = std::str::from_utf8(&masked).ok().map(str::to_owned);
+    }
+
     /// Puts the request on record. Must stand before the upstream is called. Does nothing the second time.
     pub fn begin(&mut self) {
         if !matches!(self.state, State::Opening(_)) {

@@ -94,11 +94,7 @@ pub fn mend(stream: Bytes, asked: &Asked, repair: bool, guard: &mut RecordGuard)
     for piece in pieces {
         match piece {
             Piece::Send(kept) | Piece::Terminal(kept) => bytes.extend_from_slice(&kept),
-            Piece::Stripped(data) => {
-                let masked = guard.secrets().mask(data);
-                guard.closed_mut().usage_chunk =
-                    std::str::from_utf8(&masked).ok().map(str::to_owned);
-            }
+            Piece::Stripped(data) => guard.usage_chunk(data),
         }
     }
     let repairs = scanner.facts().repairs.words();

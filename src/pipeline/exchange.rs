@@ -72,7 +72,8 @@ pub async fn run(mut exchange: Exchange, worker: &Rc<Worker>) -> Reply {
     if let Some(run) = &mut filters {
         let outcome = Box::pin(filtering::request(run, &mut exchange)).await;
         match outcome {
-            Ok(filtering::Asked::Continue) => match read_head(&exchange) {
+            Ok(filtering::Asked::Unchanged) => {}
+            Ok(filtering::Asked::Changed) => match read_head(&exchange) {
                 Ok(changed) => asked = changed,
                 Err(failure) => {
                     filtering::note(run, &mut exchange.guard);

@@ -26,8 +26,10 @@ pub struct Filters {
 
 /// What request filters made of a request.
 pub enum Asked {
-    /// It goes on, perhaps changed.
-    Continue,
+    /// It goes on as it is.
+    Unchanged,
+    /// It goes on with another body.
+    Changed,
     /// A filter answered in the upstream's place.
     Answered {
         /// The filter.
@@ -86,13 +88,14 @@ pub async fn request(run: &mut ChainRun, exchange: &mut Exchange) -> Result<Aske
     match outcome {
         RequestOutcome::Continue => {
             let made = request.into_body();
-            if let Body::Whole(body) = &mut exchange.body
-                && made != *body
-            {
-                exchange.guard.upstream_request(made.clone());
-                *body = made;
+            match &mut exchange.body {
+                Body::Whole(body) if made != *body => {
+                    exchange.guard.upstream_request(made.clone());
+                    *body = made;
+                    Ok(Asked::Changed)
+                }
+                Body::Whole(_) | Body::None | Body::Flowing(..) => Ok(Asked::Unchanged),
             }
-            Ok(Asked::Continue)
         }
         RequestOutcome::Answered { by, response } => Ok(Asked::Answered {
             by: by.to_string(),

@@ -46,11 +46,7 @@ impl Relay {
                         self.put_end_on_record();
                     }
                 }
-                Piece::Stripped(data) => {
-                    let masked = self.guard.secrets().mask(data);
-                    self.guard.closed_mut().usage_chunk =
-                        std::str::from_utf8(&masked).ok().map(str::to_owned);
-                }
+                Piece::Stripped(data) => self.guard.usage_chunk(data),
             }
         }
         None

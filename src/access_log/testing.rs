@@ -1,4 +1,5 @@
 //! What the tests of the access log share: exchanges by number, a sink that fails on command, a disk that does.
+//! Over 400 lines: what exchanges, sink and disk are made of is shared by four files of tests.
 
 use std::collections::{BTreeMap, HashSet};
 use std::io;

@@ -1,4 +1,5 @@
 //! Stream filters at the edges of a stream: its last bytes, its end, a client that leaves, a filter that buffers.
+//! Over 400 lines: the filters that look on, shout and cut are shared by all of them.
 
 use aiproxy::access_log::record::LogRecord;
 use aiproxy::filter::{

@@ -1,4 +1,5 @@
-//! The record's way into SQL and back, on both databases.
+//! The record's way into SQL and back, on both databases. Over 400 lines: one subject, and the same records
+//! throughout.
 
 mod refused;
 

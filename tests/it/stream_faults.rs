@@ -1,4 +1,5 @@
-//! What upstreams do wrong inside event streams, by the numbers of the fault list.
+//! What upstreams do wrong inside event streams, by the numbers of the fault list. Over 400 lines: one
+//! number after the other, as the list has them.
 
 use crate::support::fake_upstream::Step;
 use crate::support::gateway::{TestGateway, Wanted, chat_body};

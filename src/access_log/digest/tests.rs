@@ -1,3 +1,6 @@
+//! From an exchange to its row. Over 400 lines: one exchange, changed in one point a test, is what all of them start
+//! from.
+
 mod masking;
 
 use bytes::Bytes;

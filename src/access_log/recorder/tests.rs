@@ -1,4 +1,5 @@
 //! The request path's side: tickets, the full queue, the full spool, and the books after every step.
+//! Over 400 lines with its small file system; the model that they are held against has a file of its own.
 
 mod model;
 

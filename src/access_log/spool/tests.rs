@@ -1,4 +1,5 @@
 //! The spool under crash points and damage: what was acknowledged is recovered, nothing is invented.
+//! Over 400 lines: the faulty disk and its crash points serve all of them.
 
 mod damage;
 

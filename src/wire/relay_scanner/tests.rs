@@ -1,3 +1,5 @@
+//! Tables for each dialect, and every way to cut a stream. Over 400 lines: the cases of one state machine, side by side.
+
 use proptest::prelude::*;
 
 use super::*;

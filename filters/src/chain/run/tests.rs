@@ -1,3 +1,6 @@
+//! A chain's way in and out: order, time limits, faults, policies. Over 400 lines: each fault is tried in each phase
+//! with the same few filters, which would be written again in every file.
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 

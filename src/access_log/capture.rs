@@ -54,6 +54,11 @@ impl Capture {
         capture
     }
 
+    /// From now on at most so many bytes are kept, if they are fewer than before.
+    pub fn lower_limit(&mut self, limit: u64) {
+        self.limit = self.limit.min(limit);
+    }
+
     /// Adds a piece of a larger buffer. Past the limit only size and hash go on.
     pub fn push(&mut self, piece: Bytes) {
         let Some(kept) = self.pass(&piece) else {

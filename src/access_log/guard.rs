@@ -171,6 +171,11 @@ impl Recording {
         &self.secrets
     }
 
+    /// At most so many bytes of the request's body are stored; size and hash are of all of it. Comes before its first piece.
+    pub fn store_less_of_request(&mut self, bytes: u64) {
+        self.copies.request.lower_limit(bytes);
+    }
+
     /// Takes the request's body, read whole from the client into a buffer of its own.
     pub fn request_body(&mut self, body: Bytes) {
         self.closed.request_bytes += body.len() as u64;

@@ -23,6 +23,8 @@ pub struct LogConfig {
     pub bodies: Bodies,
     /// Longer bodies are stored cut, in bytes; true size and SHA-256 are kept.
     pub body_max_bytes: u64,
+    /// The same for request bodies that are not JSON: uploads, forms, audio. The lesser of both counts for them.
+    pub upload_max_bytes: u64,
     /// Most bytes of finished records waiting in memory; the rest waits in the spool.
     pub queue_bytes: usize,
     /// How long rows and bodies stay.
@@ -102,6 +104,7 @@ pub(super) fn read_log(mut section: Section<'_>) -> LogConfig {
         on_spool_full: section.word("on_spool_full", OnSpoolFull::Degrade),
         bodies: section.word("bodies", Bodies::Full),
         body_max_bytes: section.number("body_max_bytes", 8_388_608, 0..=4_294_967_296),
+        upload_max_bytes: section.number("upload_max_bytes", 262_144, 0..=4_294_967_296),
         queue_bytes: section.number("queue_bytes", 33_554_432, 4_096..=4_294_967_296),
         retention: read_retention(section.section("retention")),
         columns: read_columns(&mut section),

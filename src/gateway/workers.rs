@@ -109,6 +109,7 @@ pub(super) fn make_state(parts: MakeParts) -> MakeState {
                 max_bytes: config.server.max_body_bytes,
                 idle: config.server.body_idle,
                 total: config.server.body_total,
+                stored_of_upload: config.log.upload_max_bytes,
             },
             body_max_bytes: config.log.body_max_bytes,
             keep: match config.log.bodies {

@@ -1,5 +1,7 @@
 //! Reads a request: its head into our own types, its JSON body whole and within limits, other bodies as a stream.
 
+mod buffer;
+
 use std::time::Duration;
 
 use actix_web::HttpRequest;
@@ -12,6 +14,7 @@ use crate::access_log::guard::RecordGuard;
 use crate::filter::{Endpoint, Headers};
 use crate::pipeline::exchange::Body;
 use crate::pipeline::failure::Failure;
+use crate::server::ingest::buffer::BodyBuffer;
 use crate::server::target::MAX_HEADER_BYTES;
 
 /// Limits on reading a body.
@@ -23,17 +26,12 @@ pub struct BodyLimits {
     pub idle: Duration,
     /// Longest time that the client may take for all of it.
     pub total: Duration,
+    /// Most bytes that are stored of one that is not held.
+    pub stored_of_upload: u64,
 }
 
 /// What of a body that is refused is kept for the record, in bytes.
 const KEPT_OF_REFUSED: usize = 64 * 1024;
-
-/// Room made ahead for a body of known length. A longer one gets all of its room once so much of it has come: it is
-/// held once, without the copies of a growing buffer, and a false length costs little.
-const MOST_ROOM_AHEAD: usize = 1024 * 1024;
-
-/// Bodies up to this many bytes are copied out of the connection's buffer, which is free for the next request then.
-const SMALL_BYTES: usize = 4 * 1024;
 
 /// The request's headers in our own type.
 pub fn headers(request: &HttpRequest) -> Headers {
@@ -87,6 +85,7 @@ pub async fn body(
         });
     }
     if endpoint == Endpoint::Passthrough && !is_json(headers) {
+        guard.store_less_of_request(limits.stored_of_upload);
         return Ok(Body::Flowing(flowing(payload, limits), length));
     }
     if (limits.max_bytes as u64) < length.unwrap_or(0) {
@@ -113,52 +112,29 @@ async fn read_whole(
     guard: &mut RecordGuard,
 ) -> Result<Bytes, Failure> {
     let deadline = tokio::time::Instant::now() + limits.total;
-    let expected = usize::try_from(length.unwrap_or(0)).unwrap_or(usize::MAX);
-    let mut first: Option<Bytes> = None;
-    let mut gathered = BytesMut::new();
+    let mut buffer = BodyBuffer::new(length, limits.max_bytes);
     let failure = loop {
         let until = deadline.min(tokio::time::Instant::now() + limits.idle);
         match tokio::time::timeout_at(until, payload.next()).await {
             Err(_) => break Failure::BodyTimeout,
             Ok(Some(Err(error))) => break body_failure(&error),
             Ok(None) => {
-                let body = match first {
-                    Some(first) if first.len() <= SMALL_BYTES => Bytes::copy_from_slice(&first),
-                    Some(first) => first,
-                    None => gathered.freeze(),
-                };
+                let body = buffer.freeze();
                 guard.request_body(body.clone());
                 return Ok(body);
             }
             Ok(Some(Ok(piece))) => {
-                let so_far = first.as_ref().map_or(gathered.len(), Bytes::len);
-                if limits.max_bytes < so_far + piece.len() {
-                    gathered.extend_from_slice(&first.take().unwrap_or_default());
-                    gathered.extend_from_slice(&piece);
+                buffer.push(piece);
+                if limits.max_bytes < buffer.len() {
                     break Failure::BodyTooLarge {
                         limit: limits.max_bytes as u64,
                     };
                 }
-                match first.take() {
-                    None if gathered.is_empty() => first = Some(piece),
-                    before => {
-                        if let Some(before) = before {
-                            gathered.reserve(expected.min(MOST_ROOM_AHEAD));
-                            gathered.extend_from_slice(&before);
-                        }
-                        let with_it = gathered.len() + piece.len();
-                        if MOST_ROOM_AHEAD < with_it && with_it <= expected {
-                            gathered.reserve(expected - gathered.len());
-                        }
-                        gathered.extend_from_slice(&piece);
-                    }
-                }
             }
         }
     };
-    let kept = first.unwrap_or_else(|| gathered.freeze());
-    let kept_bytes = kept.len().min(KEPT_OF_REFUSED);
-    guard.request_cut(&kept, kept_bytes);
+    let came = buffer.freeze();
+    guard.request_cut(&came, came.len().min(KEPT_OF_REFUSED));
     Err(failure)
 }
 

@@ -99,13 +99,13 @@ impl Digest {
 
     /// The row of an exchange. One without its second half was cut off by a crash: its row says so, and what was
     /// found of its bodies counts.
-    pub fn digest(&self, finished: Finished) -> LogRecord {
+    pub fn digest(&self, finished: &Finished) -> LogRecord {
         let Finished {
             opened,
             closed,
             bodies,
         } = finished;
-        let exchange = Exchange::decode(&opened, closed.as_ref(), &bodies);
+        let exchange = Exchange::decode(opened, closed.as_ref(), bodies);
         let secrets = exchange.secrets(&self.secrets);
         let mut record = LogRecord::default();
         exchange.fill_from_opened(&mut record);
@@ -113,11 +113,11 @@ impl Digest {
         exchange.fill_result(&mut record);
         exchange.fill_texts(&mut record);
         exchange.fill_usage(&mut record, self.options.count_part_bytes);
-        exchange.fill_payload(&mut record, &bodies, &secrets);
+        exchange.fill_payload(&mut record, bodies, &secrets);
         masking::mask_texts(&mut record, &secrets);
         if let Some(closed) = closed {
-            record.tries = closed.tries;
-            record.verdicts = closed.verdicts;
+            record.tries = closed.tries.clone();
+            record.verdicts = closed.verdicts.clone();
         }
         record
     }

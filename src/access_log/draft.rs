@@ -55,8 +55,8 @@ pub struct Opened {
     /// How much of the bodies is kept.
     pub keep: Keep,
     /// The client's headers, a JSON object with lower-case names, credentials masked. They are stored with `Keep::Full` only;
-    /// otherwise they serve the columns of one's own.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// otherwise they serve the columns of one's own. The spool holds them as they are, not as a string in JSON.
+    #[serde(skip)]
     pub request_headers: Option<String>,
 }
 
@@ -134,8 +134,8 @@ pub struct Closed {
     /// Bytes of the answer's body as sent to the client. `None` when no answer was sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub response_bytes: Option<u64>,
-    /// Headers sent to the client, a JSON object, masked.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// Headers sent to the client, a JSON object, masked. The spool holds them as they are, not as a string in JSON.
+    #[serde(skip)]
     pub response_headers: Option<String>,
     /// Pieces as they were relayed, of event streams only.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -86,7 +86,7 @@ pub(crate) fn bytes_of(body: Option<&Captured>) -> Option<Vec<u8>> {
 }
 
 /// A record that names its exchange and carries its answer's text.
-pub(crate) fn digest(finished: Finished) -> LogRecord {
+pub(crate) fn digest(finished: &Finished) -> LogRecord {
     let answer = bytes_of(finished.bodies.response.as_ref());
     LogRecord {
         request_id: finished.opened.request_id.to_string(),
@@ -96,6 +96,7 @@ pub(crate) fn digest(finished: Finished) -> LogRecord {
             .map_or(0, |closed| i32::from(closed.status_code)),
         outcome: finished
             .closed
+            .as_ref()
             .map_or("crashed", |closed| closed.outcome.as_str())
             .to_owned(),
         request_text: bytes_of(finished.bodies.request.as_ref())

@@ -30,7 +30,7 @@ use crate::access_log::writer::backoff::Backoff;
 use crate::access_log::writer::sink::{Sink, SinkError, SinkReport};
 
 /// Makes a record of an exchange: decoding, counting, pricing. Runs on the writer's thread.
-pub type Digest = Box<dyn Fn(Finished) -> LogRecord + Send>;
+pub type Digest = Box<dyn Fn(&Finished) -> LogRecord + Send>;
 
 /// How often a record may take the writer down before it is put aside.
 const MOST_TRIES: u8 = 3;
@@ -223,7 +223,7 @@ impl Writer {
                 continue;
             }
             item.tries += 1; // counted first: the digest may panic
-            let record = (self.digest)(item.finished.clone()); // kept whole for another try
+            let record = (self.digest)(&item.finished);
             if self.origin == Origin::ThisProcess {
                 self.observers
                     .iter()

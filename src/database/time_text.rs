@@ -12,23 +12,24 @@ pub fn format(time_us: i64) -> String {
     let time_us = time_us.clamp(FIRST_US, LAST_US);
     let (year, month, day) = civil(time_us.div_euclid(DAY_US));
     let in_day = time_us.rem_euclid(DAY_US);
-    let mut text = *b"0000-00-00 00:00:00.000000";
-    for (range, value) in [
-        (0..4, year),
-        (5..7, month),
-        (8..10, day),
-        (11..13, in_day / 3_600_000_000),
-        (14..16, in_day / 60_000_000 % 60),
-        (17..19, in_day / 1_000_000 % 60),
-        (20..26, in_day % 1_000_000),
+    let mut text = String::with_capacity(26);
+    for (before, two_digits) in [
+        ("", year / 100),
+        ("", year % 100),
+        ("-", month),
+        ("-", day),
+        (" ", in_day / 3_600_000_000),
+        (":", in_day / 60_000_000 % 60),
+        (":", in_day / 1_000_000 % 60),
+        (".", in_day / 10_000 % 100),
+        ("", in_day / 100 % 100),
+        ("", in_day % 100),
     ] {
-        let mut rest = value.unsigned_abs();
-        for digit in text.iter_mut().take(range.end).skip(range.start).rev() {
-            *digit = b'0' + (rest % 10) as u8;
-            rest /= 10;
-        }
+        text.push_str(before);
+        text.push(char::from(b'0' + (two_digits / 10) as u8));
+        text.push(char::from(b'0' + (two_digits % 10) as u8));
     }
-    text.iter().map(|byte| char::from(*byte)).collect()
+    text
 }
 
 /// The microseconds of a text written by [`format()`]; `None` for any other text.

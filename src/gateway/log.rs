@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::access_log::columns::CustomColumn;
 use crate::access_log::digest::{Digest, DigestOptions};
+use crate::access_log::draft::Finished;
 use crate::access_log::observer::Observer;
 use crate::access_log::own_columns::{self, OwnColumn};
 use crate::access_log::recorder::{AccessLog, AccessLogOptions};
@@ -112,8 +113,8 @@ pub(super) fn start_log(
     };
     observers.push(outcomes);
     let digest = Digest::new(DigestOptions::default()).masking(provider_secrets(config));
-    let digest = Box::new(move |finished| {
-        let values = own_columns::values(&columns, &finished);
+    let digest = Box::new(move |finished: &Finished| {
+        let values = own_columns::values(&columns, finished);
         let mut record = digest.digest(finished);
         record.columns = values;
         record

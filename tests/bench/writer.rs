@@ -85,7 +85,7 @@ fn main() -> anyhow::Result<()> {
         ..AccessLogOptions::default()
     };
     let digest = Digest::new(DigestOptions::default());
-    let digest = Box::new(move |finished| digest.digest(finished));
+    let digest = Box::new(move |finished: &_| digest.digest(finished));
     let log = AccessLog::start(&options, digest, sink, Vec::new())?;
     let recorder = log.recorder();
 

@@ -101,7 +101,7 @@ fn chat(response: &str) -> Finished {
 }
 
 fn digest(finished: Finished) -> LogRecord {
-    Digest::default().digest(finished)
+    Digest::default().digest(&finished)
 }
 
 #[track_caller]

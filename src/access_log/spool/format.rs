@@ -11,7 +11,7 @@ pub const HEAD_BYTES: usize = 36;
 /// First bytes of every record.
 pub const MAGIC: [u8; 4] = [0xa1, b'p', b'x', 0xd7];
 /// Version of head and payloads. A record of another version counts as unreadable.
-pub const VERSION: u8 = 1;
+pub const VERSION: u8 = 2;
 
 /// What a record says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

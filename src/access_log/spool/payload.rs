@@ -16,6 +16,9 @@ const COPIED_BYTES: usize = 256 * 1024;
 /// Capacity that a buffer keeps between records.
 const KEPT_BYTES: usize = 320 * 1024;
 
+/// Stands for the length of a text that is not there.
+const NO_TEXT: u32 = u32::MAX;
+
 /// The four bodies, in the order in which an end record holds them.
 pub(super) const BODY_KINDS: [BodyKind; 4] = [
     BodyKind::Request,
@@ -106,6 +109,7 @@ impl RecordBuffer {
     ) -> Result<u64, serde_json::Error> {
         self.start();
         self.put_json(opened)?;
+        self.put_text(opened.request_headers.as_deref());
         self.put_body_meta(request, 0);
         self.put_bodies(&[(request, 0)]);
         Ok(request.map_or(0, memory_bytes))
@@ -132,6 +136,7 @@ impl RecordBuffer {
     ) -> Result<(), serde_json::Error> {
         self.start();
         self.put_json(&*finite(closed))?;
+        self.put_text(closed.response_headers.as_deref());
         self.put_position(begin);
         self.bytes
             .extend_from_slice(&(parts.len() as u32).to_le_bytes());
@@ -210,6 +215,14 @@ impl RecordBuffer {
             prefix.copy_from_slice(&len.to_le_bytes());
         }
         Ok(())
+    }
+
+    /// A text that is JSON already: escaping it into another JSON would cost more than all the rest.
+    fn put_text(&mut self, text: Option<&str>) {
+        let len = text.map_or(NO_TEXT, |text| text.len() as u32);
+        self.bytes.extend_from_slice(&len.to_le_bytes());
+        self.bytes
+            .extend_from_slice(text.unwrap_or_default().as_bytes());
     }
 
     fn put_position(&mut self, position: Position) {

@@ -134,7 +134,7 @@ fn f64_a_record_that_the_store_refuses_is_counted() {
 fn f85_a_digest_that_panics_costs_its_own_record_alone() {
     let dir = TempDir::new().unwrap();
     let store = Arc::<Store>::default();
-    let poison = |finished: Finished| {
+    let poison = |finished: &Finished| {
         assert!(finished.opened.request_id != id(5), "poison");
         digest(finished)
     };

@@ -18,7 +18,7 @@ fn spelled(text: &str) -> Finished {
 
 fn digest_masking(finished: Finished) -> LogRecord {
     let secrets = Secrets::new([OUR_KEY.as_bytes()]);
-    Digest::default().masking(secrets).digest(finished)
+    Digest::default().masking(secrets).digest(&finished)
 }
 
 fn marked(key: &str) -> String {

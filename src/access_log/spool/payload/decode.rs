@@ -3,17 +3,19 @@
 use bytes::Bytes;
 use serde::Deserialize;
 
-use crate::access_log::draft::BodyKind;
+use crate::access_log::draft::{BodyKind, Closed, Opened};
 use crate::access_log::spool::format::Position;
 use crate::access_log::spool::payload::{
-    BODY_KINDS, BadPayload, BeginPayload, EndPayload, GapPayload, PartAt, StoredBody, body_code,
+    BODY_KINDS, BadPayload, BeginPayload, EndPayload, GapPayload, NO_TEXT, PartAt, StoredBody,
+    body_code,
 };
 
 impl BeginPayload {
     /// Reads the payload of a begin record.
     pub fn decode(payload: Bytes) -> Result<Self, BadPayload> {
         let mut fields = Fields(payload);
-        let opened = fields.json()?;
+        let mut opened: Opened = fields.json()?;
+        opened.request_headers = fields.text()?;
         let mut request = fields.body_meta()?;
         if let Some((body, inline)) = &mut request {
             body.inline = fields.take(*inline)?;
@@ -29,7 +31,8 @@ impl EndPayload {
     /// Reads the payload of an end record.
     pub fn decode(payload: Bytes) -> Result<Self, BadPayload> {
         let mut fields = Fields(payload);
-        let closed = fields.json()?;
+        let mut closed: Closed = fields.json()?;
+        closed.response_headers = fields.text()?;
         let begin = fields.position()?;
         let mut parts = Vec::new();
         for _ in 0..fields.u32()? {
@@ -103,6 +106,16 @@ impl Fields {
         let len = self.u32()?;
         let json = self.take(u64::from(len))?;
         serde_json::from_slice(&json).map_err(|_| BadPayload)
+    }
+
+    fn text(&mut self) -> Result<Option<String>, BadPayload> {
+        let len = self.u32()?;
+        if len == NO_TEXT {
+            return Ok(None);
+        }
+        let text = self.take(u64::from(len))?;
+        let text = std::str::from_utf8(&text).map_err(|_| BadPayload)?;
+        Ok(Some(text.to_owned()))
     }
 
     fn position(&mut self) -> Result<Position, BadPayload> {

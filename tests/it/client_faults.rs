@@ -209,6 +209,28 @@ fn f7_bodies_that_stop_coming_end_with_408() {
     }
 }
 
+/// Requests that come before the answer to the one before them, their bodies there already, later, or never.
+#[test]
+fn f7_requests_one_behind_the_other() {
+    let gateway = TestGateway::configured("server: { port: 0, workers: 1, body_idle_s: 0.3 }");
+    let body = br#"{"model":"mock","messages":[{"role":"user","content":"x"}]}"#;
+    let whole = request("POST", CHAT, "content-type: application/json\r\n", body);
+    let (begun, rest) = whole.split_at(whole.len() - body.len());
+    let mut client = gateway.connect();
+    client.send([&*whole, &*whole, begun].concat());
+    for _ in 0..2 {
+        assert_eq!(client.read_response().status, 200);
+    }
+    client.send(rest);
+    assert_eq!(client.read_response().status, 200);
+    let mut client = gateway.connect();
+    client.send([&*whole, begun].concat());
+    assert_eq!(client.read_response().status, 200);
+    let late = client.read_response();
+    assert_error(&late, 408, "invalid_request_error", "body_timeout");
+    assert_eq!(gateway.rows().len(), 5);
+}
+
 #[test]
 fn f7_bodies_that_drip_have_a_limit_in_all() {
     let gateway = TestGateway::configured("server: { port: 0, workers: 1, body_total_s: 0.4 }");

@@ -7,10 +7,9 @@ use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use tokio::sync::Notify;
 
-use crate::access_log::draft::{Bodies, Captured, Finished};
+use crate::access_log::draft::{Bodies, Finished};
 use crate::access_log::spool::format::Position;
 use crate::access_log::spool::payload::PartAt;
 use crate::access_log::spool::segment::SegmentPin;
@@ -41,18 +40,14 @@ pub struct Item {
 }
 
 impl Item {
-    /// An exchange that is over now. Of bodies that are kept cut it holds what is kept, not the whole they were cut from.
+    /// An exchange that is over now.
     pub fn new(
-        mut finished: Finished,
+        finished: Finished,
         parts: Vec<PartAt>,
         pins: Vec<SegmentPin>,
         durable: bool,
     ) -> Self {
         let bytes = RECORD_BYTES + bodies_bytes(&finished.bodies);
-        all_mut(&mut finished.bodies)
-            .filter(|body| body.truncated)
-            .flat_map(|body| &mut body.pieces)
-            .for_each(|piece| *piece = Bytes::copy_from_slice(piece));
         Self {
             finished,
             begin: None,
@@ -71,18 +66,6 @@ impl Item {
     }
 }
 
-fn all_mut(bodies: &mut Bodies) -> impl Iterator<Item = &mut Captured> {
-    let Bodies {
-        request,
-        upstream_request,
-        response,
-        upstream_response,
-    } = bodies;
-    [request, upstream_request, response, upstream_response]
-        .into_iter()
-        .flatten()
-}
-
 fn bodies_bytes(bodies: &Bodies) -> usize {
     let Bodies {
         request,
@@ -97,7 +80,7 @@ fn bodies_bytes(bodies: &Bodies) -> usize {
         let spilled = usize::try_from(body.begun_bytes + body.spilled_bytes).unwrap_or(usize::MAX);
         body.pieces
             .iter()
-            .map(Bytes::len)
+            .map(bytes::Bytes::len)
             .sum::<usize>()
             .saturating_add(spilled)
     })
@@ -263,38 +246,5 @@ impl Queue {
 
     fn is_batch(&self, inner: &Inner) -> bool {
         self.bounds.batch_records <= inner.items.len() || self.bounds.batch_bytes <= inner.bytes
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::access_log::testing;
-
-    #[test]
-    fn a_cut_body_does_not_hold_what_it_was_cut_from() {
-        let (long, short) = (Bytes::from(vec![b'x'; 1000]), Bytes::from_static(b"short"));
-        let captured = |piece: Bytes, truncated| Captured {
-            pieces: vec![piece],
-            truncated,
-            ..Captured::default()
-        };
-        let finished = Finished {
-            opened: testing::opened(1),
-            closed: None,
-            bodies: Bodies {
-                request: Some(captured(long.slice(..10), true)),
-                response: Some(captured(short.clone(), false)),
-                ..Bodies::default()
-            },
-        };
-        let item = Item::new(finished, Vec::new(), Vec::new(), false);
-        assert!(long.is_unique(), "nobody else holds it");
-        let Bodies {
-            request, response, ..
-        } = item.finished.bodies;
-        assert_eq!(request.map(|body| body.joined()), Some(long.slice(..10)));
-        let kept = response.map(|body| body.joined().as_ptr());
-        assert_eq!(kept, Some(short.as_ptr()), "not copied");
     }
 }

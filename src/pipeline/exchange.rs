@@ -290,7 +290,7 @@ async fn carry_out(
     if !plan.stream {
         exchange.link.expect_whole_answer();
     }
-    let url = format!("{}{}{}", provider.base_url, exchange.rest, exchange.query);
+    let url = [&*provider.base_url, &*exchange.rest, &*exchange.query].concat();
     let call = Call {
         provider,
         method: &exchange.method,

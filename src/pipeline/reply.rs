@@ -1,6 +1,5 @@
 //! What an exchange gives to the server, and how errors get their form.
 
-use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -189,14 +188,13 @@ pub fn own_headers(guard: &mut RecordGuard) -> impl Iterator<Item = (&'static st
         1 => Bytes::from_static(b"1"),
         more => Bytes::from(more.to_string()),
     };
-    let timing = match upstream {
-        None => format!("aiproxy;dur={}", Millis(overhead)),
-        Some(upstream) => format!(
-            "aiproxy;dur={}, upstream;dur={}",
-            Millis(overhead),
-            Millis(upstream)
-        ),
-    };
+    let mut timing = String::with_capacity(64);
+    timing.push_str("aiproxy;dur=");
+    push_millis(&mut timing, overhead);
+    if let Some(upstream) = upstream {
+        timing.push_str(", upstream;dur=");
+        push_millis(&mut timing, upstream);
+    }
     [
         ("x-aiproxy-provider", closed.provider.clone()),
         ("x-aiproxy-model", closed.sent_model.clone()),
@@ -208,12 +206,40 @@ pub fn own_headers(guard: &mut RecordGuard) -> impl Iterator<Item = (&'static st
     .filter(|(_, value)| fits_in_header(value))
 }
 
-/// A duration in milliseconds with three decimals.
-struct Millis(Duration);
+/// Adds a duration in milliseconds with three decimals. By hand: formatting numbers was a fiftieth of a request.
+fn push_millis(text: &mut String, duration: Duration) {
+    let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
+    let mut unit = 1000;
+    while unit <= micros / 10 {
+        unit *= 10;
+    }
+    while 0 < unit {
+        text.push(char::from(b'0' + (micros / unit % 10) as u8));
+        if unit == 1000 {
+            text.push('.');
+        }
+        unit /= 10;
+    }
+}
 
-impl fmt::Display for Millis {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let micros = self.0.as_micros();
-        write!(f, "{}.{:03}", micros / 1000, micros % 1000)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_have_three_decimals() {
+        for (micros, expected) in [
+            (0, "0.000"),
+            (7, "0.007"),
+            (999, "0.999"),
+            (1_000, "1.000"),
+            (12_034, "12.034"),
+            (120_000_450, "120000.450"),
+            (u64::MAX, "18446744073709551.615"),
+        ] {
+            let mut text = String::new();
+            push_millis(&mut text, Duration::from_micros(micros));
+            assert_eq!(text, expected);
+        }
     }
 }

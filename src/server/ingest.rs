@@ -2,6 +2,8 @@
 
 mod buffer;
 
+use std::future::poll_fn;
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use actix_web::HttpRequest;
@@ -113,9 +115,11 @@ async fn read_whole(
 ) -> Result<Bytes, Failure> {
     let deadline = tokio::time::Instant::now() + limits.total;
     let mut buffer = BodyBuffer::new(length, limits.max_bytes);
+    let mut is_first = true;
     let failure = loop {
         let until = deadline.min(tokio::time::Instant::now() + limits.idle);
-        match tokio::time::timeout_at(until, payload.next()).await {
+        let next = next_piece(&mut payload, std::mem::take(&mut is_first));
+        match tokio::time::timeout_at(until, next).await {
             Err(_) => break Failure::BodyTimeout,
             Ok(Some(Err(error))) => break body_failure(&error),
             Ok(None) => {
@@ -136,6 +140,19 @@ async fn read_whole(
     let came = buffer.freeze();
     guard.request_cut(&came, came.len().min(KEPT_OF_REFUSED));
     Err(failure)
+}
+
+/// The next piece of a body.
+///
+/// actix calls us before it hands over what came of the body together with the head. It does that in the same turn, and
+/// polls us again by itself: a waker left at the first look would wake our own task once more for nothing.
+async fn next_piece(payload: &mut Payload, is_first: bool) -> Option<Result<Bytes, PayloadError>> {
+    let mut is_first_look = is_first;
+    poll_fn(|cx| match std::mem::take(&mut is_first_look) {
+        true => payload.poll_next_unpin(&mut Context::from_waker(Waker::noop())),
+        false => payload.poll_next_unpin(cx),
+    })
+    .await
 }
 
 /// Reads what has come of a body that is refused for its length.

@@ -98,7 +98,10 @@ pub(crate) async fn growth(series: &mut Series) -> anyhow::Result<()> {
 /// Peak memory of an upload and of a long JSON body: without storing them, which is what the relay holds, and with,
 /// where 256 KiB of the one and 8 MiB of the other go to SQLite.
 pub(crate) async fn upload(series: &mut Series) -> anyhow::Result<()> {
-    for (kind, stored) in [(Kind::Light, "not stored"), (Kind::Full, "stored by default")] {
+    for (kind, stored) in [
+        (Kind::Light, "not stored"),
+        (Kind::Full, "stored by default"),
+    ] {
         let mut peaks: [Vec<f64>; 2] = Default::default();
         for _ in 0..series.runs.min(3) {
             let form = form(64 << 20);

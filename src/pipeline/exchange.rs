@@ -46,6 +46,13 @@ pub struct Exchange {
     pub body: Body,
 }
 
+impl Exchange {
+    /// Where a provider takes it.
+    pub fn url_at(&self, provider: &Provider) -> String {
+        [&*provider.base_url, &*self.rest, &*self.query].concat()
+    }
+}
+
 /// A request's body.
 pub enum Body {
     /// No body.
@@ -290,7 +297,7 @@ async fn carry_out(
     if !plan.stream {
         exchange.link.expect_whole_answer();
     }
-    let url = [&*provider.base_url, &*exchange.rest, &*exchange.query].concat();
+    let url = exchange.url_at(provider);
     let call = Call {
         provider,
         method: &exchange.method,

@@ -102,7 +102,7 @@ async fn one_list(
     provider: &Provider,
     worker: &Worker,
 ) -> Result<Bytes, Failure> {
-    let url = format!("{}{}{}", provider.base_url, exchange.rest, exchange.query);
+    let url = exchange.url_at(provider);
     let call = Call {
         provider,
         method: &exchange.method,

@@ -153,3 +153,47 @@ impl Fields {
         Ok(Some((body, inline)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::access_log::draft::Bodies;
+    use crate::access_log::spool::format::HEAD_BYTES;
+    use crate::access_log::spool::payload::RecordBuffer;
+    use crate::access_log::testing;
+
+    fn payload(record: &RecordBuffer) -> Bytes {
+        Bytes::copy_from_slice(&record.bytes[HEAD_BYTES..])
+    }
+
+    #[test]
+    fn headers_come_back_as_they_were() {
+        for headers in [None, Some(""), Some(r#"{"a":"\"ä"}"#)] {
+            let mut record = RecordBuffer::default();
+            let mut opened = testing::opened(1);
+            opened.request_headers = headers.map(str::to_owned);
+            record.begin(&opened, None).unwrap();
+            let begin = BeginPayload::decode(payload(&record)).unwrap();
+            assert_eq!(begin.opened.request_headers.as_deref(), headers);
+            let mut closed = testing::closed(200);
+            closed.response_headers = headers.map(str::to_owned);
+            let at = Position {
+                segment: 0,
+                offset: 0,
+            };
+            record.end(&closed, &Bodies::default(), at, 0, &[]).unwrap();
+            let end = EndPayload::decode(payload(&record)).unwrap();
+            assert_eq!(end.closed.response_headers.as_deref(), headers);
+        }
+    }
+
+    #[test]
+    fn no_cut_of_a_payload_is_read() {
+        let mut record = RecordBuffer::default();
+        record.begin(&testing::opened(1), None).unwrap();
+        let whole = payload(&record);
+        for length in 0..whole.len() {
+            assert!(BeginPayload::decode(whole.slice(..length)).is_err());
+        }
+    }
+}

@@ -4,9 +4,12 @@ use std::net::SocketAddr;
 
 use sha2::{Digest, Sha256};
 
+use crate::support::fake_upstream::{FakeUpstream, Step};
 use crate::support::gateway::{PROVIDER_KEY, TestGateway, Wanted, wait_until};
 use crate::support::raw_client::{RawClient, RawResponse, exchange, request};
 use crate::support::served::Served;
+use crate::support::signal::Signal;
+use crate::support::wire::json;
 
 fn hex_sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes)
@@ -370,6 +373,37 @@ impl Long {
         assert!(
             grown.iter().all(|bytes| *bytes <= most),
             "{grown:?} bytes after {warm:?} with {log}"
+        );
+    }
+}
+
+/// A provider that refuses an upload while it comes is heard, whether it goes on reading, does not, or hangs up.
+#[test]
+fn a_refusal_before_the_end_of_an_upload_reaches_the_client() {
+    const REFUSAL: &str = r#"{"error":{"message":"too large","type":"invalid_request_error"}}"#;
+    let refusal = || Step::Send(json(413, "", REFUSAL));
+    let ways = [
+        vec![refusal(), Step::ReadToEnd],
+        vec![refusal(), Step::Wait(Signal::new())],
+        vec![refusal()],
+    ];
+    for steps in ways {
+        let holds = steps.iter().find_map(|step| match step {
+            Step::Wait(signal) => Some(signal.clone()),
+            _ => None,
+        });
+        let upstream = FakeUpstream::start(vec![steps]);
+        let gateway = TestGateway::before(upstream.base_url());
+        let body = form(&vec![5; 16 << 20]);
+        let answer = exchange(gateway.data, request("POST", "/v1/files", FORM, &body));
+        let row = gateway.rows().pop().expect("a row").record;
+        if let Some(signal) = holds {
+            signal.fire();
+        }
+        assert_eq!((answer.status, answer.text()), (413, REFUSAL));
+        assert_eq!(
+            (row.outcome.as_str(), row.status_code, row.upstream_status),
+            ("upstream_error", 413, Some(413))
         );
     }
 }

@@ -1,22 +1,24 @@
-//! Bodies both ways: what awc is given to send, and what is read of its answers.
+//! Bodies both ways: what is sent, and what is read of answers.
 
-use std::convert::Infallible;
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
 
-use awc::body::{BodySize, MessageBody};
-use awc::error::PayloadError;
 use bytes::Bytes;
 use futures_util::Stream;
 
+use super::connection::Connection;
+use super::framing::{Framing, State};
+use super::pool::Origin;
+
 /// Body of an upstream request.
 pub enum RequestBody {
-    /// No body, no `Content-Length`.
+    /// No body.
     None,
     /// Held whole, so it can be sent again.
     Whole(Bytes),
-    /// Flows through; `Some` is the client's `Content-Length`.
+    /// Flows through; `Some` is the client's `Content-Length`, which stays: some servers refuse chunked requests.
     Flowing(BodyStream, Option<u64>),
 }
 
@@ -38,79 +40,106 @@ pub enum BodyFailure {
     Framing,
 }
 
-/// The body of an answer, piece by piece. One that breaks off is an error: the socket knows where it ends.
+/// The body of an answer, piece by piece, each in room of its own. One that breaks off is an error.
+///
+/// Dropped before its end, it closes its connection: that cancels the request.
 pub struct UpstreamBody {
-    /// `None` where there is no body.
-    pub(super) inner: Option<awc::ClientResponse>,
+    /// `None` where there is no more of it.
+    open: Option<Box<Open>>,
+    /// Told after what came before it.
+    failed: bool,
+}
+
+struct Open {
+    connection: Connection,
+    framing: Framing,
+    /// Where the connection goes at the end, if it may be used again.
+    back_to: Option<Rc<Origin>>,
+}
+
+impl UpstreamBody {
+    /// The body behind a head. `back_to`: who takes the connection at its end, if it may be used again.
+    pub(super) fn new(
+        connection: Connection,
+        framing: Option<Framing>,
+        back_to: Option<Rc<Origin>>,
+    ) -> Self {
+        let open = match framing {
+            Some(framing) => Some(Box::new(Open {
+                connection,
+                framing,
+                back_to,
+            })),
+            None => {
+                give_back(connection, back_to);
+                None
+            }
+        };
+        Self {
+            open,
+            failed: false,
+        }
+    }
+
+    fn ends(&mut self) {
+        if let Some(open) = self.open.take() {
+            give_back(open.connection, open.back_to);
+        }
+    }
+}
+
+fn give_back(connection: Connection, to: Option<Rc<Origin>>) {
+    if let Some(origin) = to {
+        origin.put_back(connection);
+    }
 }
 
 impl Stream for UpstreamBody {
     type Item = Result<Bytes, BodyFailure>;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let Some(inner) = &mut self.get_mut().inner else {
-            return Poll::Ready(None);
-        };
-        let polled = Pin::new(inner).poll_next(cx);
-        polled.map(|item| item.map(|read| read.map_err(body_failure)))
+        let this = self.get_mut();
+        if std::mem::take(&mut this.failed) {
+            return Poll::Ready(Some(Err(BodyFailure::Framing)));
+        }
+        while let Some(open) = &mut this.open {
+            let Open {
+                connection,
+                framing,
+                ..
+            } = &mut **open;
+            let read = ready!(connection.poll_bytes(cx, |bytes| {
+                (!bytes.is_empty()).then(|| framing.decode(bytes))
+            }));
+            let decoded = match read {
+                Ok(Some(decoded)) => decoded,
+                Ok(None) => {
+                    let may_end = framing.may_end();
+                    this.open = None;
+                    return Poll::Ready((!may_end).then_some(Err(BodyFailure::Truncated)));
+                }
+                Err(error) => {
+                    this.open = None;
+                    return Poll::Ready(Some(Err(body_failure(&error))));
+                }
+            };
+            match decoded.state {
+                State::Open => {}
+                State::Whole => this.ends(),
+                State::Overrun => this.open = None,
+                State::Malformed => (this.open, this.failed) = (None, true),
+            }
+            if !decoded.data.is_empty() {
+                return Poll::Ready(Some(Ok(decoded.data)));
+            }
+        }
+        Poll::Ready(std::mem::take(&mut this.failed).then_some(Err(BodyFailure::Framing)))
     }
 }
 
-fn body_failure(error: PayloadError) -> BodyFailure {
-    match error {
-        PayloadError::Io(error) | PayloadError::Incomplete(Some(error)) => match error.kind() {
-            io::ErrorKind::UnexpectedEof => BodyFailure::Truncated,
-            // What awc says of chunks that are none.
-            io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData => BodyFailure::Framing,
-            kind => BodyFailure::Io(kind.to_string()),
-        },
-        PayloadError::Incomplete(None) => BodyFailure::Truncated,
-        _ => BodyFailure::Framing,
-    }
-}
-
-/// Most of a held body that awc is given at a time, in bytes: it copies what it sends.
-pub(super) const LONGEST_SLICE: usize = 64 * 1024;
-
-/// A held body, given slice by slice.
-pub(super) struct SlicedBody {
-    pub(super) rest: Bytes,
-}
-
-impl MessageBody for SlicedBody {
-    type Error = Infallible;
-
-    fn size(&self) -> BodySize {
-        BodySize::Sized(self.rest.len() as u64)
-    }
-
-    fn poll_next(
-        mut self: Pin<&mut Self>,
-        _cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Bytes, Self::Error>>> {
-        let length = LONGEST_SLICE.min(self.rest.len());
-        let slice = self.rest.split_to(length);
-        Poll::Ready((!slice.is_empty()).then_some(Ok(slice)))
-    }
-}
-
-/// A flowing request body that keeps the client's length: some servers refuse chunked requests.
-pub(super) struct FlowingBody {
-    pub(super) stream: BodyStream,
-    pub(super) length: Option<u64>,
-}
-
-impl MessageBody for FlowingBody {
-    type Error = io::Error;
-
-    fn size(&self) -> BodySize {
-        self.length.map_or(BodySize::Stream, BodySize::Sized)
-    }
-
-    fn poll_next(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Bytes, Self::Error>>> {
-        self.stream.as_mut().poll_next(cx)
+fn body_failure(error: &io::Error) -> BodyFailure {
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof => BodyFailure::Truncated,
+        kind => BodyFailure::Io(kind.to_string()),
     }
 }

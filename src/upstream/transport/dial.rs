@@ -1,69 +1,64 @@
-//! Opens connections for awc, TLS included, and tells the send why one could not be had.
+//! Opens connections: names and TCP by awc's connector, TLS above it.
 
+use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use actix_rt::net::TcpStream;
-use actix_service::Service;
-use actix_tls::connect::{ConnectInfo, Connection};
+use actix_service::{Service, ServiceExt};
+use actix_tls::connect::{Connection as TcpConnection, Connector as TcpConnector, Resolver};
+use awc::error::ConnectError;
 use awc::http::Uri;
+use awc::{BoxedSocket, Connect};
+use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
-use super::socket::{Socket, Stream};
-use super::{DialError, SendFailure, note_connected, note_dialling, note_failed, tls};
+use super::connection::Stream;
+use super::pool::Origin;
+use super::{SendFailure, TransportOptions, tls};
 
-/// Resolves and connects, one address after the other.
-#[derive(Clone)]
+/// Resolves and connects, one address after the other, and then shakes hands.
 pub(super) struct Dialler {
+    connect: Rc<ConnectService>,
     /// Longest time for name resolution and TCP connect, and again for the TLS handshake.
-    pub(super) limit: Duration,
+    limit: Duration,
     /// `None` for plain connections.
-    pub(super) tls: Option<Arc<ClientConfig>>,
+    tls: Option<Arc<ClientConfig>>,
 }
 
-impl Service<ConnectInfo<Uri>> for Dialler {
-    type Response = Connection<Uri, Socket>;
-    type Error = DialError;
-    type Future = LocalBoxFuture<'static, Result<Self::Response, Self::Error>>;
-
-    actix_service::always_ready!();
-
-    fn call(&self, info: ConnectInfo<Uri>) -> Self::Future {
-        note_dialling();
-        let dialler = self.clone();
-        Box::pin(async move {
-            let since = Instant::now();
-            let host = info.hostname().trim_matches(['[', ']']).to_owned();
-            match dialler.open(&host, info.port()).await {
-                Ok(stream) => {
-                    note_connected(since);
-                    let uri = info.request().clone();
-                    Ok(Connection::new(uri, Socket::new(stream)))
-                }
-                Err(failure) => {
-                    note_failed(failure);
-                    // awc needs an error; the one that counts was noted.
-                    Err(DialError::NoRecords)
-                }
-            }
-        })
-    }
-}
+type ConnectService = dyn Fn(Connect) -> LocalBoxFuture<'static, Result<BoxedSocket, ConnectError>>;
 
 impl Dialler {
-    async fn open(&self, host: &str, port: u16) -> Result<Stream, SendFailure> {
-        let stream = timeout(self.limit, tcp(host, port))
-            .await
-            .map_err(|_| SendFailure::ConnectTimeout)??;
-        let Some(config) = &self.tls else {
-            return Ok(Stream::Plain(stream));
+    pub(super) fn new(options: &TransportOptions) -> Self {
+        Self {
+            connect: awc_connector(options.connect),
+            limit: options.connect,
+            tls: options.tls.clone(),
+        }
+    }
+
+    /// Opens a connection.
+    ///
+    /// # Errors
+    /// [`SendFailure`] of the kinds that speak of a connection that could not be had.
+    pub(super) async fn open(&self, origin: &Origin) -> Result<Stream, SendFailure> {
+        let port = origin.plain.port_u16().unwrap_or_default();
+        let address = origin.name.parse::<IpAddr>().ok();
+        let connect = Connect {
+            uri: origin.plain.clone(),
+            addr: address.map(|address| SocketAddr::new(address, port)),
         };
-        let name = ServerName::try_from(host.to_owned()).map_err(|_| SendFailure::Url)?;
-        let handshake = TlsConnector::from(config.clone()).connect(name, stream);
+        let socket = (self.connect)(connect).await.map_err(no_connection)?;
+        let Some(config) = &self.tls else {
+            return Ok(Stream::Plain(socket));
+        };
+        let name = ServerName::try_from(origin.name.clone()).map_err(|_| SendFailure::Url)?;
+        let handshake = TlsConnector::from(config.clone()).connect(name, socket);
         match timeout(self.limit, handshake).await {
             Ok(Ok(stream)) => Ok(Stream::Tls(Box::new(stream))),
             Ok(Err(error)) => Err(SendFailure::Tls(
@@ -74,23 +69,35 @@ impl Dialler {
     }
 }
 
-async fn tcp(host: &str, port: u16) -> Result<TcpStream, SendFailure> {
-    let addresses = tokio::net::lookup_host((host, port))
-        .await
-        .map_err(|_| SendFailure::Dns)?;
-    let mut last = SendFailure::Dns;
-    for address in addresses {
-        match TcpStream::connect(address).await {
-            Ok(stream) => {
-                stream.set_nodelay(true).map_err(no_connection)?;
-                return Ok(stream);
-            }
-            Err(error) => last = no_connection(error),
+/// awc's connector for plain connections. Each of them leaves it for good: we keep them ourselves.
+fn awc_connector(limit: Duration) -> Rc<ConnectService> {
+    let tcp = TcpConnector::new(Resolver::default()).service();
+    let tcp = tcp.map(|connection: TcpConnection<Uri, TcpStream>| {
+        if let Err(error) = connection.io_ref().set_nodelay(true) {
+            tracing::debug!("a connection without TCP_NODELAY: {error}");
         }
-    }
-    Err(last)
+        connection
+    });
+    let connector = awc::Connector::new()
+        .connector(tcp)
+        .timeout(limit)
+        .limit(0)
+        .finish();
+    Rc::new(move |connect| {
+        connector
+            .call(connect)
+            .map(|opened| opened.map(|socket| Box::new(socket) as BoxedSocket))
+            .boxed_local()
+    })
 }
 
-fn no_connection(error: std::io::Error) -> SendFailure {
-    SendFailure::Connect(error.kind().to_string())
+fn no_connection(error: ConnectError) -> SendFailure {
+    match error {
+        ConnectError::Timeout => SendFailure::ConnectTimeout,
+        ConnectError::Resolver(_) | ConnectError::NoRecords | ConnectError::Unresolved => {
+            SendFailure::Dns
+        }
+        ConnectError::Io(error) => SendFailure::Connect(error.kind().to_string()),
+        _ => SendFailure::Connect("not possible".to_owned()),
+    }
 }

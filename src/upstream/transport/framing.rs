@@ -1,51 +1,22 @@
-//! Where answers begin and end on a connection, told from its bytes alone.
-//!
-//! awc cannot be asked: it takes an interim answer for the final one, sees no body where HTTP/1.1 ends it by closing,
-//! ends a body that broke off like a whole one, and forgets what came behind an answer. So this stands before it.
+//! Bodies of answers as they travel: with a length, in chunks, or until the connection ends.
 
-use memchr::{memchr, memchr_iter};
+use bytes::{Bytes, BytesMut};
 
-/// Longest head of an answer, interim ones included, in bytes; awc's own limit.
-const MAX_HEAD_BYTES: usize = 128 * 1024;
-
-/// The state of one connection.
-#[derive(Debug)]
-pub(super) enum Answer {
-    /// No answer is awaited.
-    Idle,
-    /// The head is awaited, or read.
-    Head(HeadReader),
-    /// In a body.
-    Body(Body),
-    /// More came than was asked for: nothing of this connection can be believed any more.
-    Spoilt,
-}
-
-/// A head while it is read.
-#[derive(Debug, Default)]
-pub(super) struct HeadReader {
-    /// Whether the request was a HEAD: its answer has no body.
-    no_body: bool,
-    /// Bytes that were searched for the end.
-    searched: usize,
-    /// Bytes of interim answers that were taken out.
-    interim_bytes: usize,
-}
-
-/// A body while it passes.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Body {
+/// How a body is framed, and where in it we are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Framing {
     /// So many bytes are to come.
     Sized(u64),
     /// In chunks.
     Chunked(Chunk),
-    /// Everything until the connection is closed; also what we cannot follow and awc will refuse.
+    /// Everything until the connection is closed.
     UntilClose,
 }
 
 /// A place in a chunked body.
-#[derive(Debug, PartialEq, Eq, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Chunk {
+    SizeStart,
     Size(u64),
     Extension(u64),
     Data(u64),
@@ -56,336 +27,226 @@ pub(super) enum Chunk {
     LastLine,
 }
 
-/// Why a head is no answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(super) enum BadHead {
-    /// It has no end within the limit.
-    #[error("the head is too long")]
-    TooLong,
-    /// HTTP/1.0 knows no chunks.
-    #[error("a transfer encoding in HTTP/1.0")]
-    OldChunks,
+/// What bytes of the connection are to the body.
+#[derive(Debug)]
+pub(super) struct Decoded {
+    /// What they bring of it.
+    pub(super) data: Bytes,
+    /// Where it stands with them.
+    pub(super) state: State,
 }
 
-// === impl Answer ===
+/// Where a body stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum State {
+    /// It goes on.
+    Open,
+    /// It ended.
+    Whole,
+    /// It ended, and more came: nothing of the connection can be believed any more.
+    Overrun,
+    /// The chunks are none.
+    Malformed,
+}
 
-impl Answer {
-    /// Bytes of a request go out. The first ones open the wait for its answer.
-    pub(super) fn request_goes_out(&mut self, bytes: &[u8]) {
-        if matches!(self, Self::Idle) {
-            *self = Self::Head(HeadReader {
-                no_body: bytes.starts_with(b"HEAD "),
-                ..HeadReader::default()
-            });
-        }
+impl Framing {
+    /// The beginning of a body in chunks.
+    pub(super) fn chunked() -> Self {
+        Self::Chunked(Chunk::SizeStart)
     }
 
-    /// Looks for the end of the head in all that came. `false` until it is there. Then `held` begins with the head of
-    /// the final answer and ends where that answer, as far as it came, ends.
-    ///
-    /// # Errors
-    /// [`BadHead`].
-    pub(super) fn head(&mut self, held: &mut Vec<u8>) -> Result<bool, BadHead> {
-        let Self::Head(reader) = self else {
-            return Ok(true);
-        };
-        loop {
-            let Some(end) = head_end(held, reader.searched) else {
-                reader.searched = held.len().saturating_sub(3);
-                if MAX_HEAD_BYTES < reader.interim_bytes + held.len() {
-                    return Err(BadHead::TooLong);
-                }
-                return Ok(false);
-            };
-            reader.searched = 0;
-            let head = Head::read(held.get(..end).unwrap_or_default());
-            if (100..200).contains(&head.status) && head.status != 101 {
-                reader.interim_bytes += end;
-                held.drain(..end);
-                continue;
-            }
-            let body = head.body(reader.no_body)?;
-            if body == Some(Body::UntilClose) && head.is_http_1_1 && !head.is_coded {
-                // Without a length, HTTP/1.1 too ends a body by closing; awc knows that of HTTP/1.0 only.
-                if let Some(minor) = held.get_mut(7) {
-                    *minor = b'0';
+    /// Takes the next bytes of the connection.
+    pub(super) fn decode(&mut self, bytes: &[u8]) -> Decoded {
+        match self {
+            Self::UntilClose => Decoded {
+                data: Bytes::copy_from_slice(bytes),
+                state: State::Open,
+            },
+            Self::Sized(left) => {
+                let own = own_bytes(*left, bytes);
+                *left -= own.len() as u64;
+                Decoded {
+                    data: Bytes::copy_from_slice(own),
+                    state: match *left {
+                        0 => ended(own.len(), bytes),
+                        _ => State::Open,
+                    },
                 }
             }
-            *self = match body {
-                None => Self::Idle,
-                Some(body) => Self::Body(body),
-            };
-            let own = end + self.body(held.get(end..).unwrap_or_default());
-            held.truncate(own);
-            return Ok(true);
+            Self::Chunked(chunk) => {
+                let mut data = Data::None;
+                let end = chunk.decode(bytes, &mut data);
+                Decoded {
+                    data: data.joined(),
+                    state: match end {
+                        Ok(None) => State::Open,
+                        Ok(Some(end)) => ended(end, bytes),
+                        Err(Malformed) => State::Malformed,
+                    },
+                }
+            }
         }
-    }
-
-    /// How many of these bytes, the next of the connection, belong to the answer.
-    pub(super) fn body(&mut self, bytes: &[u8]) -> usize {
-        let (own, ended) = match self {
-            Self::Idle | Self::Spoilt => (0, true),
-            Self::Head(_) => (bytes.len(), false),
-            Self::Body(body) => body.advance(bytes),
-        };
-        if own < bytes.len() {
-            *self = Self::Spoilt;
-        } else if ended && !matches!(self, Self::Spoilt) {
-            *self = Self::Idle;
-        }
-        own
     }
 
     /// Whether the connection may end here without cutting anything off.
     pub(super) fn may_end(&self) -> bool {
-        match self {
-            Self::Idle | Self::Spoilt | Self::Body(Body::UntilClose) => true,
-            Self::Head(_) | Self::Body(Body::Sized(_) | Body::Chunked(_)) => false,
-        }
+        matches!(self, Self::UntilClose)
     }
 }
 
-impl Body {
-    /// Bytes that belong to the body, and whether it ends with them.
-    fn advance(&mut self, bytes: &[u8]) -> (usize, bool) {
-        match self {
-            Self::UntilClose => (bytes.len(), false),
-            Self::Sized(left) => {
-                let own = own_bytes(*left, bytes);
-                *left -= own as u64;
-                (own, *left == 0)
-            }
-            Self::Chunked(chunk) => match chunk.advance(bytes) {
-                Ok(ended) => ended.map_or((bytes.len(), false), |end| (end, true)),
-                Err(Malformed) => {
-                    *self = Self::UntilClose;
-                    (bytes.len(), false)
-                }
-            },
-        }
+fn ended(end: usize, bytes: &[u8]) -> State {
+    match end < bytes.len() {
+        true => State::Overrun,
+        false => State::Whole,
     }
 }
 
 struct Malformed;
 
+/// Data of chunks, put together; that of one chunk alone is copied once, into room of its size.
+enum Data<'a> {
+    None,
+    One(&'a [u8]),
+    More(BytesMut),
+}
+
+impl<'a> Data<'a> {
+    fn push(&mut self, data: &'a [u8], most: usize) {
+        match self {
+            Self::None => *self = Self::One(data),
+            Self::One(first) => {
+                let mut joined = BytesMut::with_capacity(most);
+                joined.extend_from_slice(first);
+                joined.extend_from_slice(data);
+                *self = Self::More(joined);
+            }
+            Self::More(joined) => joined.extend_from_slice(data),
+        }
+    }
+
+    fn joined(self) -> Bytes {
+        match self {
+            Self::None => Bytes::new(),
+            Self::One(data) => Bytes::copy_from_slice(data),
+            Self::More(joined) => joined.freeze(),
+        }
+    }
+}
+
 impl Chunk {
     /// Where the body ends in these bytes; `None` when it goes on.
-    fn advance(&mut self, bytes: &[u8]) -> Result<Option<usize>, Malformed> {
+    fn decode<'a>(
+        &mut self,
+        bytes: &'a [u8],
+        data: &mut Data<'a>,
+    ) -> Result<Option<usize>, Malformed> {
         let mut at = 0;
         while let Some(&byte) = bytes.get(at) {
-            at += 1;
             *self = match (*self, byte) {
                 (Self::Data(left), _) => {
-                    let own = own_bytes(left, bytes.get(at - 1..).unwrap_or_default());
-                    at += own - 1;
-                    match left - own as u64 {
+                    let own = own_bytes(left, bytes.get(at..).unwrap_or_default());
+                    data.push(own, bytes.len());
+                    at += own.len();
+                    *self = match left - own.len() as u64 {
                         0 => Self::AfterData,
                         left => Self::Data(left),
-                    }
+                    };
+                    continue;
                 }
                 (Self::Size(size), b'\n') | (Self::Extension(size), b'\n') => match size {
                     0 => Self::TrailerStart,
                     size => Self::Data(size),
                 },
-                (Self::Size(size), _) => match char::from(byte).to_digit(16) {
-                    Some(digit) => {
-                        let size = size.checked_mul(16).ok_or(Malformed)?;
-                        Self::Size(size + u64::from(digit))
-                    }
+                (Self::SizeStart, _) => Self::Size(hex_digit(byte).ok_or(Malformed)?),
+                (Self::Size(size), _) => match hex_digit(byte) {
+                    Some(digit) => Self::Size(size.checked_mul(16).ok_or(Malformed)? + digit),
                     None if matches!(byte, b';' | b' ' | b'\t' | b'\r') => Self::Extension(size),
                     None => return Err(Malformed),
                 },
                 (Self::Extension(size), _) => Self::Extension(size),
                 (Self::AfterData, b'\r') => Self::AfterData,
-                (Self::AfterData, b'\n') => Self::Size(0),
+                (Self::AfterData, b'\n') => Self::SizeStart,
                 (Self::AfterData, _) => return Err(Malformed),
                 (Self::TrailerStart, b'\r') => Self::LastLine,
-                (Self::TrailerStart | Self::LastLine, b'\n') => return Ok(Some(at)),
+                (Self::TrailerStart | Self::LastLine, b'\n') => return Ok(Some(at + 1)),
                 (Self::LastLine, _) => return Err(Malformed),
                 (Self::Trailer, b'\n') => Self::TrailerStart,
                 (Self::TrailerStart | Self::Trailer, _) => Self::Trailer,
             };
+            at += 1;
         }
         Ok(None)
     }
 }
 
-fn own_bytes(left: u64, bytes: &[u8]) -> usize {
-    usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len())
+fn hex_digit(byte: u8) -> Option<u64> {
+    char::from(byte).to_digit(16).map(u64::from)
 }
 
-/// Behind the empty line that ends a head.
-fn head_end(bytes: &[u8], from: usize) -> Option<usize> {
-    memchr_iter(b'\n', bytes.get(from..)?)
-        .map(|at| from + at + 1)
-        .find_map(|next| match (bytes.get(next)?, bytes.get(next + 1)) {
-            (b'\n', _) => Some(next + 1),
-            (b'\r', Some(b'\n')) => Some(next + 2),
-            _ => None,
-        })
-}
-
-/// What of a head says where its answer ends.
-#[derive(Default)]
-struct Head {
-    /// 0 when it cannot be read.
-    status: u16,
-    is_http_1_1: bool,
-    length: Option<u64>,
-    chunked: bool,
-    /// In a transfer coding that nobody reads here; awc refuses it.
-    is_coded: bool,
-}
-
-impl Head {
-    fn read(bytes: &[u8]) -> Self {
-        let mut rest = bytes;
-        let mut head = Self::default();
-        let mut first = true;
-        while let Some(end) = memchr(b'\n', rest) {
-            let (line, after) = rest.split_at(end + 1);
-            rest = after;
-            if std::mem::take(&mut first) {
-                head.is_http_1_1 = line.starts_with(b"HTTP/1.1");
-                let status = line
-                    .get(9..12)
-                    .and_then(|digits| std::str::from_utf8(digits).ok());
-                head.status = status.and_then(|digits| digits.parse().ok()).unwrap_or(0);
-            } else if let Some(length) = value(line, b"content-length") {
-                head.length = std::str::from_utf8(length)
-                    .ok()
-                    .and_then(|text| text.parse().ok());
-            } else if let Some(encoding) = value(line, b"transfer-encoding") {
-                head.chunked = encoding.eq_ignore_ascii_case(b"chunked");
-                head.is_coded = !head.chunked && !encoding.eq_ignore_ascii_case(b"identity");
-            }
-        }
-        head
-    }
-
-    /// `None` when no body follows.
-    fn body(&self, no_body: bool) -> Result<Option<Body>, BadHead> {
-        if no_body || matches!(self.status, 204 | 304) {
-            return Ok(None);
-        }
-        Ok(match (self.chunked, self.length) {
-            (true, _) if !self.is_http_1_1 => return Err(BadHead::OldChunks),
-            (true, _) => Some(Body::Chunked(Chunk::Size(0))),
-            (false, Some(0)) => None,
-            (false, Some(length)) => Some(Body::Sized(length)),
-            (false, None) => Some(Body::UntilClose),
-        })
-    }
-}
-
-fn value<'a>(line: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
-    let found = line.get(..name.len())?;
-    let value = line
-        .get(name.len()..)?
-        .trim_ascii_start()
-        .strip_prefix(b":")?;
-    found.eq_ignore_ascii_case(name).then(|| value.trim_ascii())
+fn own_bytes(left: u64, bytes: &[u8]) -> &[u8] {
+    let own = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len());
+    bytes.get(..own).unwrap_or_default()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// What awc gets to see of these bytes, and the connection's state after; whatever the pieces.
-    fn check(request: &str, wire: &str, seen: &str, state: &str) {
+    /// What a body brings and how it stands then, whatever the pieces.
+    fn check(framing: &Framing, wire: &str, body: &str, state: State) {
         for every in [1, 3, wire.len()] {
-            let mut answer = Answer::Idle;
-            answer.request_goes_out(request.as_bytes());
-            let (mut got, mut held) = (Vec::new(), Vec::new());
+            let mut framing = framing.clone();
+            let (mut got, mut seen) = (Vec::new(), State::Open);
             for piece in wire.as_bytes().chunks(every) {
-                if matches!(answer, Answer::Head(_)) {
-                    held.extend_from_slice(piece);
-                    if answer.head(&mut held).unwrap() {
-                        got.append(&mut held);
-                    }
-                } else {
-                    let own = answer.body(piece);
-                    got.extend_from_slice(&piece[..own]);
+                if seen == State::Whole {
+                    seen = State::Overrun;
                 }
+                if seen != State::Open {
+                    break;
+                }
+                let decoded = framing.decode(piece);
+                got.extend_from_slice(&decoded.data);
+                seen = decoded.state;
             }
             let got = String::from_utf8(got).unwrap();
-            let end = match answer {
-                Answer::Spoilt => "spoilt",
-                Answer::Idle => "idle",
-                _ if answer.may_end() => "may end",
-                _ => "open",
-            };
-            assert_eq!((got.as_str(), end), (seen, state), "{wire:?} by {every}");
+            assert_eq!((got.as_str(), seen), (body, state), "{wire:?} by {every}");
         }
     }
 
-    fn same(wire: &str, state: &str) {
-        check("POST / HTTP/1.1", wire, wire, state);
+    #[test]
+    fn bodies_end_where_they_say() {
+        check(&Framing::Sized(5), "hello", "hello", State::Whole);
+        check(&Framing::Sized(5), "hell", "hell", State::Open);
+        check(&Framing::Sized(5), "hellox", "hello", State::Overrun);
+        check(&Framing::UntilClose, "any", "any", State::Open);
+        assert!(Framing::UntilClose.may_end() && !Framing::Sized(1).may_end());
     }
 
     #[test]
-    fn ends_are_found() {
-        let sized = "HTTP/1.1 200 OK\r\ncontent-Length : 5\r\n\r\nhello";
-        same(sized, "idle");
-        same(sized.strip_suffix('o').unwrap(), "open");
-        check("GET /", &format!("{sized}x"), sized, "spoilt");
-        check("GET /", &sized.repeat(2), sized, "spoilt");
-        let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
-        same(
-            &format!("{chunked}A;x=1\r\n0123456789\r\n0\r\n\r\n"),
-            "idle",
-        );
-        same(&format!("{chunked}1\r\na\r\n0\r\nx: y\r\n\r\n"), "idle");
-        same(&format!("{chunked}1\r\na\r\n0\r\n"), "open");
-        same(&format!("{chunked}1\r\nabc"), "may end");
-        let whole = format!("{chunked}1\r\na\r\n0\r\n\r\n");
-        check("GET /", &format!("{whole}HTTP/1.1"), &whole, "spoilt");
-        same("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n", "idle");
-        same("HTTP/1.0 200 OK\r\n\r\nany", "may end");
-        same("HTTP/1.1 200 OK\ncontent-length: 1\n\na", "idle");
-        same(&format!("{chunked}no chunk"), "may end");
-        check("GET /", "HTTP/1.1 200 OK\r\n", "", "open");
-    }
-
-    #[test]
-    fn what_awc_cannot_read_is_made_readable() {
-        let check =
-            |wire: &str, seen: &str, state: &str| check("GET / HTTP/1.1", wire, seen, state);
-        let close = "\r\nconnection: close\r\n\r\nuntil the end";
-        check(
-            &format!("HTTP/1.1 200 OK{close}"),
-            &format!("HTTP/1.0 200 OK{close}"),
-            "may end",
-        );
-        let real = "HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\na";
-        let interim = "HTTP/1.1 103 Early Hints\r\nlink: <x>\r\n\r\n";
-        check(&format!("{interim}{interim}{real}"), real, "idle");
-        let empty = "HTTP/1.1 204 No Content\r\ncontent-length: 2\r\n\r\n";
-        check(&format!("{empty}ab"), empty, "spoilt");
-        let coded = "HTTP/1.1 200 OK\r\ntransfer-encoding: gzip, chunked\r\n\r\n0";
-        check(coded, coded, "may end");
-    }
-
-    #[test]
-    fn an_answer_to_head_has_no_body() {
-        let head = "HTTP/1.1 200 OK\r\ncontent-length: 7\r\n\r\n";
-        check("HEAD / HTTP/1.1", head, head, "idle");
-    }
-
-    #[test]
-    fn bad_heads() {
-        let refused = |head: Vec<u8>| {
-            let mut answer = Answer::Idle;
-            answer.request_goes_out(b"GET /");
-            answer.head(&mut { head }).unwrap_err()
+    fn chunks_are_taken_apart() {
+        let check = |wire: &str, body: &str, state: State| {
+            check(&Framing::chunked(), wire, body, state);
         };
-        let endless = [
-            b"HTTP/1.1 200 OK\r\nx: ".to_vec(),
-            vec![b'x'; MAX_HEAD_BYTES],
-        ]
-        .concat();
-        assert_eq!(refused(endless), BadHead::TooLong);
-        let old = b"HTTP/1.0 200 OK\r\ntransfer-encoding: chunked\r\n\r\n".to_vec();
-        assert_eq!(refused(old), BadHead::OldChunks);
+        let digits = "0123456789";
+        check(
+            &format!("A;x=1\r\n{digits}\r\n0\r\n\r\n"),
+            digits,
+            State::Whole,
+        );
+        check("1\r\na\r\n2\r\nbc\r\n3\ndef\n0\n\n", "abcdef", State::Whole);
+        check("1\r\na\r\n0\r\nx: y\r\nz: a\r\n\r\n", "a", State::Whole);
+        check("1\r\na\r\n0\r\n", "a", State::Open);
+        check("1\r\na\r\n0\r\n\r\nHTTP/1.1", "a", State::Overrun);
+        check("1\r\nabc", "a", State::Malformed);
+        check("1\r\na\r\n\r\n", "a", State::Malformed);
+        for wire in [
+            "no chunk",
+            "\r\n",
+            "-1\r\n",
+            "1000000000000000f\r\n",
+            "0\r\n\rx",
+        ] {
+            check(wire, "", State::Malformed);
+        }
     }
 }

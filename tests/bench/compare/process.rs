@@ -108,8 +108,7 @@ impl Process {
         bail!("{} is not quiet after two minutes", self.name)
     }
 
-    /// Waits until its memory stays as it is. Where thousands of streams are held, awc's clocks, one for each of
-    /// them, never let the process be quiet.
+    /// Waits until its memory stays as it is.
     pub(crate) async fn steady(&self) -> anyhow::Result<()> {
         let mut before = self.memory("VmRSS")?;
         for _ in 0..20 {

@@ -1,5 +1,6 @@
 //! Which provider an exchange goes to. Pure: chooses from what it is given, never sends.
 
+use crate::filter::Dialect;
 use crate::upstream::provider::Provider;
 
 /// Where an exchange goes.
@@ -28,9 +29,9 @@ pub enum NoTarget {
 
 /// Finds the provider of a request.
 ///
-/// `named`: the provider in the path. Else `provider/model` wins, then the first provider that takes the model; a
-/// request without a model goes to the first provider. Names with a slash are models unless the first part is
-/// a provider's name.
+/// `named`: the provider in the path, which takes whatever it is sent. Else only providers count that understand clients
+/// of this `dialect`: `provider/model` wins, then the first one that takes the model; a request without a model goes to
+/// the first one. Names with a slash are models unless the first part is a provider's name.
 ///
 /// # Errors
 /// [`NoTarget`]; never another model than the one asked for.
@@ -38,13 +39,18 @@ pub fn choose(
     providers: &[Provider],
     named: Option<&str>,
     model: Option<&str>,
+    dialect: Dialect,
 ) -> Result<Target, NoTarget> {
     let by_name = |name: &str| providers.iter().position(|provider| provider.name == name);
+    let first = |dialect| {
+        providers
+            .iter()
+            .position(|provider| provider.speaks(dialect))
+    };
     if let Some(name) = named {
-        // `/openai/…` means the first provider where none has that name.
-        let fallback = (name == "openai" && !providers.is_empty()).then_some(0);
+        // `/openai/…` means the first provider of that kind where none has that name.
         let provider = by_name(name)
-            .or(fallback)
+            .or_else(|| first(Dialect::Openai).filter(|_| name == "openai"))
             .ok_or(NoTarget::UnknownProvider)?;
         return Ok(Target {
             provider,
@@ -52,16 +58,16 @@ pub fn choose(
         });
     }
     let Some(model) = model else {
-        return match providers.is_empty() {
-            false => Ok(Target {
-                provider: 0,
+        return first(dialect)
+            .map(|provider| Target {
+                provider,
                 model: None,
-            }),
-            true => Err(NoTarget::UnknownProvider),
-        };
+            })
+            .ok_or(NoTarget::UnknownProvider);
     };
     if let Some((name, rest)) = model.split_once('/')
         && let Some(provider) = by_name(name)
+        && providers[provider].speaks(dialect)
         && !rest.is_empty()
     {
         return Ok(Target {
@@ -71,7 +77,7 @@ pub fn choose(
     }
     providers
         .iter()
-        .position(|provider| provider.takes(model))
+        .position(|provider| provider.speaks(dialect) && provider.takes(model))
         .map(|provider| Target {
             provider,
             model: None,

@@ -2,6 +2,7 @@
 //! `json_check` and `relay_scanner`; the rest decodes what was recorded, on the writer's side. Nothing here fails on
 //! an odd shape: what cannot be read is `None`.
 
+pub mod anthropic;
 pub mod content;
 pub mod decoded;
 pub mod json_check;
@@ -49,6 +50,7 @@ pub fn decode_whole(endpoint: Endpoint, body: &[u8]) -> Decoded {
     match endpoint {
         Endpoint::ChatCompletions | Endpoint::Completions => openai_chat::decode_whole(text),
         Endpoint::Responses => openai_responses::decode_whole(text),
+        Endpoint::Messages | Endpoint::MessagesCountTokens => anthropic::decode_whole(text),
         Endpoint::Embeddings | Endpoint::Models | Endpoint::Passthrough => {
             openai_embeddings::decode_whole(text)
         }
@@ -60,7 +62,11 @@ pub fn decode_stream(endpoint: Endpoint, body: &[u8]) -> Decoded {
     match endpoint {
         Endpoint::ChatCompletions | Endpoint::Completions => openai_chat::decode_stream(body),
         Endpoint::Responses => openai_responses::decode_stream(body),
-        Endpoint::Embeddings | Endpoint::Models | Endpoint::Passthrough => Decoded {
+        Endpoint::Messages => anthropic::decode_stream(body),
+        Endpoint::MessagesCountTokens
+        | Endpoint::Embeddings
+        | Endpoint::Models
+        | Endpoint::Passthrough => Decoded {
             event_count: sse::events(body).count() as u64,
             ..Decoded::default()
         },
@@ -80,7 +86,8 @@ pub fn prompt_pieces(endpoint: Endpoint, body: &[u8]) -> Option<PromptPieces<'_>
         Endpoint::Completions => Some(openai_completions::prompt_pieces(text, "prompt")),
         Endpoint::Embeddings => Some(openai_completions::prompt_pieces(text, "input")),
         Endpoint::Responses => Some(openai_responses::prompt_pieces(text)),
-        Endpoint::Models | Endpoint::Passthrough => None,
+        Endpoint::Messages => Some(anthropic::prompt_pieces(text)),
+        Endpoint::MessagesCountTokens | Endpoint::Models | Endpoint::Passthrough => None,
     }
 }
 

@@ -36,6 +36,12 @@ pub enum Endpoint {
     /// `POST /v1/responses`.
     #[serde(rename = "responses")]
     Responses,
+    /// `POST /v1/messages`, Anthropic's.
+    #[serde(rename = "messages")]
+    Messages,
+    /// `POST /v1/messages/count_tokens`, Anthropic's.
+    #[serde(rename = "messages.count_tokens")]
+    MessagesCountTokens,
     /// `GET /v1/models` and `/v1/models/{id}`.
     #[serde(rename = "models")]
     Models,
@@ -52,6 +58,8 @@ impl Endpoint {
             Self::Completions => "completions",
             Self::Embeddings => "embeddings",
             Self::Responses => "responses",
+            Self::Messages => "messages",
+            Self::MessagesCountTokens => "messages.count_tokens",
             Self::Models => "models",
             Self::Passthrough => "passthrough",
         }
@@ -60,8 +68,34 @@ impl Endpoint {
     /// Whether bodies of this API have texts that filters can read and edit.
     pub fn has_texts(self) -> bool {
         match self {
-            Self::ChatCompletions | Self::Completions | Self::Embeddings | Self::Responses => true,
+            Self::ChatCompletions
+            | Self::Completions
+            | Self::Embeddings
+            | Self::Responses
+            | Self::Messages
+            | Self::MessagesCountTokens => true,
             Self::Models | Self::Passthrough => false,
+        }
+    }
+}
+
+/// Which family of clients a request comes from; its text is the column `dialect`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Dialect {
+    /// OpenAI's, and what is compatible with it.
+    #[default]
+    Openai,
+    /// Anthropic's.
+    Anthropic,
+}
+
+impl Dialect {
+    /// The word of the column `dialect`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Openai => "openai",
+            Self::Anthropic => "anthropic",
         }
     }
 }

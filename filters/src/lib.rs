@@ -50,7 +50,7 @@ pub use context::{
     ExchangeInfo, Target, TokenCount, TokenCounter,
 };
 pub use exchange::{
-    BodyError, Endpoint, EventKind, Headers, LlmRequest, LlmResponse, Message, Outcome,
+    BodyError, Dialect, Endpoint, EventKind, Headers, LlmRequest, LlmResponse, Message, Outcome,
     StreamEvent, Usage,
 };
 pub use filter::{ConfigError, Filter, FilterFactory, OnError, Registry, options};

@@ -171,7 +171,7 @@ impl<'a> Exchange<'a> {
         record.trace_id = opened.trace_id.clone();
         record.client_ip = opened.client_ip.map(|ip| ip.to_string());
         record.endpoint = opened.endpoint.as_str().to_owned();
-        record.dialect = opened.dialect.to_string();
+        record.dialect = opened.dialect.as_str().to_owned();
         record.method = opened.method.to_string();
         record.path = opened.path.clone();
         record.stream = opened.stream;
@@ -262,8 +262,14 @@ fn keeps_texts(keep: Keep) -> bool {
 /// Whether an endpoint makes text.
 fn generates(endpoint: Endpoint) -> bool {
     match endpoint {
-        Endpoint::ChatCompletions | Endpoint::Completions | Endpoint::Responses => true,
-        Endpoint::Embeddings | Endpoint::Models | Endpoint::Passthrough => false,
+        Endpoint::ChatCompletions
+        | Endpoint::Completions
+        | Endpoint::Responses
+        | Endpoint::Messages => true,
+        Endpoint::MessagesCountTokens
+        | Endpoint::Embeddings
+        | Endpoint::Models
+        | Endpoint::Passthrough => false,
     }
 }
 

@@ -10,7 +10,7 @@ use bytes::{Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use aiproxy_filters::{Endpoint, Outcome};
+use aiproxy_filters::{Dialect, Endpoint, Outcome};
 
 /// What is known when the head and body of a request were read: the `begin` record.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -40,8 +40,8 @@ pub struct Opened {
     pub client_ip: Option<IpAddr>,
     /// Which API was called.
     pub endpoint: Endpoint,
-    /// Word of the column `dialect`.
-    pub dialect: Cow<'static, str>,
+    /// Which family of clients called it.
+    pub dialect: Dialect,
     /// HTTP method, as received.
     pub method: Cow<'static, str>,
     /// Path and query, credentials in the query masked.

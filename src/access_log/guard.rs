@@ -21,7 +21,7 @@ use crate::access_log::guard::masking::{mask_closed, mask_opened};
 use crate::access_log::guard::stopwatch::{Stopwatch, micros};
 use crate::access_log::recorder::{Recorder, Ticket};
 use crate::access_log::redact::Secrets;
-use crate::filter::{Endpoint, Outcome};
+use crate::filter::{Dialect, Endpoint, Outcome};
 
 /// The record of one exchange while it runs.
 ///
@@ -37,6 +37,7 @@ pub struct RecordGuard(Box<Recording>);
 pub struct Recording {
     recorder: Rc<Recorder>,
     secrets: Rc<Secrets>,
+    dialect: Dialect,
     state: State,
     closed: Closed,
     copies: Copies,
@@ -100,6 +101,7 @@ impl RecordGuard {
             recorder,
             secrets,
             keeps_headers: opened.request_headers.is_some(),
+            dialect: opened.dialect,
             state: State::Opening(opened),
             closed: empty_closed(),
             copies: Copies::new(body_limit, wanted),
@@ -143,6 +145,11 @@ impl Recording {
     /// What is known of the answer.
     pub fn closed_mut(&mut self) -> &mut Closed {
         &mut self.closed
+    }
+
+    /// Which family of clients this one is of.
+    pub fn dialect(&self) -> Dialect {
+        self.dialect
     }
 
     /// By which the server says that no head reached the client, whatever else came of the exchange.

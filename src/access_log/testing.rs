@@ -12,7 +12,7 @@ use bytes::Bytes;
 use tokio::runtime::Runtime;
 use uuid::Uuid;
 
-use aiproxy_filters::{Endpoint, Outcome};
+use aiproxy_filters::{Dialect, Endpoint, Outcome};
 
 use crate::access_log::draft::{Bodies, Captured, Closed, Finished, Keep, Opened, Times};
 use crate::access_log::record::LogRecord;
@@ -40,7 +40,7 @@ pub(crate) fn opened(number: u32) -> Opened {
         trace_id: None,
         client_ip: Some([127, 0, 0, 1].into()),
         endpoint: Endpoint::ChatCompletions,
-        dialect: "openai".into(),
+        dialect: Dialect::Openai,
         method: "POST".into(),
         path: "/v1/chat/completions".to_owned(),
         stream: Some(false),

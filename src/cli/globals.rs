@@ -76,8 +76,8 @@ impl Globals {
             is_file_or_told(file)?;
         }
         let mut sources = Sources::of_process(self.config.clone().or_else(|| flags.file.clone()));
-        if let Some(key) = &flags.openai_api_key {
-            sources.environment.set("OPENAI_API_KEY", key);
+        for (key, _, variable) in flags.keys() {
+            sources.environment.set(variable, key);
         }
         sources.overrides = flags.overrides();
         Ok(sources)
@@ -89,16 +89,16 @@ impl Globals {
     /// It is wrong, or a flag would change nothing.
     pub fn load(&self, flags: &serve::Args, rules: &Rules<'_>) -> anyhow::Result<Config> {
         let config = load(&self.sources(flags)?, rules)?;
-        if let Some(key) = &flags.openai_api_key {
+        for (key, flag, variable) in flags.keys() {
             let mut keys = config
                 .providers
                 .iter()
                 .flat_map(|provider| &provider.api_keys);
             if !keys.any(|used| used.key.expose() == key) {
-                return Err(Failure::usage(
-                    "--openai-api-key changes nothing: the configuration names the keys of its providers; \
-                     write ${OPENAI_API_KEY} there",
-                )
+                return Err(Failure::usage(format!(
+                    "{flag} changes nothing: the configuration names the keys of its providers; \
+                     write ${{{variable}}} there",
+                ))
                 .into());
             }
         }

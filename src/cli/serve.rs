@@ -41,6 +41,9 @@ pub struct Args {
     /// Key for OpenAI, as OPENAI_API_KEY; other users of this machine can see it in the process list
     #[arg(long, value_name = "KEY", alias = "openai_api_key")]
     pub openai_api_key: Option<String>,
+    /// Key for Anthropic, as ANTHROPIC_API_KEY; seen in the process list likewise
+    #[arg(long, value_name = "KEY", alias = "anthropic_api_key")]
+    pub anthropic_api_key: Option<String>,
 }
 
 impl Args {
@@ -54,7 +57,23 @@ impl Args {
             admin_port: self.admin_port.or(other.admin_port),
             database_url: self.database_url.or(other.database_url),
             openai_api_key: self.openai_api_key.or(other.openai_api_key),
+            anthropic_api_key: self.anthropic_api_key.or(other.anthropic_api_key),
         }
+    }
+
+    /// The keys that were given: each with its flag, and the variable that it stands for.
+    pub fn keys(&self) -> impl Iterator<Item = (&str, &'static str, &'static str)> {
+        let given = [
+            (&self.openai_api_key, "--openai-api-key", "OPENAI_API_KEY"),
+            (
+                &self.anthropic_api_key,
+                "--anthropic-api-key",
+                "ANTHROPIC_API_KEY",
+            ),
+        ];
+        given
+            .into_iter()
+            .filter_map(|(key, flag, variable)| Some((key.as_deref()?, flag, variable)))
     }
 
     /// What the options set in the configuration.

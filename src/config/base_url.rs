@@ -58,6 +58,16 @@ impl BaseUrl {
         }
     }
 
+    /// Anthropic's own API.
+    pub fn anthropic() -> Self {
+        Self {
+            text: "https://api.anthropic.com".to_owned(),
+            host: "api.anthropic.com".to_owned(),
+            port: 443,
+            https: true,
+        }
+    }
+
     /// The URL, without a slash at its end.
     pub fn as_str(&self) -> &str {
         &self.text
@@ -117,6 +127,8 @@ mod tests {
     fn host_and_port_are_those_that_are_connected_to() {
         let url = BaseUrl::parse("https://[::1]/v1").expect("valid");
         assert_eq!((url.host(), url.port(), url.is_https()), ("::1", 443, true));
-        assert_eq!(BaseUrl::parse(OPENAI_BASE_URL), Ok(BaseUrl::openai()));
+        for url in [BaseUrl::openai(), BaseUrl::anthropic()] {
+            assert_eq!(BaseUrl::parse(url.as_str()), Ok(url));
+        }
     }
 }

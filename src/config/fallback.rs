@@ -31,8 +31,8 @@ pub(super) fn tree_without_file(environment: &Environment, problems: &mut Vec<Pr
     root
 }
 
-/// The providers that the environment names: those of `ENDPOINTS`, and OpenAI unless only `ENDPOINTS` is there.
-/// Without any key the client's own is passed on. `TIMEOUT` counts only where there is no file.
+/// The providers that the environment names: those of `ENDPOINTS`, and OpenAI and Anthropic unless only `ENDPOINTS` is
+/// there. Without a key the client's own is passed on. `TIMEOUT` counts only where there is no file.
 pub(super) fn providers(reading: &Reading<'_>, without_file: bool) -> Vec<ProviderConfig> {
     let shared_key = key(reading, "API_KEY");
     let mut upstreams = Vec::new();
@@ -57,6 +57,8 @@ pub(super) fn providers(reading: &Reading<'_>, without_file: bool) -> Vec<Provid
     } else {
         TimeoutsConfig::default()
     };
+    let anthropic_key = key(reading, "ANTHROPIC_API_KEY");
+    let has_anthropic = anthropic_key.is_some() || endpoints.is_none();
     let names = (1..).map(|n| {
         if n == 1 {
             "openai".to_owned()
@@ -64,12 +66,23 @@ pub(super) fn providers(reading: &Reading<'_>, without_file: bool) -> Vec<Provid
             format!("openai-{n}")
         }
     });
-    upstreams
-        .into_iter()
-        .zip(names)
-        .map(|((base_url, key), name)| ProviderConfig {
+    let compatible = upstreams.into_iter().zip(names);
+    let compatible =
+        compatible.map(|((base_url, key), name)| (ProviderKind::Openai, name, base_url, key));
+    let anthropic = has_anthropic.then(|| {
+        let kind = ProviderKind::Anthropic;
+        (
+            kind,
+            kind.default_name().to_owned(),
+            kind.base_url(),
+            anthropic_key,
+        )
+    });
+    compatible
+        .chain(anthropic)
+        .map(|(kind, name, base_url, key)| ProviderConfig {
             name,
-            kind: ProviderKind::Openai,
+            kind,
             base_url,
             api_keys: key
                 .map(|key| ApiKeyConfig {
@@ -248,6 +261,8 @@ mod tests {
                 ("API_KEY", "a\nb"),
             ],
             &[("OPENAI_BASE_URL", ""), ("ENDPOINTS", "")],
+            &[("ANTHROPIC_API_KEY", "sk-ant")],
+            &[("ANTHROPIC_API_KEY", "sk-ant"), ("ENDPOINTS", "http://a:1")],
         ];
         let shown: Vec<String> = cases
             .iter()

@@ -98,6 +98,8 @@ const ENDPOINTS: &[Endpoint] = &[
     Endpoint::Completions,
     Endpoint::Embeddings,
     Endpoint::Responses,
+    Endpoint::Messages,
+    Endpoint::MessagesCountTokens,
     Endpoint::Models,
     Endpoint::Passthrough,
 ];

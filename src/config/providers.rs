@@ -20,7 +20,7 @@ pub struct ProviderConfig {
     pub name: String,
     /// Which API it speaks.
     pub kind: ProviderKind,
-    /// Where it is, with its version, without a slash at the end.
+    /// Where it is, without a slash at the end; OpenAI's kind with its version.
     pub base_url: BaseUrl,
     /// Our keys; none: the client's own `Authorization` is passed on.
     pub api_keys: Vec<ApiKeyConfig>,
@@ -51,6 +51,8 @@ pub struct ProviderConfig {
 pub enum ProviderKind {
     /// OpenAI's, or a server compatible with it.
     Openai,
+    /// Anthropic's.
+    Anthropic,
 }
 
 /// What happens upstream when the client leaves.
@@ -120,7 +122,26 @@ pub struct TimeoutsConfig {
 }
 
 impl Word for ProviderKind {
-    const WORDS: &'static [(&'static str, Self)] = &[("openai", Self::Openai)];
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("openai", Self::Openai), ("anthropic", Self::Anthropic)];
+}
+
+impl ProviderKind {
+    /// Where its maker's own API is.
+    pub(super) fn base_url(self) -> BaseUrl {
+        match self {
+            Self::Openai => BaseUrl::openai(),
+            Self::Anthropic => BaseUrl::anthropic(),
+        }
+    }
+
+    /// The name of a provider that was given none.
+    pub(super) fn default_name(self) -> &'static str {
+        match self {
+            Self::Openai => "openai",
+            Self::Anthropic => "anthropic",
+        }
+    }
 }
 
 impl Word for OnDisconnect {
@@ -154,13 +175,15 @@ fn headers_as_map<S: Serializer>(headers: &[HeaderConfig], to: S) -> Result<S::O
 /// Reads one entry of `providers`.
 pub(super) fn read_provider(mut section: Section<'_>) -> ProviderConfig {
     if section.item("kind").is_none() {
-        section.report("kind", "missing; allowed: openai");
+        section.report("kind", "missing; allowed: openai, anthropic");
     }
     let kind = section.word("kind", ProviderKind::Openai);
     let provider = ProviderConfig {
-        name: section.text("name").unwrap_or_else(|| "openai".to_owned()),
+        name: section
+            .text("name")
+            .unwrap_or_else(|| kind.default_name().to_owned()),
         kind,
-        base_url: read_base_url(&mut section),
+        base_url: read_base_url(&mut section, kind),
         api_keys: read_keys(&mut section),
         models: read_models(&mut section),
         ca_cert: section.path_of("ca_cert"),
@@ -176,14 +199,23 @@ pub(super) fn read_provider(mut section: Section<'_>) -> ProviderConfig {
     provider
 }
 
-fn read_base_url(section: &mut Section<'_>) -> BaseUrl {
-    match section.text("base_url").map(|text| BaseUrl::parse(&text)) {
+fn read_base_url(section: &mut Section<'_>, kind: ProviderKind) -> BaseUrl {
+    let read = section.text("base_url").map(|text| {
+        let url = BaseUrl::parse(&text)?;
+        match kind {
+            ProviderKind::Anthropic if url.as_str().ends_with("/v1") => {
+                Err("expected a URL without its version; leave out /v1")
+            }
+            ProviderKind::Anthropic | ProviderKind::Openai => Ok(url),
+        }
+    });
+    match read {
         Some(Ok(url)) => url,
         Some(Err(message)) => {
             section.report("base_url", message);
-            BaseUrl::openai()
+            kind.base_url()
         }
-        None => BaseUrl::openai(),
+        None => kind.base_url(),
     }
 }
 

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use serde_json::{Value, json};
 
+use crate::dialect::ErrorText;
 use crate::filter::Endpoint;
 
 /// First path segments that OpenAI clients use when their base URL has no `/v1`.
@@ -46,21 +47,12 @@ pub fn error_event(error: &ErrorText<'_>, endpoint: Endpoint) -> Bytes {
         Endpoint::ChatCompletions
         | Endpoint::Completions
         | Endpoint::Embeddings
+        | Endpoint::Messages
+        | Endpoint::MessagesCountTokens
         | Endpoint::Models
         | Endpoint::Passthrough => format!("data: {}\n\n", json!({ "error": object })),
     };
     Bytes::from(event)
-}
-
-/// The words of an error.
-#[derive(Debug, Clone, Copy)]
-pub struct ErrorText<'a> {
-    /// For a person.
-    pub message: &'a str,
-    /// `error.type`.
-    pub kind: &'a str,
-    /// `error.code`.
-    pub code: &'a str,
 }
 
 fn error_object(error: &ErrorText<'_>) -> Value {
@@ -82,6 +74,8 @@ pub fn text_answer(endpoint: Endpoint, id: &str, created_s: i64, text: &str) -> 
         Endpoint::Responses => response_object(id, created_s, "completed", Some(text)),
         Endpoint::ChatCompletions
         | Endpoint::Embeddings
+        | Endpoint::Messages
+        | Endpoint::MessagesCountTokens
         | Endpoint::Models
         | Endpoint::Passthrough => json!({
             "id": id, "object": "chat.completion", "created": created_s, "model": FILTER_MODEL,

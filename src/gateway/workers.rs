@@ -15,7 +15,7 @@ use crate::pipeline::link::Lifecycle;
 use crate::pipeline::replay::Replays;
 use crate::pipeline::{RelaySettings, StreamCount, Transports, Worker};
 use crate::server::cors::Cors;
-use crate::server::form::OpenAiForm;
+use crate::server::form::Forms;
 use crate::server::ingest::BodyLimits;
 use crate::server::listen::{HttpSettings, MakeState};
 use crate::server::state::{DataState, Unrecorded};
@@ -95,7 +95,7 @@ pub(super) fn make_state(parts: MakeParts) -> MakeState {
                 cors: cors.is_configured(),
                 max_body_bytes: config.server.max_body_bytes,
             },
-            form: Rc::new(OpenAiForm),
+            form: Rc::new(Forms),
             clock: Clock::machine(),
             lifecycle: parts.lifecycle.clone(),
             streams: parts.streams.clone(),

@@ -198,6 +198,7 @@ impl WholeStream for Folding {
         let texts = texts(events);
         let whole = match self.endpoint {
             Endpoint::Responses => reported(events, &texts).unwrap_or_else(|| messages(&texts)),
+            Endpoint::Messages => blocks(events, &texts),
             endpoint => choices(endpoint, events, texts),
         };
         LlmResponse::from_body(self.endpoint, GOOD, whole)
@@ -263,6 +264,34 @@ fn messages(texts: &BTreeMap<u64, String>) -> Bytes {
         .map(|text| json!({ "type": "message", "content": [{ "type": "output_text", "text": text }] }))
         .collect();
     Bytes::from(json!({ "object": "response", "output": output }).to_string())
+}
+
+/// Anthropic's message: its texts, then its calls.
+fn blocks(events: &[StreamEvent], texts: &BTreeMap<u64, String>) -> Bytes {
+    let decoded = crate::wire::decode_stream(Endpoint::Messages, &joined(events));
+    let calls: Option<Vec<Value>> = decoded
+        .tool_calls
+        .as_deref()
+        .and_then(|calls| serde_json::from_str(calls).ok());
+    let block = |call: &Value| {
+        let input = call["function"]["arguments"]
+            .as_str()
+            .and_then(|input| serde_json::from_str::<Value>(input).ok());
+        json!({ "type": "tool_use", "id": call["id"], "name": call["function"]["name"], "input": input })
+    };
+    let texts = texts.values();
+    let content: Vec<Value> = texts
+        .map(|text| json!({ "type": "text", "text": text }))
+        .chain(calls.iter().flatten().map(block))
+        .collect();
+    let last = events.iter().rev().find_map(|event| event.get("delta"));
+    let end = last.and_then(|delta| serde_json::from_str::<Value>(delta).ok());
+    let stop_reason = end.map(|end| end["stop_reason"].clone());
+    let whole = json!({
+        "type": "message", "role": "assistant", "model": decoded.model, "content": content,
+        "stop_reason": stop_reason,
+    });
+    Bytes::from(whole.to_string())
 }
 
 fn choices(endpoint: Endpoint, events: &[StreamEvent], texts: BTreeMap<u64, String>) -> Bytes {

@@ -83,7 +83,11 @@ pub(super) fn dialect(endpoint: Endpoint) -> Dialect {
     match endpoint {
         Endpoint::ChatCompletions | Endpoint::Completions => Dialect::Chat,
         Endpoint::Responses => Dialect::Responses,
-        Endpoint::Embeddings | Endpoint::Models | Endpoint::Passthrough => Dialect::Raw,
+        Endpoint::Messages => Dialect::Messages,
+        Endpoint::MessagesCountTokens
+        | Endpoint::Embeddings
+        | Endpoint::Models
+        | Endpoint::Passthrough => Dialect::Raw,
     }
 }
 

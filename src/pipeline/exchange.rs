@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use crate::access_log::guard::RecordGuard;
 use crate::access_log::redact;
-use crate::filter::{self, ChainRun, Endpoint, Headers, LlmResponse, Outcome};
+use crate::filter::{self, ChainRun, Dialect, Endpoint, Headers, LlmResponse, Outcome};
 use crate::pipeline::attempt::{Call, CallBody, attempt};
 use crate::pipeline::failure::Failure;
 use crate::pipeline::link::ClientLink;
@@ -30,6 +30,8 @@ pub struct Exchange {
     pub request_id: String,
     /// Which API.
     pub endpoint: Endpoint,
+    /// Whose API.
+    pub dialect: Dialect,
     /// HTTP method.
     pub method: String,
     /// The provider that the path names.
@@ -49,7 +51,7 @@ pub struct Exchange {
 impl Exchange {
     /// Where a provider takes it.
     pub fn url_at(&self, provider: &Provider) -> String {
-        [&*provider.base_url, &*self.rest, &*self.query].concat()
+        provider.url(&self.rest, &self.query)
     }
 }
 
@@ -162,7 +164,8 @@ fn plan(exchange: &mut Exchange, head: Asked, worker: &Worker) -> Result<Plan, F
     let named = exchange.provider.as_deref();
     let Body::Whole(body) = &exchange.body else {
         let model = models::model_in_path(exchange);
-        let target = choose(&worker.providers, named, model.as_deref()).map_err(unknown_target)?;
+        let target = choose(&worker.providers, named, model.as_deref(), exchange.dialect)
+            .map_err(unknown_target)?;
         if let Some(model) = &target.model {
             exchange.rest = format!("/models/{}", model.replace('/', "%2F"));
         }
@@ -174,7 +177,9 @@ fn plan(exchange: &mut Exchange, head: Asked, worker: &Worker) -> Result<Plan, F
             model: None,
         });
     };
-    let target = choose(&worker.providers, named, head.model.as_deref()).map_err(unknown_target)?;
+    let model = head.model.as_deref();
+    let target =
+        choose(&worker.providers, named, model, exchange.dialect).map_err(unknown_target)?;
     let provider = &worker.providers[target.provider];
     let renamed = rename(body, &head, &target);
     let (changed, usage_asked) =

@@ -20,7 +20,17 @@ pub fn wants_merged_list(exchange: &Exchange, worker: &Worker) -> bool {
     exchange.endpoint == Endpoint::Models
         && exchange.rest == "/models"
         && exchange.provider.is_none()
-        && 1 < worker.providers.len()
+        && 1 < asked(exchange, worker).count()
+}
+
+/// The providers whose lists its clients understand, with their index.
+fn asked<'a>(
+    exchange: &Exchange,
+    worker: &'a Worker,
+) -> impl Iterator<Item = (usize, &'a Provider)> + use<'a> {
+    let dialect = exchange.dialect;
+    let all = worker.providers.iter().enumerate();
+    all.filter(move |(_, provider)| provider.speaks(dialect))
 }
 
 /// The model that a path `/models/{id}` names, percent signs resolved.
@@ -55,8 +65,8 @@ pub async fn merged_list(
     exchange.link.expect_whole_answer();
     let mut list = MergedList::default();
     let mut last_failure = None;
-    let providers = worker.providers.clone();
-    for (index, provider) in providers.iter().enumerate() {
+    let providers: Vec<_> = asked(&exchange, worker).collect();
+    for (index, provider) in providers {
         match one_list(&mut exchange, index, provider, worker).await {
             Ok(body) => list.add(&body, provider),
             Err(failure) => last_failure = Some(failure),

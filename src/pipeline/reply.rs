@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::access_log::guard::RecordGuard;
-use crate::filter::{Endpoint, Headers};
+use crate::filter::{Dialect, Endpoint, Headers};
 use crate::pipeline::failure::Failure;
 use crate::pipeline::generator::Generator;
 
@@ -82,7 +82,7 @@ pub enum ReplyBody {
 /// How failures and filter answers look to the client: its dialect's shapes with the server's statuses.
 pub trait ClientForm {
     /// An error before a head was sent.
-    fn error(&self, failure: &Failure, request_id: &str) -> ErrorForm;
+    fn error(&self, failure: &Failure, dialect: Dialect, request_id: &str) -> ErrorForm;
 
     /// An error inside a stream that has begun.
     fn error_event(&self, failure: &Failure, endpoint: Endpoint) -> (ErrorForm, Bytes);
@@ -133,7 +133,7 @@ pub fn refuse(
     request_id: &str,
     form: &dyn ClientForm,
 ) -> Reply {
-    let error = form.error(failure, request_id);
+    let error = form.error(failure, guard.dialect(), request_id);
     note_failure(&mut guard, failure, &error);
     guard.closed_mut().status_code = error.status;
     let mut headers = ReplyHeaders::of_type("application/json");

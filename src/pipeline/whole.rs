@@ -182,7 +182,8 @@ impl Rest {
             return Ok(());
         }
         guard.upstream_ends(Instant::now());
-        let error = self.worker.form.error(failure, &self.asked.request_id);
+        let form = &self.worker.form;
+        let error = form.error(failure, guard.dialect(), &self.asked.request_id);
         note_cut(&mut guard, failure, &error);
         guard.end(failure.outcome());
         guard.finish();

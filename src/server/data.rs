@@ -14,7 +14,7 @@ use bytes::Bytes;
 use futures_util::{FutureExt, Stream};
 
 use crate::access_log::guard::RecordGuard;
-use crate::filter::{Endpoint, Headers};
+use crate::filter::{Dialect, Endpoint, Headers};
 use crate::pipeline::exchange::{self, Exchange};
 use crate::pipeline::failure::Failure;
 use crate::pipeline::generator::{Aborted, Generator};
@@ -23,7 +23,7 @@ use crate::pipeline::replay::Speed;
 use crate::pipeline::reply::{Reply, ReplyBody, ReplyHeaders, refuse};
 use crate::server::client_socket::{self, FirstRequest};
 use crate::server::detachable::Detachable;
-use crate::server::routes::{self, Route};
+use crate::server::routes::{self, Route, Said};
 use crate::server::state::DataState;
 use crate::server::{about, cors, ingest, opened, target};
 
@@ -58,14 +58,17 @@ async fn respond(
 ) -> HttpResponse<BoxBody> {
     if let Err(failure) = check_target(request) {
         state.counts.refused_unrecorded(&failure);
-        return plain_error(state, &failure, request_id);
+        return plain_error(state, &failure, whose(request), request_id);
     }
     if let Some(preflight) = cors::preflight(&state.cors, request) {
         return preflight;
     }
-    let route = routes::find(request.method().as_str(), request.path(), |name| {
-        state.is_provider(name)
-    });
+    let said = Said {
+        method: request.method().as_str(),
+        path: request.path(),
+        names_anthropic: whose(request) == Dialect::Anthropic,
+    };
+    let route = routes::find(said, |name| state.is_provider(name));
     match route {
         Ok(Route::About) => about::about(),
         Ok(Route::Health) => about::health(),
@@ -73,11 +76,13 @@ async fn respond(
         Ok(Route::Ready) => about::ready(state),
         Ok(Route::Api {
             endpoint,
+            dialect,
             provider,
             rest,
         }) => {
             let asked = Asked {
                 endpoint,
+                dialect,
                 provider,
                 rest,
                 failure: None,
@@ -87,6 +92,7 @@ async fn respond(
         Err(unserved) if unserved.recorded => {
             let asked = Asked {
                 endpoint: Endpoint::Passthrough,
+                dialect: whose(request),
                 provider: None,
                 rest: String::new(),
                 failure: Some(unserved.failure),
@@ -95,14 +101,23 @@ async fn respond(
         }
         Err(unserved) => {
             state.counts.refused_unrecorded(&unserved.failure);
-            plain_error(state, &unserved.failure, request_id)
+            plain_error(state, &unserved.failure, whose(request), request_id)
         }
+    }
+}
+
+/// Whose a request is by its headers, where its path does not say.
+fn whose(request: &HttpRequest) -> Dialect {
+    match request.headers().contains_key("anthropic-version") {
+        true => Dialect::Anthropic,
+        false => Dialect::Openai,
     }
 }
 
 /// What the path asks for.
 struct Asked {
     endpoint: Endpoint,
+    dialect: Dialect,
     provider: Option<String>,
     rest: String,
     failure: Option<Failure>,
@@ -140,11 +155,18 @@ async fn record_and_run(
     let mut guard = RecordGuard::new(
         state.worker.recorder.clone(),
         state.worker.secrets.clone(),
-        opened::opened(request, &headers, state, request_id, asked.endpoint),
+        opened::opened(
+            request,
+            &headers,
+            state,
+            request_id,
+            (asked.endpoint, asked.dialect),
+        ),
         started,
         state.body_max_bytes,
     );
     guard.closed_mut().tags = opened::tags(&headers);
+    let dialect = asked.dialect;
     let link = client_socket::link(request);
     let head_lost = guard.head_lost();
     let run = run(
@@ -159,7 +181,7 @@ async fn record_and_run(
     );
     match Detachable::new(run.boxed_local(), link, head_lost, state.clone()).await {
         Ok(reply) => encode(reply),
-        Err(_) => plain_error(state, &Failure::Internal, request_id),
+        Err(_) => plain_error(state, &Failure::Internal, dialect, request_id),
     }
 }
 
@@ -217,6 +239,7 @@ fn run(
             link,
             request_id,
             endpoint: asked.endpoint,
+            dialect: asked.dialect,
             method,
             provider: asked.provider,
             rest: asked.rest,
@@ -270,9 +293,11 @@ fn may_run(request: &HttpRequest, state: &DataState) -> Result<(), Failure> {
 fn plain_error(
     state: &DataState,
     failure: &Failure,
+    dialect: Dialect,
     request_id: uuid::Uuid,
 ) -> HttpResponse<BoxBody> {
-    let form = state.worker.form.error(failure, &request_id.to_string());
+    let form = &state.worker.form;
+    let form = form.error(failure, dialect, &request_id.to_string());
     let mut headers = ReplyHeaders::of_type("application/json");
     headers.extend(form.headers);
     encode(Reply {

@@ -2,23 +2,31 @@
 
 use bytes::Bytes;
 
-use crate::dialect::openai::{self, ErrorText};
-use crate::filter::Endpoint;
+use crate::dialect::{ErrorText, anthropic, openai};
+use crate::filter::{Dialect, Endpoint};
 use crate::pipeline::failure::Failure;
 use crate::pipeline::reply::{ClientForm, ErrorForm};
 use crate::server::error::{self, ErrorReply};
 
-/// The form of OpenAI clients.
-pub struct OpenAiForm;
+/// The forms of all dialects.
+pub struct Forms;
 
-impl ClientForm for OpenAiForm {
-    fn error(&self, failure: &Failure, request_id: &str) -> ErrorForm {
-        let reply = error::reply(failure);
-        let body = Bytes::from(openai::error_body(&text(&reply), request_id));
-        form(reply, body)
+impl ClientForm for Forms {
+    fn error(&self, failure: &Failure, dialect: Dialect, request_id: &str) -> ErrorForm {
+        let reply = in_words_of(dialect, error::reply(failure));
+        let body = match dialect {
+            Dialect::Openai => openai::error_body(&text(&reply), request_id),
+            Dialect::Anthropic => anthropic::error_body(&text(&reply), request_id),
+        };
+        form(reply, Bytes::from(body))
     }
 
     fn error_event(&self, failure: &Failure, endpoint: Endpoint) -> (ErrorForm, Bytes) {
+        if is_anthropic(endpoint) {
+            let reply = in_words_of(Dialect::Anthropic, error::reply(failure));
+            let event = anthropic::error_event(&text(&reply));
+            return (form(reply, Bytes::new()), Bytes::from(event));
+        }
         let reply = error::reply(failure);
         let in_stream = ErrorText {
             kind: in_stream_kind(&reply),
@@ -35,12 +43,11 @@ impl ClientForm for OpenAiForm {
         created_s: i64,
         text: &str,
     ) -> Bytes {
-        Bytes::from(openai::text_answer(
-            endpoint,
-            &answer_id(endpoint, request_id),
-            created_s,
-            text,
-        ))
+        let id = answer_id(endpoint, request_id);
+        Bytes::from(match is_anthropic(endpoint) {
+            true => anthropic::text_answer(&id, text),
+            false => openai::text_answer(endpoint, &id, created_s, text),
+        })
     }
 
     fn text_stream(
@@ -52,9 +59,26 @@ impl ClientForm for OpenAiForm {
         with_usage: bool,
     ) -> Bytes {
         let id = answer_id(endpoint, request_id);
-        Bytes::from(openai::text_stream(
-            endpoint, &id, created_s, text, with_usage,
-        ))
+        Bytes::from(match is_anthropic(endpoint) {
+            true => anthropic::text_stream(&id, text),
+            false => openai::text_stream(endpoint, &id, created_s, text, with_usage),
+        })
+    }
+}
+
+/// Whether an endpoint is Anthropic's alone.
+fn is_anthropic(endpoint: Endpoint) -> bool {
+    matches!(endpoint, Endpoint::Messages | Endpoint::MessagesCountTokens)
+}
+
+/// Anthropic's words for kinds of errors go by the status.
+fn in_words_of(dialect: Dialect, reply: ErrorReply) -> ErrorReply {
+    match dialect {
+        Dialect::Openai => reply,
+        Dialect::Anthropic => ErrorReply {
+            kind: anthropic::error_kind(reply.status, reply.kind),
+            ..reply
+        },
     }
 }
 
@@ -70,9 +94,12 @@ fn answer_id(endpoint: Endpoint, request_id: &str) -> String {
     match endpoint {
         Endpoint::ChatCompletions => format!("chatcmpl-{request_id}"),
         Endpoint::Completions => format!("cmpl-{request_id}"),
-        Endpoint::Responses | Endpoint::Embeddings | Endpoint::Models | Endpoint::Passthrough => {
-            request_id.to_owned()
-        }
+        Endpoint::Responses
+        | Endpoint::Embeddings
+        | Endpoint::Messages
+        | Endpoint::MessagesCountTokens
+        | Endpoint::Models
+        | Endpoint::Passthrough => request_id.to_owned(),
     }
 }
 

@@ -82,7 +82,9 @@ pub async fn body(
             Endpoint::ChatCompletions
             | Endpoint::Completions
             | Endpoint::Embeddings
-            | Endpoint::Responses => Body::Whole(Bytes::new()),
+            | Endpoint::Responses
+            | Endpoint::Messages
+            | Endpoint::MessagesCountTokens => Body::Whole(Bytes::new()),
             Endpoint::Models | Endpoint::Passthrough => Body::None,
         });
     }

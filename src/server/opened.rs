@@ -7,7 +7,7 @@ use actix_web::http::Method;
 
 use crate::access_log::draft::{Keep, Opened};
 use crate::access_log::redact;
-use crate::filter::{Endpoint, Headers};
+use crate::filter::{Dialect, Endpoint, Headers};
 use crate::server::state::DataState;
 
 /// Longest value that is kept of a header with an id or a name in it, in characters.
@@ -22,7 +22,7 @@ pub fn opened(
     headers: &Headers,
     state: &DataState,
     request_id: uuid::Uuid,
-    endpoint: Endpoint,
+    (endpoint, dialect): (Endpoint, Dialect),
 ) -> Opened {
     let text = |name: &str| {
         headers
@@ -47,7 +47,7 @@ pub fn opened(
         trace_id: headers.get("traceparent").and_then(trace_id),
         client_ip: state.client_ip(request, headers),
         endpoint,
-        dialect: "openai".into(),
+        dialect,
         method: method(request.method()),
         path: redact::path(target),
         stream: None,

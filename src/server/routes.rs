@@ -1,7 +1,7 @@
 //! Which paths the data port serves, and what each means.
 
-use crate::dialect::openai;
-use crate::filter::Endpoint;
+use crate::dialect::{self, openai};
+use crate::filter::{Dialect, Endpoint};
 use crate::pipeline::failure::Failure;
 
 /// What a request asks of the data port.
@@ -19,6 +19,8 @@ pub enum Route {
     Api {
         /// Which API.
         endpoint: Endpoint,
+        /// Whose API.
+        dialect: Dialect,
         /// The provider named by the first path segment, if one was.
         provider: Option<String>,
         /// The raw path behind `/v1`, beginning with a slash.
@@ -45,15 +47,23 @@ pub struct Unserved {
     pub recorded: bool,
 }
 
-/// Finds the route of a checked path. `is_provider` says whether a provider has this name.
+/// What a request says of itself, as far as routes depend on it.
+#[derive(Debug, Clone, Copy)]
+pub struct Said<'a> {
+    /// HTTP method.
+    pub method: &'a str,
+    /// The raw path.
+    pub path: &'a str,
+    /// Whether it has Anthropic's header `anthropic-version`.
+    pub names_anthropic: bool,
+}
+
+/// Finds the route of a request whose path was checked. `is_provider` says whether a provider has this name.
 ///
 /// # Errors
 /// [`Unserved`] with a 404 or 405.
-pub fn find(
-    method: &str,
-    path: &str,
-    is_provider: impl Fn(&str) -> bool,
-) -> Result<Route, Unserved> {
+pub fn find(said: Said<'_>, is_provider: impl Fn(&str) -> bool) -> Result<Route, Unserved> {
+    let Said { method, path, .. } = said;
     if let Some((_, route)) = OWN.iter().find(|(own, _)| *own == path) {
         return match method {
             "GET" | "HEAD" => Ok(route.clone()),
@@ -66,10 +76,10 @@ pub fn find(
     let first = path.split('/').nth(1).unwrap_or_default();
     let behind_first = path.get(1 + first.len()..).unwrap_or_default();
     if first == "v1" {
-        return api(method, behind_first, None);
+        return api(said, behind_first, None);
     }
     if openai::BARE_SEGMENTS.contains(&first) {
-        return api(method, path, None);
+        return api(said, path, None);
     }
     if first == "openai" || is_provider(first) {
         // A doubled `v1` is dropped: the provider's base URL has one.
@@ -77,7 +87,7 @@ pub fn find(
             Some(rest) if rest.is_empty() || rest.starts_with('/') => rest,
             _ => behind_first,
         };
-        return api(method, rest, Some(first.to_owned()));
+        return api(said, rest, Some(first.to_owned()));
     }
     Err(Unserved {
         failure: Failure::UnknownPath,
@@ -85,15 +95,17 @@ pub fn find(
     })
 }
 
-fn api(method: &str, rest: &str, provider: Option<String>) -> Result<Route, Unserved> {
+fn api(said: Said<'_>, rest: &str, provider: Option<String>) -> Result<Route, Unserved> {
     if rest.len() < 2 {
         return Err(Unserved {
             failure: Failure::UnknownPath,
             recorded: true,
         });
     }
+    let (endpoint, dialect) = dialect::endpoint(said.method, rest, said.names_anthropic);
     Ok(Route::Api {
-        endpoint: openai::endpoint(method, rest),
+        endpoint,
+        dialect,
         provider,
         rest: rest.to_owned(),
     })
@@ -103,12 +115,21 @@ fn api(method: &str, rest: &str, provider: Option<String>) -> Result<Route, Unse
 mod tests {
     use super::*;
 
+    fn said<'a>(method: &'a str, path: &'a str) -> Said<'a> {
+        Said {
+            method,
+            path,
+            names_anthropic: false,
+        }
+    }
+
     fn rest_of(method: &str, path: &str) -> Option<(Endpoint, Option<String>, String)> {
-        match find(method, path, |name| name == "local") {
+        match find(said(method, path), |name| name == "local") {
             Ok(Route::Api {
                 endpoint,
                 provider,
                 rest,
+                ..
             }) => Some((endpoint, provider, rest)),
             _ => None,
         }
@@ -145,22 +166,27 @@ mod tests {
     #[test]
     fn strangers_get_404_without_a_row() {
         for path in ["/wp-login.php", "/admin", "/other/chat/completions"] {
-            let unserved = find("GET", path, |_| false).unwrap_err();
+            let unserved = find(said("GET", path), |_| false).unwrap_err();
             assert!(
                 !unserved.recorded && unserved.failure == Failure::UnknownPath,
                 "{path}"
             );
         }
         for path in ["/v1", "/v1/", "/openai", "/openai/v1", "/openai/v1/"] {
-            assert!(find("GET", path, |_| false).unwrap_err().recorded, "{path}");
+            assert!(
+                find(said("GET", path), |_| false).unwrap_err().recorded,
+                "{path}"
+            );
         }
         assert_eq!(
             rest_of("GET", "/openai/v1beta").map(|found| found.2),
             Some("/v1beta".to_owned())
         );
-        assert_eq!(find("GET", "/healthz", |_| false), Ok(Route::Health));
+        assert_eq!(find(said("GET", "/healthz"), |_| false), Ok(Route::Health));
         assert_eq!(
-            find("POST", "/health", |_| false).unwrap_err().failure,
+            find(said("POST", "/health"), |_| false)
+                .unwrap_err()
+                .failure,
             Failure::MethodNotAllowed
         );
     }

@@ -66,7 +66,14 @@ pub fn to_upstream<'a>(client: &'a Headers, provider: &'a Provider) -> Vec<(&'a 
         })
         .collect();
     if let Some(key) = &provider.key {
-        headers.push(("authorization", key.authorization().as_bytes()));
+        let (name, value) = key.header();
+        headers.push((name, value.as_bytes()));
+    }
+    for (name, value) in provider.api.headers {
+        let is_there = headers.iter().any(|(sent, _)| sent == name);
+        if !is_there && !provider.headers.iter().any(|(set, _)| set == name) {
+            headers.push((name, value.as_bytes()));
+        }
     }
     for (name, value) in &provider.headers {
         headers.push((name, value.as_bytes()));
@@ -118,15 +125,17 @@ fn names(values: &[&str], name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::upstream::provider::{ProviderKey, Timeouts};
+    use crate::upstream::provider::{Api, ProviderKey, Timeouts};
+    use crate::upstream::{anthropic, openai};
     use std::time::Duration;
 
-    fn provider(key: Option<&str>) -> Provider {
+    fn provider(key: Option<&str>, api: &'static Api) -> Provider {
         let second = Duration::from_secs(1);
         Provider {
             name: "openai".to_owned(),
+            api,
             base_url: "http://localhost/v1".to_owned(),
-            key: key.map(|key| ProviderKey::new("k".to_owned(), &key.to_owned().into())),
+            key: key.map(|key| ProviderKey::new("k".to_owned(), &key.to_owned().into(), api)),
             headers: vec![("x-set".to_owned(), "ours".to_owned())],
             timeouts: Timeouts {
                 connect: second,
@@ -147,8 +156,12 @@ mod tests {
     }
 
     fn upstream_names(client: &[(&str, &str)], key: Option<&str>) -> Vec<String> {
-        let (client, provider) = (headers(client), provider(key));
-        let mut names: Vec<String> = to_upstream(&client, &provider)
+        sent(client, &provider(key, &openai::API))
+    }
+
+    fn sent(client: &[(&str, &str)], provider: &Provider) -> Vec<String> {
+        let client = headers(client);
+        let mut names: Vec<String> = to_upstream(&client, provider)
             .into_iter()
             .map(|(name, value)| format!("{name}={}", std::str::from_utf8(value).unwrap()))
             .collect();
@@ -191,6 +204,26 @@ mod tests {
             got.contains(&"authorization=Bearer client".to_owned()),
             "{got:?}"
         );
+    }
+
+    #[test]
+    fn anthropic_gets_its_own_key_header_and_a_version() {
+        let provider = provider(Some("sk-ours"), &anthropic::API);
+        let ours = [
+            "accept-encoding=identity",
+            "x-api-key=sk-ours",
+            "x-set=ours",
+        ];
+        for client in [("x-api-key", "theirs"), ("authorization", "Bearer theirs")] {
+            let mut expected = ours.to_vec();
+            expected.insert(1, "anthropic-version=2023-06-01");
+            assert_eq!(sent(&[client], &provider), expected);
+        }
+        let mut expected = ours.to_vec();
+        expected.insert(1, "anthropic-beta=b");
+        expected.insert(2, "anthropic-version=2099-01-01");
+        let client = [("anthropic-version", "2099-01-01"), ("anthropic-beta", "b")];
+        assert_eq!(sent(&client, &provider), expected);
     }
 
     #[test]

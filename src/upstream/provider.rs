@@ -6,12 +6,15 @@ use std::time::Duration;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::config::Glob;
+use crate::filter::Dialect;
 
 /// A place that answers API calls. Read once from the configuration, immutable after.
 pub struct Provider {
     /// Its name, unique, as in the column `provider`.
     pub name: String,
-    /// Base URL with its version (`https://api.openai.com/v1`), without a slash at the end.
+    /// What its kind of API has of its own.
+    pub api: &'static Api,
+    /// Base URL as its kind has it, without a slash at the end.
     pub base_url: String,
     /// Our own key; `None`: the client's credentials travel.
     pub key: Option<ProviderKey>,
@@ -31,11 +34,27 @@ pub struct Provider {
     pub tls: Option<Arc<rustls::ClientConfig>>,
 }
 
+/// What a kind of API has of its own; each kind's file has one.
+#[derive(Debug)]
+pub struct Api {
+    /// Whose clients it understands as they are.
+    pub dialect: Dialect,
+    /// What stands between the base URL and a path of ours: the version, where the base URL has none.
+    pub version: &'static str,
+    /// Name of the header that carries the key.
+    pub key_header: &'static str,
+    /// What stands before the key there.
+    pub key_scheme: &'static str,
+    /// Headers that it wants, where the client sends none of that name.
+    pub headers: &'static [(&'static str, &'static str)],
+}
+
 /// A key of ours.
 pub struct ProviderKey {
     /// Its name, as in the column `provider_key`.
     pub name: String,
-    authorization: SecretString,
+    header: &'static str,
+    value: SecretString,
 }
 
 /// Time limits of one exchange with a provider.
@@ -52,22 +71,33 @@ pub struct Timeouts {
 }
 
 impl ProviderKey {
-    /// A key with its name for the record.
-    pub fn new(name: String, key: &SecretString) -> Self {
-        let authorization = SecretString::from(format!("Bearer {}", key.expose_secret().trim()));
+    /// A key with its name for the record, for such an API.
+    pub fn new(name: String, key: &SecretString, api: &Api) -> Self {
+        let key = key.expose_secret().trim();
         Self {
             name,
-            authorization,
+            header: api.key_header,
+            value: SecretString::from([api.key_scheme, key].concat()),
         }
     }
 
-    /// The value of `Authorization`.
-    pub fn authorization(&self) -> &str {
-        self.authorization.expose_secret()
+    /// The header that carries it.
+    pub fn header(&self) -> (&'static str, &str) {
+        (self.header, self.value.expose_secret())
     }
 }
 
 impl Provider {
+    /// Whether it understands these clients as they are.
+    pub fn speaks(&self, dialect: Dialect) -> bool {
+        self.api.dialect == dialect
+    }
+
+    /// Where it takes a path of ours, which stands behind the version, with its query.
+    pub fn url(&self, rest: &str, query: &str) -> String {
+        [&*self.base_url, self.api.version, rest, query].concat()
+    }
+
     /// Whether it takes this model.
     pub fn takes(&self, model: &str) -> bool {
         self.list.iter().any(|listed| listed == model)

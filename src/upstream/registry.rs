@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use secrecy::SecretString;
 
-use crate::config::{ProviderConfig, UsageMode};
-use crate::upstream::provider::{Provider, ProviderKey, Timeouts};
+use crate::config::{ProviderConfig, ProviderKind, UsageMode};
+use crate::filter::Dialect;
+use crate::upstream::provider::{Api, Provider, ProviderKey, Timeouts};
 use crate::upstream::transport::{TlsError, TlsOptions, client_config};
+use crate::upstream::{anthropic, openai};
 
 /// A provider that cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +29,14 @@ pub fn build(configs: &[ProviderConfig]) -> Result<Arc<[Provider]>, ProviderErro
     configs.iter().map(provider).collect()
 }
 
+/// Every kind of provider, by its `kind:` in the configuration.
+fn api(kind: ProviderKind) -> &'static Api {
+    match kind {
+        ProviderKind::Openai => &openai::API,
+        ProviderKind::Anthropic => &anthropic::API,
+    }
+}
+
 fn provider(config: &ProviderConfig) -> Result<Provider, ProviderError> {
     let tls = match config.base_url.is_https() {
         false => None,
@@ -37,10 +47,12 @@ fn provider(config: &ProviderConfig) -> Result<Provider, ProviderError> {
             })?,
         ),
     };
+    let api = api(config.kind);
     let key = config.api_keys.first().map(|key| {
         ProviderKey::new(
             key.name.clone(),
             &SecretString::from(key.key.expose().to_owned()),
+            api,
         )
     });
     let headers = config
@@ -50,6 +62,7 @@ fn provider(config: &ProviderConfig) -> Result<Provider, ProviderError> {
         .collect();
     Ok(Provider {
         name: config.name.clone(),
+        api,
         base_url: config.base_url.as_str().to_owned(),
         key,
         headers,
@@ -61,7 +74,7 @@ fn provider(config: &ProviderConfig) -> Result<Provider, ProviderError> {
         },
         allow: config.models.allow.clone(),
         list: config.models.list.clone(),
-        ask_for_usage: config.usage == UsageMode::Ask,
+        ask_for_usage: config.usage == UsageMode::Ask && api.dialect == Dialect::Openai,
         max_event_bytes: config.max_event_bytes,
         tls,
     })

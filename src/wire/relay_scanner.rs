@@ -52,7 +52,7 @@ pub struct Repairs {
     pub empty_event: bool,
     /// The empty line after the last event was added.
     pub final_blank_line: bool,
-    /// `[DONE]` was added after a finish reason.
+    /// `[DONE]`, or Anthropic's `message_stop`, was added after a finish reason.
     pub done: bool,
 }
 
@@ -73,7 +73,7 @@ impl Repairs {
 /// What was learned from the events that are complete.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Facts {
-    /// `[DONE]` came, or was added.
+    /// `[DONE]` came, or the end was added.
     pub saw_done: bool,
     /// An event that ends the stream came: `[DONE]`, a terminal event, an error.
     pub saw_terminal: bool,

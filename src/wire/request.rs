@@ -19,7 +19,9 @@ pub struct RequestFacts {
 /// Reads a request. A body that breaks off gives what stands before; one that is not JSON nothing.
 pub(super) fn decode(endpoint: Endpoint, text: &str) -> RequestFacts {
     let field = match endpoint {
-        Endpoint::ChatCompletions => "messages",
+        Endpoint::ChatCompletions | Endpoint::Messages | Endpoint::MessagesCountTokens => {
+            "messages"
+        }
         Endpoint::Completions => "prompt",
         Endpoint::Embeddings | Endpoint::Responses => "input",
         Endpoint::Models | Endpoint::Passthrough => "",
@@ -50,7 +52,9 @@ pub(super) fn decode(endpoint: Endpoint, text: &str) -> RequestFacts {
         Ok(())
     });
     let text = match endpoint {
-        Endpoint::ChatCompletions => last.and_then(message_text),
+        Endpoint::ChatCompletions | Endpoint::Messages | Endpoint::MessagesCountTokens => {
+            last.and_then(message_text)
+        }
         Endpoint::Completions | Endpoint::Embeddings => {
             asked.and_then(openai_completions::input_text)
         }

@@ -51,6 +51,28 @@ pub fn read(raw: &str) -> Option<Usage> {
     })
 }
 
+/// Reads a usage object of Anthropic's, whose `input_tokens` are without those that a cache gave or took. `None` as
+/// with [`read`].
+pub fn read_anthropic(raw: &str) -> Option<Usage> {
+    let mut found = Found::default();
+    let read = Reader::new(raw).object(|key, reader| found.field(key.raw, reader));
+    if read != Ok(true) {
+        return None;
+    }
+    let plain = found.prompt.believed()??;
+    let (cached, cache_write) = (found.cached.believed()?, found.cache_write.believed()?);
+    let completion = found.completion.believed()?;
+    let prompt = plain + cached.unwrap_or(0) + cache_write.unwrap_or(0);
+    Some(Usage {
+        prompt,
+        completion,
+        total: prompt + completion.unwrap_or(0),
+        cached,
+        cache_write,
+        reasoning: None,
+    })
+}
+
 #[derive(Debug, Clone, Copy, Default)]
 enum Number {
     #[default]

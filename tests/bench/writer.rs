@@ -16,7 +16,7 @@ use aiproxy::access_log::spool::SpoolOptions;
 use aiproxy::access_log::store::{LogStore, StoreError};
 use aiproxy::access_log::writer::sink::{Sink, SinkError, SinkReport};
 use aiproxy::config::DatabaseUrl;
-use aiproxy::filter::{Endpoint, Outcome};
+use aiproxy::filter::{Dialect, Endpoint, Outcome};
 use anyhow::{Context, ensure};
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -196,7 +196,7 @@ fn opened(request_id: Uuid) -> Opened {
         trace_id: None,
         client_ip: Some([127, 0, 0, 1].into()),
         endpoint: Endpoint::ChatCompletions,
-        dialect: "openai".into(),
+        dialect: Dialect::Openai,
         method: "POST".into(),
         path: "/v1/chat/completions".to_owned(),
         stream: Some(false),

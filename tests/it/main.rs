@@ -1,5 +1,6 @@
 //! Integration tests, one binary: each module is a subject.
 
+mod anthropic;
 mod canary_scan;
 mod cli;
 mod client_faults;

@@ -19,7 +19,7 @@ pub enum EventKind {
     Delta,
     /// The token counts, and nothing of the answer.
     Usage,
-    /// `[DONE]`.
+    /// `[DONE]`, or `message_stop`.
     Done,
     /// The upstream failed.
     Error,
@@ -118,7 +118,14 @@ impl StreamEvent {
             Some(choices) if !choices.is_empty() => EventKind::Delta,
             Some(_) if get("usage").is_some() => EventKind::Usage,
             None => match kind.as_deref() {
-                Some("response.output_text.delta" | "response.refusal.delta") => EventKind::Delta,
+                Some(
+                    "response.output_text.delta"
+                    | "response.refusal.delta"
+                    | "content_block_delta"
+                    | "message_delta",
+                ) => EventKind::Delta,
+                Some("message_stop") => EventKind::Done,
+                Some("ping") => EventKind::Comment,
                 Some(_) | None => EventKind::Other,
             },
             Some(_) => EventKind::Other,
@@ -126,7 +133,8 @@ impl StreamEvent {
     }
 
     /// The pieces of text that the event adds, those of refusals included, each with the number of
-    /// its choice. In the Responses API the number is `output_index` · 2³² + `content_index`.
+    /// its choice. In the Responses API the number is `output_index` · 2³² + `content_index`, in Anthropic's
+    /// Messages the block's.
     pub fn text_delta(&self) -> Vec<(u64, String)> {
         self.read(texts::in_delta)
     }
@@ -182,6 +190,10 @@ impl StreamEvent {
             return choices.into_iter().enumerate().filter_map(ended).collect();
         }
         let kind = self.get("type").and_then(json::string);
+        if kind.as_deref() == Some("content_block_stop") {
+            let index = self.get("index").and_then(|raw| raw.parse().ok());
+            return vec![index.unwrap_or(0)];
+        }
         // A part that is only added repeats a text that has not begun.
         match kind.is_some_and(|kind| kind.ends_with(".added")) {
             true => Vec::new(),
@@ -197,7 +209,8 @@ impl StreamEvent {
     pub fn usage(&self) -> Option<Usage> {
         let usage = self
             .get("usage")
-            .or_else(|| self.document()?.get_path("response.usage"))?;
+            .or_else(|| self.document()?.get_path("response.usage"))
+            .or_else(|| self.document()?.get_path("message.usage"))?;
         Usage::from_json(usage)
     }
 

@@ -82,10 +82,12 @@ impl LlmRequest {
         self.document.get("stream") == Some("true")
     }
 
-    /// The messages of a chat, or the items of a Responses `input`; empty for other formats.
+    /// The messages of a chat or of Anthropic's Messages, or the items of a Responses `input`; empty for other formats.
     pub fn messages(&self) -> Vec<Message<'_>> {
         let list = match self.endpoint {
-            Endpoint::ChatCompletions => self.document.get("messages"),
+            Endpoint::ChatCompletions | Endpoint::Messages | Endpoint::MessagesCountTokens => {
+                self.document.get("messages")
+            }
             Endpoint::Responses => self.document.get("input"),
             Endpoint::Completions
             | Endpoint::Embeddings
@@ -101,7 +103,9 @@ impl LlmRequest {
     /// `None` when there is none.
     pub fn text(&self) -> Option<Cow<'_, str>> {
         match self.endpoint {
-            Endpoint::ChatCompletions => self.messages().last()?.text(),
+            Endpoint::ChatCompletions | Endpoint::Messages | Endpoint::MessagesCountTokens => {
+                self.messages().last()?.text()
+            }
             Endpoint::Completions => message::content_text(self.document.get("prompt")?),
             Endpoint::Embeddings => message::content_text(self.document.get("input")?),
             Endpoint::Responses => match json::string(self.document.get("input")?) {
@@ -163,7 +167,7 @@ impl LlmRequest {
     }
 
     /// Gives every prompt text (contents, text parts, refusals, tool results, `prompt`, `suffix`, `input`,
-    /// `instructions`) to `edit`, and replaces those for which it returns a new one. True when any was
+    /// `instructions`, `system`, text documents) to `edit`, and replaces those for which it returns a new one. True when any was
     /// replaced. Endpoints whose bodies have no texts are left alone.
     ///
     /// # Errors

@@ -98,7 +98,8 @@ impl LlmResponse {
     }
 
     /// Every text, refusals included, with the number of its choice, in the order in which they
-    /// stand. In the Responses API the number is `output_index` · 2³² + `content_index`.
+    /// stand. In the Responses API the number is `output_index` · 2³² + `content_index`, in Anthropic's
+    /// Messages the block's.
     pub fn texts(&self) -> Vec<(u64, String)> {
         match &self.content {
             Content::Answer { text, .. } => vec![(0, text.clone())],
@@ -116,7 +117,7 @@ impl LlmResponse {
                 let first = json::items(choices)?.into_iter().next()?;
                 json::string(json::member(first, "finish_reason")?).map(Cow::into_owned)
             }
-            None => self.string("status"),
+            None => self.string("stop_reason").or_else(|| self.string("status")),
         }
     }
 

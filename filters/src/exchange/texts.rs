@@ -39,10 +39,20 @@ pub(crate) fn in_request(endpoint: Endpoint, whole: &str) -> Vec<Spot> {
                 finder.strings(value);
                 finder.messages(value);
             }
+            Endpoint::Messages | Endpoint::MessagesCountTokens if json::key_is(key, "system") => {
+                finder.blocks(value);
+            }
+            Endpoint::Messages | Endpoint::MessagesCountTokens if json::key_is(key, "messages") => {
+                for message in json::items(value).unwrap_or_default() {
+                    finder.blocks(json::member(message, "content").unwrap_or_default());
+                }
+            }
             Endpoint::ChatCompletions
             | Endpoint::Completions
             | Endpoint::Embeddings
             | Endpoint::Responses
+            | Endpoint::Messages
+            | Endpoint::MessagesCountTokens
             | Endpoint::Models
             | Endpoint::Passthrough => {}
         }
@@ -60,7 +70,11 @@ pub(crate) fn in_response(endpoint: Endpoint, whole: &str) -> Vec<Spot> {
         Endpoint::ChatCompletions => finder.choices(whole, Some("message")),
         Endpoint::Completions => finder.choices(whole, None),
         Endpoint::Responses => finder.output(whole),
-        Endpoint::Embeddings | Endpoint::Models | Endpoint::Passthrough => {}
+        Endpoint::Messages => finder.answer_blocks(whole),
+        Endpoint::MessagesCountTokens
+        | Endpoint::Embeddings
+        | Endpoint::Models
+        | Endpoint::Passthrough => {}
     }
     finder.spots
 }
@@ -75,7 +89,11 @@ pub(crate) fn in_delta(endpoint: Endpoint, whole: &str) -> Vec<Spot> {
         Endpoint::ChatCompletions => finder.choices(whole, Some("delta")),
         Endpoint::Completions => finder.choices(whole, None),
         Endpoint::Responses => finder.output_delta(),
-        Endpoint::Embeddings | Endpoint::Models | Endpoint::Passthrough => {}
+        Endpoint::Messages => finder.block_delta(),
+        Endpoint::MessagesCountTokens
+        | Endpoint::Embeddings
+        | Endpoint::Models
+        | Endpoint::Passthrough => {}
     }
     finder.spots
 }
@@ -217,6 +235,67 @@ impl Finder<'_> {
                 }
             }
         }
+    }
+
+    /// Anthropic's content of a request: a string, or blocks of which some have a text, a result or a text document.
+    fn blocks(&mut self, raw: &str) {
+        self.push(raw, 0, None);
+        for block in json::items(raw).unwrap_or_default() {
+            for (key, value) in json::members(block).unwrap_or_default() {
+                if json::key_is(key, "text") {
+                    self.push(value, 0, None);
+                } else if json::key_is(key, "content") {
+                    self.blocks(value);
+                } else if json::key_is(key, "source") {
+                    self.document(value);
+                }
+            }
+        }
+    }
+
+    /// The source of a document: its text, or blocks.
+    fn document(&mut self, source: &str) {
+        let kind = json::member(source, "type").and_then(json::string);
+        match kind.as_deref() {
+            Some("text") => self.push(json::member(source, "data").unwrap_or_default(), 0, None),
+            Some("content") => self.blocks(json::member(source, "content").unwrap_or_default()),
+            Some(_) | None => {}
+        }
+    }
+
+    /// The text blocks of Anthropic's answer, each a choice of its own.
+    fn answer_blocks(&mut self, message: &str) {
+        let blocks = json::member(message, "content").and_then(json::items);
+        for (at, block) in blocks.unwrap_or_default().into_iter().enumerate() {
+            self.text_block(block, "text", at as u64);
+        }
+    }
+
+    fn text_block(&mut self, block: &str, wanted: &str, choice: u64) {
+        let Some(members) = json::members(block) else {
+            return;
+        };
+        let kind = json::find(&members, "type").and_then(json::string);
+        if kind.as_deref() == Some(wanted)
+            && let Some(text) = json::find(&members, "text")
+        {
+            self.push(text, choice, None);
+        }
+    }
+
+    /// What an event of Anthropic's adds to a block; a block may begin with a text too.
+    fn block_delta(&mut self) {
+        let Some(members) = json::members(self.whole) else {
+            return;
+        };
+        let kind = json::find(&members, "type").and_then(json::string);
+        let choice = index(json::find(&members, "index"), 0);
+        let (part, wanted) = match kind.as_deref() {
+            Some("content_block_delta") => (json::find(&members, "delta"), "text_delta"),
+            Some("content_block_start") => (json::find(&members, "content_block"), "text"),
+            Some(_) | None => return,
+        };
+        self.text_block(part.unwrap_or_default(), wanted, choice);
     }
 
     /// The texts of choices: `content` and `refusal` of the object under `message`, or else the `text`. A refusal

@@ -17,7 +17,7 @@ pub struct Usage {
 }
 
 impl Usage {
-    /// Reads a usage object of the chat, completions, embeddings or Responses API.
+    /// Reads a usage object of the chat, completions, embeddings or Responses API, or of Anthropic's Messages.
     /// `None` when it is no object.
     pub fn from_json(raw: &str) -> Option<Self> {
         let members = json::members(raw)?;
@@ -27,12 +27,22 @@ impl Usage {
                 .parse()
                 .ok()
         };
+        // Anthropic's `input_tokens` are without those that a cache gave or took.
+        let cache: [Option<u64>; 2] = [
+            count("cache_read_input_tokens"),
+            count("cache_creation_input_tokens"),
+        ];
+        let with_cache = |input: u64| {
+            let parts = cache.into_iter().flatten();
+            parts.fold(input, u64::saturating_add)
+        };
         Some(Self {
-            prompt_tokens: count("prompt_tokens").or_else(|| count("input_tokens")),
+            prompt_tokens: count("prompt_tokens").or_else(|| count("input_tokens").map(with_cache)),
             completion_tokens: count("completion_tokens").or_else(|| count("output_tokens")),
             total_tokens: count("total_tokens"),
             cached_tokens: part("prompt_tokens_details", "cached_tokens")
-                .or_else(|| part("input_tokens_details", "cached_tokens")),
+                .or_else(|| part("input_tokens_details", "cached_tokens"))
+                .or(cache[0]),
             reasoning_tokens: part("completion_tokens_details", "reasoning_tokens")
                 .or_else(|| part("output_tokens_details", "reasoning_tokens")),
         })

@@ -3,6 +3,7 @@
 
 mod masking;
 
+use aiproxy_filters::Dialect;
 use bytes::Bytes;
 use proptest::prelude::*;
 use uuid::Uuid;
@@ -39,7 +40,7 @@ fn opened(endpoint: Endpoint) -> Opened {
         trace_id: None,
         client_ip: None,
         endpoint,
-        dialect: "openai".into(),
+        dialect: Dialect::Openai,
         method: "POST".into(),
         path: "/v1/x".to_owned(),
         stream: Some(false),

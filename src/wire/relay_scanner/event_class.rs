@@ -18,6 +18,8 @@ pub enum Dialect {
     Chat,
     /// Responses: `response.completed`, `response.incomplete`, `response.failed`, `error`; also `[DONE]`.
     Responses,
+    /// Anthropic's Messages: `message_stop`, or `error`.
+    Messages,
     /// Anything else, never mended: only `[DONE]`.
     Raw,
 }
@@ -90,7 +92,7 @@ pub(super) fn classify<'a>(
     }
     let choices = match options.dialect {
         Dialect::Chat => choices(trimmed),
-        Dialect::Responses | Dialect::Raw => Choices::Unknown,
+        Dialect::Responses | Dialect::Messages | Dialect::Raw => Choices::Unknown,
     };
     if options.strip_usage
         && data_lines == 1
@@ -114,10 +116,17 @@ pub(super) fn classify<'a>(
             false
         }
         Dialect::Responses => {
-            let kind = response_type(name, trimmed);
+            let kind = event_type(name, trimmed);
             facts.first_content_seen = facts.first_content_seen || kind.ends_with(b".delta");
             facts.saw_error_event =
                 facts.saw_error_event || matches!(&*kind, b"error" | b"response.failed");
+            is_terminal_type(&kind)
+        }
+        Dialect::Messages => {
+            let kind = event_type(name, trimmed);
+            facts.first_content_seen |= *kind == *b"content_block_delta";
+            facts.saw_finish_reason |= *kind == *b"message_delta" && has_stop_reason(trimmed);
+            facts.saw_error_event |= *kind == *b"error";
             is_terminal_type(&kind)
         }
     };
@@ -159,7 +168,9 @@ fn decide_object(name: Option<&[u8]>, data: &[u8], options: &ScanOptions) -> Dec
     let first_key = data.get(1..).unwrap_or_default().trim_ascii_start();
     match options.dialect {
         Dialect::Raw => Decision::Pass,
-        Dialect::Chat | Dialect::Responses if may_begin(first_key, b"\"error\"") => {
+        Dialect::Chat | Dialect::Responses | Dialect::Messages
+            if may_begin(first_key, b"\"error\"") =>
+        {
             if first_key.len() < b"\"error\"".len() {
                 Decision::Undecided
             } else {
@@ -172,7 +183,7 @@ fn decide_object(name: Option<&[u8]>, data: &[u8], options: &ScanOptions) -> Dec
             Choices::Some(_) => Decision::Pass,
         },
         Dialect::Chat => Decision::Pass,
-        Dialect::Responses => {
+        Dialect::Responses | Dialect::Messages => {
             let kind = match (first_type(data), name) {
                 (FirstType::Unfinished, _) => return Decision::Undecided,
                 (FirstType::Is(kind), _) | (FirstType::Elsewhere, Some(kind)) => kind,
@@ -214,6 +225,12 @@ fn has_finish_reason(choices: Choices<'_>) -> bool {
         }
         Choices::Unknown | Choices::None => false,
     }
+}
+
+fn has_stop_reason(data: &[u8]) -> bool {
+    any_value(&Finder::new(b"\"stop_reason\""), data, |value| {
+        value.starts_with(b"\"")
+    })
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -303,7 +320,11 @@ fn has_content(data: &[u8]) -> bool {
 fn is_terminal_type(kind: &[u8]) -> bool {
     matches!(
         kind,
-        b"response.completed" | b"response.incomplete" | b"response.failed" | b"error"
+        b"response.completed"
+            | b"response.incomplete"
+            | b"response.failed"
+            | b"message_stop"
+            | b"error"
     )
 }
 
@@ -330,7 +351,7 @@ fn first_type(data: &[u8]) -> FirstType<'_> {
     }
 }
 
-fn response_type<'a>(name: Option<&'a [u8]>, data: &'a [u8]) -> Cow<'a, [u8]> {
+fn event_type<'a>(name: Option<&'a [u8]>, data: &'a [u8]) -> Cow<'a, [u8]> {
     if let FirstType::Is(kind) = first_type(data) {
         return Cow::Borrowed(kind);
     }

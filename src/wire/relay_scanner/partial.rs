@@ -8,6 +8,7 @@ use crate::wire::json_reader::Reader;
 use crate::wire::sse;
 
 const DONE: &[u8] = b"data: [DONE]\n\n";
+const MESSAGE_STOP: &[u8] = b"event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n";
 
 impl Scanner {
     /// Takes `chunk[at..]` as the next part of an event whose end is not in this chunk.
@@ -47,7 +48,12 @@ impl Scanner {
         if facts.saw_terminal || self.options.dialect == Dialect::Raw {
             return StreamEnd::Complete;
         }
-        if self.options.dialect != Dialect::Chat || !facts.saw_finish_reason {
+        let end = match self.options.dialect {
+            Dialect::Chat => DONE,
+            Dialect::Messages => MESSAGE_STOP,
+            Dialect::Responses | Dialect::Raw => return StreamEnd::Truncated,
+        };
+        if !facts.saw_finish_reason {
             return StreamEnd::Truncated;
         }
         if self.options.repair {
@@ -58,7 +64,7 @@ impl Scanner {
             if in_comment {
                 out.push(Piece::Send(Bytes::from_static(b"\n")));
             }
-            out.push(Piece::Terminal(Bytes::from_static(DONE)));
+            out.push(Piece::Terminal(Bytes::from_static(end)));
         }
         StreamEnd::Complete
     }

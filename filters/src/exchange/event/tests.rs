@@ -228,3 +228,47 @@ fn usage_is_read_from_either_place() {
         "data: a\ndata: b\n\n"
     );
 }
+
+#[test]
+fn anthropics_events() {
+    let check = |data: &str, kind: EventKind, deltas: &[(u64, &str)], ended: &[u64]| {
+        let event = event(Endpoint::Messages, &format!("event: x\ndata: {data}\n\n"));
+        assert_eq!(event.kind(), kind, "{data}");
+        let found = event.text_delta();
+        let found: Vec<(u64, &str)> = found.iter().map(|(at, text)| (*at, &**text)).collect();
+        assert_eq!(found, deltas, "{data}");
+        assert_eq!(event.ended_choices(), ended, "{data}");
+    };
+    let start = r#"{"type":"message_start","message":{"content":[],"usage":{"input_tokens":4,"output_tokens":1}}}"#;
+    check(start, EventKind::Other, &[], &[]);
+    let begun =
+        r#"{"type":"content_block_start","index":1,"content_block":{"type":"text","text":"a"}}"#;
+    check(begun, EventKind::Other, &[(1, "a")], &[]);
+    let delta =
+        r#"{"type":"content_block_delta","index":2,"delta":{"type":"text_delta","text":"b"}}"#;
+    check(delta, EventKind::Delta, &[(2, "b")], &[]);
+    let input = r#"{"type":"content_block_delta","index":3,"delta":{"type":"input_json_delta","partial_json":"{"}}"#;
+    check(input, EventKind::Delta, &[], &[]);
+    check(
+        r#"{"type":"content_block_stop","index":2}"#,
+        EventKind::Other,
+        &[],
+        &[2],
+    );
+    check(r#"{"type":"message_stop"}"#, EventKind::Done, &[], &[]);
+    check(r#"{"type":"ping"}"#, EventKind::Comment, &[], &[]);
+    let error = r#"{"type":"error","error":{"type":"overloaded_error"}}"#;
+    check(error, EventKind::Error, &[], &[]);
+    let start = event(Endpoint::Messages, &format!("data: {start}\n\n"));
+    assert_eq!(start.usage().and_then(|usage| usage.prompt_tokens), Some(4));
+    check_set(
+        Endpoint::Messages,
+        &format!("event: content_block_delta\ndata: {delta}\n\n"),
+        2,
+        "c",
+        &format!(
+            "event: content_block_delta\ndata: {}\n\n",
+            delta.replace("\"b\"", "\"c\"")
+        ),
+    );
+}

@@ -177,3 +177,23 @@ proptest! {
         prop_assert_eq!(request.body(), &expected);
     }
 }
+
+#[test]
+fn anthropics_requests() {
+    let messages = Endpoint::Messages;
+    let body = r#"{"system":"s","metadata":{"user_id":"ann"},"max_tokens":7,"stream":true,"messages":[{"role":"user","content":[{"type":"image"},{"type":"text","text":"hi"}]}]}"#;
+    check_text(messages, body, Some("hi"));
+    let request = request(messages, body);
+    assert_eq!(
+        (request.user(), request.max_tokens()),
+        (Some("ann"), Some(7))
+    );
+    assert!(request.stream());
+    let texts: Vec<String> = request.texts().collect();
+    assert_eq!(texts, ["s", "hi"]);
+    check_mask(
+        Endpoint::MessagesCountTokens,
+        r#"{"system":[{"type":"text","text":"bad"}],"messages":[{"content":"bad"},{"content":[{"type":"tool_use","input":{"text":"bad"}},{"type":"thinking","thinking":"bad"}]},{"content":[{"type":"tool_result","content":"bad"},{"type":"tool_result","content":[{"type":"text","text":"bad"}]},{"type":"document","source":{"type":"text","data":"bad"}},{"type":"document","source":{"type":"content","content":[{"type":"text","text":"bad"}]}},{"type":"image","source":{"type":"base64","data":"bad"}}]}]}"#,
+        r#"{"system":[{"type":"text","text":"***"}],"messages":[{"content":"***"},{"content":[{"type":"tool_use","input":{"text":"bad"}},{"type":"thinking","thinking":"bad"}]},{"content":[{"type":"tool_result","content":"***"},{"type":"tool_result","content":[{"type":"text","text":"***"}]},{"type":"document","source":{"type":"text","data":"***"}},{"type":"document","source":{"type":"content","content":[{"type":"text","text":"***"}]}},{"type":"image","source":{"type":"base64","data":"bad"}}]}]}"#,
+    );
+}

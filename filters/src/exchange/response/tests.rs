@@ -109,3 +109,25 @@ fn setters_replace_one_value() {
         (None, None, None)
     );
 }
+
+#[test]
+fn anthropics_answers() {
+    let body = r#"{"model":"c","content":[{"type":"thinking","thinking":"bad"},{"type":"text","text":"bad"},{"type":"tool_use","input":{"text":"bad"}}],"stop_reason":"end_turn","usage":{"input_tokens":3,"cache_read_input_tokens":4,"cache_creation_input_tokens":5,"output_tokens":2}}"#;
+    let whole = response(Endpoint::Messages, body);
+    assert_eq!(whole.texts(), [(1, "bad".to_owned())]);
+    assert_eq!(whole.finish_reason().as_deref(), Some("end_turn"));
+    let usage = whole.usage().unwrap();
+    assert_eq!(
+        (
+            usage.prompt_tokens,
+            usage.completion_tokens,
+            usage.cached_tokens
+        ),
+        (Some(12), Some(2), Some(4))
+    );
+    check_mask(
+        Endpoint::Messages,
+        body,
+        &body.replace(r#""text","text":"bad""#, r#""text","text":"***""#),
+    );
+}

@@ -1,6 +1,7 @@
 //! The upstream side: providers and the way to reach them.
 
 mod anthropic;
+mod azure;
 pub mod headers;
 mod openai;
 pub mod provider;

@@ -86,6 +86,8 @@ pub enum Dialect {
     /// OpenAI's, and what is compatible with it.
     #[default]
     Openai,
+    /// OpenAI's with Azure's paths, which name a deployment.
+    Azure,
     /// Anthropic's.
     Anthropic,
 }
@@ -95,6 +97,7 @@ impl Dialect {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Openai => "openai",
+            Self::Azure => "azure",
             Self::Anthropic => "anthropic",
         }
     }

@@ -73,6 +73,12 @@ impl BaseUrl {
         &self.text
     }
 
+    /// Whether anything stands behind host and port.
+    pub fn has_path(&self) -> bool {
+        let behind_scheme = self.text.split_once("://").map_or("", |(_, rest)| rest);
+        behind_scheme.contains('/')
+    }
+
     /// Its host, without the brackets of IPv6.
     pub fn host(&self) -> &str {
         &self.host

@@ -9,8 +9,8 @@ use super::environment::Environment;
 use super::overlay::place;
 use super::problem::{Origin, Problem};
 use super::providers::{
-    ApiKeyConfig, ModelsConfig, OnDisconnect, ProviderConfig, ProviderKind, TimeoutsConfig,
-    UsageMode,
+    AZURE_API_VERSION, ApiKeyConfig, ModelsConfig, OnDisconnect, ProviderConfig, ProviderKind,
+    TimeoutsConfig, UsageMode,
 };
 use super::secret::Secret;
 use super::section::{Reading, secret_from};
@@ -31,23 +31,27 @@ pub(super) fn tree_without_file(environment: &Environment, problems: &mut Vec<Pr
     root
 }
 
-/// The providers that the environment names: those of `ENDPOINTS`, and OpenAI and Anthropic unless only `ENDPOINTS` is
-/// there. Without a key the client's own is passed on. `TIMEOUT` counts only where there is no file.
+/// The providers that the environment names: those of `ENDPOINTS`, Azure's resource, and OpenAI and Anthropic unless only
+/// others are there. Without a key the client's own is passed on. `TIMEOUT` counts only where there is no file.
 pub(super) fn providers(reading: &Reading<'_>, without_file: bool) -> Vec<ProviderConfig> {
     let shared_key = key(reading, "API_KEY");
-    let mut upstreams = Vec::new();
     let endpoints = variable(reading, "ENDPOINTS").filter(|text| !text.trim().is_empty());
-    let is_set = |name: &str| reading.environment.has(name);
-    if endpoints.is_none() || OPENAI_VARIABLES.iter().any(|name| is_set(name)) {
+    let azure = azure(reading);
+    let anthropic_key = key(reading, "ANTHROPIC_API_KEY");
+    let is_set = |name: &&str| reading.environment.has(name);
+    let has_openai = endpoints.is_none() && azure.is_none() || OPENAI_VARIABLES.iter().any(is_set);
+    let has_anthropic = endpoints.is_none() || anthropic_key.is_some();
+    let mut compatible = Vec::new();
+    if has_openai {
         let own_key = key(reading, "OPENAI_API_KEY");
-        upstreams.push((openai_url(reading), own_key.or_else(|| shared_key.clone())));
+        compatible.push((openai_url(reading), own_key.or_else(|| shared_key.clone())));
     }
     for (url, own_key) in split_endpoints(endpoints.as_deref().unwrap_or_default()) {
         let own_key = match own_key {
             Some(text) => checked_key(reading, "ENDPOINTS", &text),
             None => shared_key.clone(),
         };
-        upstreams.push((
+        compatible.push((
             checked_url(reading, "ENDPOINTS", &with_version(&url)),
             own_key,
         ));
@@ -57,8 +61,6 @@ pub(super) fn providers(reading: &Reading<'_>, without_file: bool) -> Vec<Provid
     } else {
         TimeoutsConfig::default()
     };
-    let anthropic_key = key(reading, "ANTHROPIC_API_KEY");
-    let has_anthropic = anthropic_key.is_some() || endpoints.is_none();
     let names = (1..).map(|n| {
         if n == 1 {
             "openai".to_owned()
@@ -66,24 +68,27 @@ pub(super) fn providers(reading: &Reading<'_>, without_file: bool) -> Vec<Provid
             format!("openai-{n}")
         }
     });
-    let compatible = upstreams.into_iter().zip(names);
-    let compatible =
-        compatible.map(|((base_url, key), name)| (ProviderKind::Openai, name, base_url, key));
-    let anthropic = has_anthropic.then(|| {
-        let kind = ProviderKind::Anthropic;
-        (
-            kind,
-            kind.default_name().to_owned(),
-            kind.base_url(),
-            anthropic_key,
-        )
-    });
+    let compatible = compatible
+        .into_iter()
+        .zip(names)
+        .map(|((base_url, key), name)| (ProviderKind::Openai, name, base_url, key));
+    let of_kind =
+        |kind: ProviderKind, base_url, key| (kind, kind.default_name().to_owned(), base_url, key);
+    let azure = azure.map(|(url, key)| of_kind(ProviderKind::Azure, url, key));
+    let anthropic = has_anthropic
+        .then(|| of_kind(ProviderKind::Anthropic, BaseUrl::anthropic(), anthropic_key));
     compatible
+        .chain(azure)
         .chain(anthropic)
         .map(|(kind, name, base_url, key)| ProviderConfig {
             name,
             kind,
             base_url,
+            api_version: match kind {
+                ProviderKind::Azure => azure_version(reading),
+                ProviderKind::Openai | ProviderKind::Anthropic => String::new(),
+            },
+            deployments: Vec::new(),
             api_keys: key
                 .map(|key| ApiKeyConfig {
                     key,
@@ -114,6 +119,28 @@ const OPENAI_VARIABLES: &[&str] = &[
     "OPENAI_BASE_URL",
     "TARGET_OPENAI_URL",
 ];
+
+/// Azure, where its clients' own variables name the resource.
+fn azure(reading: &Reading<'_>) -> Option<(BaseUrl, Option<Secret>)> {
+    let endpoint = variable(reading, "AZURE_OPENAI_ENDPOINT")?;
+    let endpoint = endpoint.trim();
+    if endpoint.is_empty() {
+        return None;
+    }
+    let url = checked_url(reading, "AZURE_OPENAI_ENDPOINT", endpoint);
+    if url.has_path() {
+        let message = "expected the resource alone, such as https://NAME.openai.azure.com";
+        report(reading, "AZURE_OPENAI_ENDPOINT", message);
+    }
+    Some((url, key(reading, "AZURE_OPENAI_API_KEY")))
+}
+
+/// `OPENAI_API_VERSION`, as Azure's clients read it.
+fn azure_version(reading: &Reading<'_>) -> String {
+    let given = variable(reading, "OPENAI_API_VERSION");
+    let given = given.filter(|version| !version.trim().is_empty());
+    given.unwrap_or_else(|| AZURE_API_VERSION.to_owned())
+}
 
 fn openai_url(reading: &Reading<'_>) -> BaseUrl {
     let given = |name| variable(reading, name).filter(|text| !text.trim().is_empty());
@@ -262,6 +289,14 @@ mod tests {
             ],
             &[("OPENAI_BASE_URL", ""), ("ENDPOINTS", "")],
             &[("ANTHROPIC_API_KEY", "sk-ant")],
+            &[
+                ("AZURE_OPENAI_API_KEY", "az"),
+                ("AZURE_OPENAI_ENDPOINT", "https://r.openai.azure.com/"),
+            ],
+            &[
+                ("AZURE_OPENAI_ENDPOINT", "https://r.openai.azure.com/openai"),
+                ("OPENAI_API_KEY", "sk-1"),
+            ],
             &[("ANTHROPIC_API_KEY", "sk-ant"), ("ENDPOINTS", "http://a:1")],
         ];
         let shown: Vec<String> = cases

@@ -22,6 +22,12 @@ pub struct ProviderConfig {
     pub kind: ProviderKind,
     /// Where it is, without a slash at the end; OpenAI's kind with its version.
     pub base_url: BaseUrl,
+    /// Azure's version of its API; empty for other kinds.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub api_version: String,
+    /// Azure's deployments, by the model's name; a model that is not among them has a deployment of its own name.
+    #[serde(skip_serializing_if = "Vec::is_empty", serialize_with = "as_map")]
+    pub deployments: Vec<(String, String)>,
     /// Our keys; none: the client's own `Authorization` is passed on.
     pub api_keys: Vec<ApiKeyConfig>,
     /// Which models it takes.
@@ -51,6 +57,8 @@ pub struct ProviderConfig {
 pub enum ProviderKind {
     /// OpenAI's, or a server compatible with it.
     Openai,
+    /// OpenAI's on Azure.
+    Azure,
     /// Anthropic's.
     Anthropic,
 }
@@ -122,15 +130,19 @@ pub struct TimeoutsConfig {
 }
 
 impl Word for ProviderKind {
-    const WORDS: &'static [(&'static str, Self)] =
-        &[("openai", Self::Openai), ("anthropic", Self::Anthropic)];
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("openai", Self::Openai),
+        ("azure", Self::Azure),
+        ("anthropic", Self::Anthropic),
+    ];
 }
 
 impl ProviderKind {
     /// Where its maker's own API is.
     pub(super) fn base_url(self) -> BaseUrl {
         match self {
-            Self::Openai => BaseUrl::openai(),
+            // Azure has no address of its own for all.
+            Self::Openai | Self::Azure => BaseUrl::openai(),
             Self::Anthropic => BaseUrl::anthropic(),
         }
     }
@@ -139,6 +151,7 @@ impl ProviderKind {
     pub(super) fn default_name(self) -> &'static str {
         match self {
             Self::Openai => "openai",
+            Self::Azure => "azure",
             Self::Anthropic => "anthropic",
         }
     }
@@ -172,10 +185,14 @@ fn headers_as_map<S: Serializer>(headers: &[HeaderConfig], to: S) -> Result<S::O
     }))
 }
 
+fn as_map<S: Serializer>(pairs: &[(String, String)], to: S) -> Result<S::Ok, S::Error> {
+    to.collect_map(pairs.iter().map(|(name, value)| (name, value)))
+}
+
 /// Reads one entry of `providers`.
 pub(super) fn read_provider(mut section: Section<'_>) -> ProviderConfig {
     if section.item("kind").is_none() {
-        section.report("kind", "missing; allowed: openai, anthropic");
+        section.report("kind", "missing; allowed: openai, azure, anthropic");
     }
     let kind = section.word("kind", ProviderKind::Openai);
     let provider = ProviderConfig {
@@ -184,6 +201,14 @@ pub(super) fn read_provider(mut section: Section<'_>) -> ProviderConfig {
             .unwrap_or_else(|| kind.default_name().to_owned()),
         kind,
         base_url: read_base_url(&mut section, kind),
+        api_version: match kind {
+            ProviderKind::Azure => read_api_version(&mut section),
+            ProviderKind::Openai | ProviderKind::Anthropic => String::new(),
+        },
+        deployments: match kind {
+            ProviderKind::Azure => read_deployments(&mut section),
+            ProviderKind::Openai | ProviderKind::Anthropic => Vec::new(),
+        },
         api_keys: read_keys(&mut section),
         models: read_models(&mut section),
         ca_cert: section.path_of("ca_cert"),
@@ -206,9 +231,18 @@ fn read_base_url(section: &mut Section<'_>, kind: ProviderKind) -> BaseUrl {
             ProviderKind::Anthropic if url.as_str().ends_with("/v1") => {
                 Err("expected a URL without its version; leave out /v1")
             }
-            ProviderKind::Anthropic | ProviderKind::Openai => Ok(url),
+            ProviderKind::Azure if url.has_path() => {
+                Err("expected the resource alone, such as https://NAME.openai.azure.com")
+            }
+            ProviderKind::Anthropic | ProviderKind::Azure | ProviderKind::Openai => Ok(url),
         }
     });
+    if read.is_none() && kind == ProviderKind::Azure {
+        section.report(
+            "base_url",
+            "missing; expected https://NAME.openai.azure.com",
+        );
+    }
     match read {
         Some(Ok(url)) => url,
         Some(Err(message)) => {
@@ -217,6 +251,38 @@ fn read_base_url(section: &mut Section<'_>, kind: ProviderKind) -> BaseUrl {
         }
         None => kind.base_url(),
     }
+}
+
+/// The newest version that is no preview. (learn.microsoft.com, Azure OpenAI API version lifecycle, read 2026-11.)
+pub(super) const AZURE_API_VERSION: &str = "2024-10-21";
+
+fn read_api_version(section: &mut Section<'_>) -> String {
+    let Some(version) = section.text("api_version") else {
+        return AZURE_API_VERSION.to_owned();
+    };
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
+    if version.is_empty() || !version.chars().all(is_plain) {
+        section.report("api_version", "expected a version such as 2024-10-21");
+    }
+    version
+}
+
+fn read_deployments(section: &mut Section<'_>) -> Vec<(String, String)> {
+    let reading = section.reading();
+    let named = section.named("deployments").into_iter();
+    named
+        .filter_map(|(entry, path)| {
+            let item = super::item::Item {
+                node: &entry.node,
+                reading,
+            };
+            let deployment = item.text(&path)?;
+            if deployment.trim().is_empty() {
+                item.report(&path, "is empty; leave it out or name a deployment");
+            }
+            Some((entry.key.clone(), deployment))
+        })
+        .collect()
 }
 
 fn read_keys(section: &mut Section<'_>) -> Vec<ApiKeyConfig> {

@@ -16,7 +16,7 @@ use crate::pipeline::link::ClientLink;
 use crate::pipeline::reply::{Reply, ReplyBody, ReplyHeaders, note_headers, own_headers, refuse};
 use crate::pipeline::{Worker, answer, filtering, models};
 use crate::routing::{NoTarget, Target, choose};
-use crate::upstream::provider::Provider;
+use crate::upstream::provider::{Place, Provider};
 use crate::upstream::transport::BodyStream;
 use crate::wire::json_check::{self, RequestHead};
 
@@ -32,6 +32,8 @@ pub struct Exchange {
     pub endpoint: Endpoint,
     /// Whose API.
     pub dialect: Dialect,
+    /// The deployment that the path names, which decides about the model.
+    pub deployment: Option<String>,
     /// HTTP method.
     pub method: String,
     /// The provider that the path names.
@@ -49,9 +51,14 @@ pub struct Exchange {
 }
 
 impl Exchange {
-    /// Where a provider takes it.
-    pub fn url_at(&self, provider: &Provider) -> String {
-        provider.url(&self.rest, &self.query)
+    /// Where a provider takes it, for this model.
+    pub fn url_at(&self, provider: &Provider, model: Option<&str>) -> String {
+        provider.url(&Place {
+            rest: &self.rest,
+            query: &self.query,
+            model,
+            dialect: self.dialect,
+        })
     }
 }
 
@@ -79,16 +86,20 @@ pub async fn run(mut exchange: Exchange, worker: &Rc<Worker>) -> Reply {
             .filters
             .begin(&exchange, asked.model.as_deref(), asked.user.as_deref());
     if let Some(run) = &mut filters {
+        let before = body_model(&exchange);
         let outcome = Box::pin(filtering::request(run, &mut exchange)).await;
         match outcome {
             Ok(filtering::Asked::Unchanged) => {}
-            Ok(filtering::Asked::Changed) => match read_head(&exchange) {
-                Ok(changed) => asked = changed,
-                Err(failure) => {
-                    filtering::note(run, &mut exchange.guard);
-                    return refused(exchange, &failure, worker);
+            Ok(filtering::Asked::Changed) => {
+                follow_model(&mut exchange, before);
+                match read_head(&exchange) {
+                    Ok(changed) => asked = changed,
+                    Err(failure) => {
+                        filtering::note(run, &mut exchange.guard);
+                        return refused(exchange, &failure, worker);
+                    }
                 }
-            },
+            }
             Ok(filtering::Asked::Answered { by, response }) => {
                 filtering::note(run, &mut exchange.guard);
                 return answered_by_filter(exchange, &asked, by, &response, worker);
@@ -128,24 +139,47 @@ type Asked = RequestHead<'static>;
 /// Checks the client's body and puts on record what it asks for.
 fn check(exchange: &mut Exchange) -> Result<Asked, Failure> {
     let asked = read_head(exchange)?;
-    if matches!(exchange.body, Body::Whole(_))
-        && let Some(opened) = exchange.guard.opened_mut()
-    {
+    let is_whole = matches!(exchange.body, Body::Whole(_));
+    if let Some(opened) = exchange.guard.opened_mut() {
         opened.requested_model = asked.model.as_deref().map(str::to_owned);
-        opened.stream = Some(asked.stream.unwrap_or(false));
+        opened.stream = is_whole.then(|| asked.stream.unwrap_or(false));
     }
     Ok(asked)
 }
 
 fn read_head(exchange: &Exchange) -> Result<Asked, Failure> {
-    let Body::Whole(body) = &exchange.body else {
-        return Ok(Asked::default());
+    let head = match &exchange.body {
+        Body::None | Body::Flowing(..) => Asked::default(),
+        Body::Whole(body) => match json_check::check(body, json_check::MAX_KEYS) {
+            Ok(head) => head.into_owned(),
+            // Other paths take what their provider takes.
+            Err(_) if exchange.endpoint == Endpoint::Passthrough => Asked::default(),
+            Err(error) => return Err(error.into()),
+        },
     };
-    match json_check::check(body, json_check::MAX_KEYS) {
-        Ok(head) => Ok(head.into_owned()),
-        // Other paths take what their provider takes.
-        Err(_) if exchange.endpoint == Endpoint::Passthrough => Ok(Asked::default()),
-        Err(error) => Err(error.into()),
+    Ok(match &exchange.deployment {
+        None => head,
+        Some(deployment) => Asked {
+            model: Some(Cow::Owned(deployment.clone())),
+            ..head
+        },
+    })
+}
+
+/// The model in the body where the path names a deployment, which counts in its place.
+fn body_model(exchange: &Exchange) -> Option<String> {
+    let (Body::Whole(body), Some(_)) = (&exchange.body, &exchange.deployment) else {
+        return None;
+    };
+    let head = json_check::check(body, json_check::MAX_KEYS).ok()?;
+    head.model.map(Cow::into_owned)
+}
+
+/// A filter that names another model in the body means it, whatever deployment the path names.
+fn follow_model(exchange: &mut Exchange, before: Option<String>) {
+    let now = body_model(exchange);
+    if now.is_some() && now != before {
+        exchange.deployment = now;
     }
 }
 
@@ -164,24 +198,30 @@ fn plan(exchange: &mut Exchange, head: Asked, worker: &Worker) -> Result<Plan, F
     let named = exchange.provider.as_deref();
     let Body::Whole(body) = &exchange.body else {
         let model = models::model_in_path(exchange);
-        let target = choose(&worker.providers, named, model.as_deref(), exchange.dialect)
-            .map_err(unknown_target)?;
-        if let Some(model) = &target.model {
+        let asked = model.as_deref().or(head.model.as_deref());
+        let target =
+            choose(&worker.providers, named, asked, exchange.dialect).map_err(unknown_target)?;
+        if let (Some(_), Some(model)) = (model, &target.model) {
             exchange.rest = format!("/models/{}", model.replace('/', "%2F"));
         }
         return Ok(Plan {
+            model: target
+                .model
+                .clone()
+                .or_else(|| head.model.map(Cow::into_owned)),
             target,
             changed: None,
             stream: false,
             usage_asked: false,
-            model: None,
         });
     };
     let model = head.model.as_deref();
     let target =
         choose(&worker.providers, named, model, exchange.dialect).map_err(unknown_target)?;
     let provider = &worker.providers[target.provider];
-    let renamed = rename(body, &head, &target);
+    let deployment = exchange.deployment.as_deref();
+    let deployment = deployment.filter(|_| !provider.api.model_in_url);
+    let renamed = rename(body, &head, target.model.as_deref().or(deployment));
     let (changed, usage_asked) =
         with_usage_asked(exchange.endpoint, provider, body, renamed.as_ref(), &head)?;
     let plan = Plan {
@@ -251,10 +291,19 @@ fn answered_by_filter(
     }
 }
 
-/// The body with the model's name without its provider, where it had one.
-fn rename(body: &Bytes, head: &RequestHead<'_>, target: &Target) -> Option<Bytes> {
-    let model = serde_json::to_vec(target.model.as_ref()?).ok()?;
-    json_check::splice(body, head.model_value.clone()?, &model)
+/// The body with another name of the model, where there is one: without its provider, or the path's. `None` when the
+/// body names it already.
+fn rename(body: &Bytes, head: &RequestHead<'_>, model: Option<&str>) -> Option<Bytes> {
+    let model = serde_json::to_string(model?).ok()?;
+    match &head.model_value {
+        Some(range) if body.get(range.clone()) == Some(model.as_bytes()) => None,
+        Some(range) => json_check::splice(body, range.clone(), model.as_bytes()),
+        None => {
+            let comma = if head.is_empty { "" } else { "," };
+            let member = format!("\"model\":{model}{comma}");
+            json_check::splice(body, head.open..head.open, member.as_bytes())
+        }
+    }
 }
 
 /// The body with `include_usage` asked for where that is ours to do. Our own addition is no change of the
@@ -302,7 +351,7 @@ async fn carry_out(
     if !plan.stream {
         exchange.link.expect_whole_answer();
     }
-    let url = exchange.url_at(provider);
+    let url = exchange.url_at(provider, plan.model.as_deref());
     let call = Call {
         provider,
         method: &exchange.method,

@@ -39,8 +39,13 @@ pub fn model_in_path(exchange: &Exchange) -> Option<String> {
         .rest
         .strip_prefix("/models/")
         .filter(|_| exchange.endpoint == Endpoint::Models)?;
-    let mut bytes = id.bytes();
-    let mut decoded = Vec::with_capacity(id.len());
+    percent_decoded(id)
+}
+
+/// A segment of a path with its percent signs resolved; `None` where they are none, or give no text.
+pub fn percent_decoded(segment: &str) -> Option<String> {
+    let mut bytes = segment.bytes();
+    let mut decoded = Vec::with_capacity(segment.len());
     while let Some(byte) = bytes.next() {
         let hex = |byte: Option<u8>| char::from(byte.unwrap_or(b'x')).to_digit(16);
         match byte {
@@ -112,7 +117,7 @@ async fn one_list(
     provider: &Provider,
     worker: &Worker,
 ) -> Result<Bytes, Failure> {
-    let url = exchange.url_at(provider);
+    let url = exchange.url_at(provider, None);
     let call = Call {
         provider,
         method: &exchange.method,

@@ -77,12 +77,14 @@ async fn respond(
         Ok(Route::Api {
             endpoint,
             dialect,
+            deployment,
             provider,
             rest,
         }) => {
             let asked = Asked {
                 endpoint,
                 dialect,
+                deployment,
                 provider,
                 rest,
                 failure: None,
@@ -93,6 +95,7 @@ async fn respond(
             let asked = Asked {
                 endpoint: Endpoint::Passthrough,
                 dialect: whose(request),
+                deployment: None,
                 provider: None,
                 rest: String::new(),
                 failure: Some(unserved.failure),
@@ -118,6 +121,7 @@ fn whose(request: &HttpRequest) -> Dialect {
 struct Asked {
     endpoint: Endpoint,
     dialect: Dialect,
+    deployment: Option<String>,
     provider: Option<String>,
     rest: String,
     failure: Option<Failure>,
@@ -240,6 +244,7 @@ fn run(
             request_id,
             endpoint: asked.endpoint,
             dialect: asked.dialect,
+            deployment: asked.deployment,
             method,
             provider: asked.provider,
             rest: asked.rest,

@@ -15,7 +15,7 @@ impl ClientForm for Forms {
     fn error(&self, failure: &Failure, dialect: Dialect, request_id: &str) -> ErrorForm {
         let reply = in_words_of(dialect, error::reply(failure));
         let body = match dialect {
-            Dialect::Openai => openai::error_body(&text(&reply), request_id),
+            Dialect::Openai | Dialect::Azure => openai::error_body(&text(&reply), request_id),
             Dialect::Anthropic => anthropic::error_body(&text(&reply), request_id),
         };
         form(reply, Bytes::from(body))
@@ -74,7 +74,7 @@ fn is_anthropic(endpoint: Endpoint) -> bool {
 /// Anthropic's words for kinds of errors go by the status.
 fn in_words_of(dialect: Dialect, reply: ErrorReply) -> ErrorReply {
     match dialect {
-        Dialect::Openai => reply,
+        Dialect::Openai | Dialect::Azure => reply,
         Dialect::Anthropic => ErrorReply {
             kind: anthropic::error_kind(reply.status, reply.kind),
             ..reply

@@ -3,6 +3,7 @@
 use crate::dialect::{self, openai};
 use crate::filter::{Dialect, Endpoint};
 use crate::pipeline::failure::Failure;
+use crate::pipeline::models::percent_decoded;
 
 /// What a request asks of the data port.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +22,8 @@ pub enum Route {
         endpoint: Endpoint,
         /// Whose API.
         dialect: Dialect,
+        /// The deployment that an Azure client's path names, percent signs resolved.
+        deployment: Option<String>,
         /// The provider named by the first path segment, if one was.
         provider: Option<String>,
         /// The raw path behind `/v1`, beginning with a slash.
@@ -81,6 +84,11 @@ pub fn find(said: Said<'_>, is_provider: impl Fn(&str) -> bool) -> Result<Route,
     if openai::BARE_SEGMENTS.contains(&first) {
         return api(said, path, None);
     }
+    if let Some(behind) = behind_first.strip_prefix("/deployments/")
+        && first == "openai"
+    {
+        return azure(said, behind);
+    }
     if first == "openai" || is_provider(first) {
         // A doubled `v1` is dropped: the provider's base URL has one.
         let rest = match behind_first.strip_prefix("/v1") {
@@ -95,6 +103,26 @@ pub fn find(said: Said<'_>, is_provider: impl Fn(&str) -> bool) -> Result<Route,
     })
 }
 
+/// `/openai/deployments/{deployment}/…`, as Azure's clients write it.
+fn azure(said: Said<'_>, behind: &str) -> Result<Route, Unserved> {
+    let (deployment, rest) = behind.split_at(behind.find('/').unwrap_or(behind.len()));
+    match (percent_decoded(deployment), api(said, rest, None)?) {
+        (Some(deployment), Route::Api { endpoint, rest, .. }) if !deployment.is_empty() => {
+            Ok(Route::Api {
+                endpoint,
+                dialect: Dialect::Azure,
+                deployment: Some(deployment),
+                provider: None,
+                rest,
+            })
+        }
+        _ => Err(Unserved {
+            failure: Failure::UnknownPath,
+            recorded: true,
+        }),
+    }
+}
+
 fn api(said: Said<'_>, rest: &str, provider: Option<String>) -> Result<Route, Unserved> {
     if rest.len() < 2 {
         return Err(Unserved {
@@ -106,6 +134,7 @@ fn api(said: Said<'_>, rest: &str, provider: Option<String>) -> Result<Route, Un
     Ok(Route::Api {
         endpoint,
         dialect,
+        deployment: None,
         provider,
         rest: rest.to_owned(),
     })
@@ -160,6 +189,30 @@ mod tests {
                 "/chat/completions".to_owned(),
             );
             assert_eq!(rest_of("POST", path), Some(expected), "{path}");
+        }
+    }
+
+    #[test]
+    fn azures_paths_name_a_deployment() {
+        let of = |path: &str| match find(said("POST", path), |_| false) {
+            Ok(Route::Api {
+                endpoint,
+                dialect,
+                deployment,
+                rest,
+                ..
+            }) => Some((endpoint, dialect, deployment?, rest)),
+            _ => None,
+        };
+        let (endpoint, dialect, deployment, rest) =
+            of("/openai/deployments/my%204o/chat/completions").expect("a route");
+        assert_eq!(
+            (endpoint, dialect),
+            (Endpoint::ChatCompletions, Dialect::Azure)
+        );
+        assert_eq!((&*deployment, &*rest), ("my 4o", "/chat/completions"));
+        for path in ["", "d", "d/", "/chat/completions", "%ff/chat/completions"] {
+            assert_eq!(of(&format!("/openai/deployments/{path}")), None, "{path}");
         }
     }
 

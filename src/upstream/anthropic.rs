@@ -1,15 +1,22 @@
 //! Anthropic's API.
 
 use crate::filter::Dialect;
-use crate::upstream::provider::Api;
+use crate::upstream::provider::{Api, Place, Provider};
 
 /// The version that clients without one get. (docs.anthropic.com, API versions, read 2026-11.)
 const VERSION: &str = "2023-06-01";
 
 pub(super) const API: Api = Api {
-    dialect: Dialect::Anthropic,
-    version: "/v1",
+    dialects: &[Dialect::Anthropic],
+    url,
+    model_in_url: false,
+    streams_usage: false,
     key_header: "x-api-key",
     key_scheme: "",
     headers: &[("anthropic-version", VERSION)],
 };
+
+/// The base URL has no version.
+fn url(provider: &Provider, place: &Place<'_>) -> String {
+    [&*provider.base_url, "/v1", place.rest, place.query].concat()
+}

@@ -122,14 +122,15 @@ fn names(values: &[&str], name: &str) -> bool {
         .any(|named| named.trim().eq_ignore_ascii_case(name))
 }
 
+/// A provider for tests.
 #[cfg(test)]
-mod tests {
+pub(super) mod testing {
     use super::*;
     use crate::upstream::provider::{Api, ProviderKey, Timeouts};
-    use crate::upstream::{anthropic, openai};
     use std::time::Duration;
 
-    fn provider(key: Option<&str>, api: &'static Api) -> Provider {
+    /// One that needs nothing.
+    pub(in crate::upstream) fn provider(key: Option<&str>, api: &'static Api) -> Provider {
         let second = Duration::from_secs(1);
         Provider {
             name: "openai".to_owned(),
@@ -147,9 +148,18 @@ mod tests {
             list: Vec::new(),
             ask_for_usage: true,
             max_event_bytes: 1,
+            api_version: String::new(),
+            deployments: Vec::new(),
             tls: None,
         }
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::testing::provider;
+    use super::*;
+    use crate::upstream::{anthropic, openai};
 
     fn headers(pairs: &[(&str, &str)]) -> Headers {
         Headers::from_pairs(pairs.iter().map(|(name, value)| (*name, value.as_bytes())))

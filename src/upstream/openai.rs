@@ -1,13 +1,29 @@
 //! OpenAI, and servers compatible with it.
 
 use crate::filter::Dialect;
-use crate::upstream::provider::Api;
+use crate::upstream::azure;
+use crate::upstream::provider::{Api, Place, Provider};
 
-/// The base URL has its version: compatible servers have others.
 pub(super) const API: Api = Api {
-    dialect: Dialect::Openai,
-    version: "",
+    dialects: &[Dialect::Openai, Dialect::Azure],
+    url,
+    model_in_url: false,
+    streams_usage: true,
     key_header: "authorization",
     key_scheme: "Bearer ",
     headers: &[],
 };
+
+/// The base URL has its version: compatible servers have others. Azure's clients say Azure's version, which is nothing
+/// to anybody else.
+fn url(provider: &Provider, place: &Place<'_>) -> String {
+    match place.dialect {
+        Dialect::Azure => {
+            let query = azure::without_version(place.query);
+            [&*provider.base_url, place.rest, &query].concat()
+        }
+        Dialect::Openai | Dialect::Anthropic => {
+            [&*provider.base_url, place.rest, place.query].concat()
+        }
+    }
+}

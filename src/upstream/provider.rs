@@ -30,6 +30,10 @@ pub struct Provider {
     pub ask_for_usage: bool,
     /// Longest event of a stream in bytes.
     pub max_event_bytes: usize,
+    /// Azure's version of its API.
+    pub api_version: String,
+    /// Azure's deployments: a model's name, and the deployment's.
+    pub deployments: Vec<(String, String)>,
     /// TLS settings; `None` for plain HTTP.
     pub tls: Option<Arc<rustls::ClientConfig>>,
 }
@@ -37,16 +41,33 @@ pub struct Provider {
 /// What a kind of API has of its own; each kind's file has one.
 #[derive(Debug)]
 pub struct Api {
-    /// Whose clients it understands as they are.
-    pub dialect: Dialect,
-    /// What stands between the base URL and a path of ours: the version, where the base URL has none.
-    pub version: &'static str,
+    /// Whose clients it understands as they are, or but for their paths.
+    pub dialects: &'static [Dialect],
+    /// Where it takes a call.
+    pub url: fn(&Provider, &Place<'_>) -> String,
+    /// Whether the URL says which model is asked for, whatever the body says.
+    pub model_in_url: bool,
+    /// Whether it can be asked for the usage of a stream with `stream_options`.
+    pub streams_usage: bool,
     /// Name of the header that carries the key.
     pub key_header: &'static str,
     /// What stands before the key there.
     pub key_scheme: &'static str,
     /// Headers that it wants, where the client sends none of that name.
     pub headers: &'static [(&'static str, &'static str)],
+}
+
+/// A path of ours, to be put into a provider's URL.
+#[derive(Debug, Clone, Copy)]
+pub struct Place<'a> {
+    /// The path behind the version, beginning with a slash.
+    pub rest: &'a str,
+    /// The query with its question mark, or nothing.
+    pub query: &'a str,
+    /// The model that is asked for, where it is known.
+    pub model: Option<&'a str>,
+    /// Whose client it is.
+    pub dialect: Dialect,
 }
 
 /// A key of ours.
@@ -90,12 +111,12 @@ impl ProviderKey {
 impl Provider {
     /// Whether it understands these clients as they are.
     pub fn speaks(&self, dialect: Dialect) -> bool {
-        self.api.dialect == dialect
+        self.api.dialects.contains(&dialect)
     }
 
-    /// Where it takes a path of ours, which stands behind the version, with its query.
-    pub fn url(&self, rest: &str, query: &str) -> String {
-        [&*self.base_url, self.api.version, rest, query].concat()
+    /// Where it takes a call.
+    pub fn url(&self, place: &Place<'_>) -> String {
+        (self.api.url)(self, place)
     }
 
     /// Whether it takes this model.

@@ -5,10 +5,9 @@ use std::sync::Arc;
 use secrecy::SecretString;
 
 use crate::config::{ProviderConfig, ProviderKind, UsageMode};
-use crate::filter::Dialect;
 use crate::upstream::provider::{Api, Provider, ProviderKey, Timeouts};
 use crate::upstream::transport::{TlsError, TlsOptions, client_config};
-use crate::upstream::{anthropic, openai};
+use crate::upstream::{anthropic, azure, openai};
 
 /// A provider that cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +32,7 @@ pub fn build(configs: &[ProviderConfig]) -> Result<Arc<[Provider]>, ProviderErro
 fn api(kind: ProviderKind) -> &'static Api {
     match kind {
         ProviderKind::Openai => &openai::API,
+        ProviderKind::Azure => &azure::API,
         ProviderKind::Anthropic => &anthropic::API,
     }
 }
@@ -74,8 +74,10 @@ fn provider(config: &ProviderConfig) -> Result<Provider, ProviderError> {
         },
         allow: config.models.allow.clone(),
         list: config.models.list.clone(),
-        ask_for_usage: config.usage == UsageMode::Ask && api.dialect == Dialect::Openai,
+        ask_for_usage: config.usage == UsageMode::Ask && api.streams_usage,
         max_event_bytes: config.max_event_bytes,
+        api_version: config.api_version.clone(),
+        deployments: config.deployments.clone(),
         tls,
     })
 }

@@ -40,7 +40,7 @@ providers:
       - { key: " sk-1", weight: 3 }
     timeouts: { idle_s: 0 }
     on_disconnect: drain
-  - { kind: azure, name: two, headers: { "bad name": x, host: y } }
+  - { kind: vertex, name: two, headers: { "bad name": x, host: y } }
 filters:
   - { kind: baned_users }
   - { kind: banned_users, users: mallory }
@@ -92,6 +92,12 @@ fn providers() {
         (
             "providers_files",
             "- { kind: openai, ca_cert: /nonexistent/ca.pem, client_cert: /nonexistent/c.pem }",
+        ),
+        (
+            "providers_of_other_kinds",
+            "- { kind: azure, name: a, base_url: https://r.openai.azure.com/openai, api_version: \"1/2\", deployments: { m: \"\" } }\n\
+             - { kind: azure, name: b }\n\
+             - { kind: anthropic, base_url: https://api.anthropic.com/v1, api_version: \"1\", deployments: {} }",
         ),
         (
             "providers_keys_same_name",

@@ -1,4 +1,4 @@
-//! The `mock` command: an upstream that speaks the OpenAI API with set speed, size and faults, for tests, benches and a
+//! The `mock` command: an upstream that speaks the APIs of OpenAI and Anthropic with set speed, size and faults, for tests, benches and a
 //! first look without a key.
 //!
 //! It misbehaves below HTTP too (resets, bodies that end too soon, writes of one byte), so it has a small server of its
@@ -11,6 +11,7 @@ mod completions;
 mod connection;
 mod ledger;
 mod media;
+mod messages;
 mod multipart;
 mod peer;
 mod reply;
@@ -55,6 +56,8 @@ How it behaves is in the model's name, parts joined by `-`, such as mock-s200-d2
                    asked for; wrong, no content type; a second object after the first
   crlf bom emptydata comments noblank nodone errevent    oddities of a stream
   echo             request headers come back as x-echo-… headers and as the text
+
+The same names work for Anthropic's POST /v1/messages.
 
 GET /__mock/stats, GET /__mock/last?n=5 and POST /__mock/reset tell what it has seen.";
 

@@ -40,7 +40,9 @@ pub(super) fn providers(reading: &Reading<'_>, without_file: bool) -> Vec<Provid
     let anthropic_key = key(reading, "ANTHROPIC_API_KEY");
     let is_set = |name: &&str| reading.environment.has(name);
     let has_openai = endpoints.is_none() && azure.is_none() || OPENAI_VARIABLES.iter().any(is_set);
-    let has_anthropic = endpoints.is_none() || anthropic_key.is_some();
+    let anthropic_url =
+        variable(reading, "ANTHROPIC_BASE_URL").filter(|url| !url.trim().is_empty());
+    let has_anthropic = endpoints.is_none() || anthropic_key.is_some() || anthropic_url.is_some();
     let mut compatible = Vec::new();
     if has_openai {
         let own_key = key(reading, "OPENAI_API_KEY");
@@ -75,8 +77,11 @@ pub(super) fn providers(reading: &Reading<'_>, without_file: bool) -> Vec<Provid
     let of_kind =
         |kind: ProviderKind, base_url, key| (kind, kind.default_name().to_owned(), base_url, key);
     let azure = azure.map(|(url, key)| of_kind(ProviderKind::Azure, url, key));
-    let anthropic = has_anthropic
-        .then(|| of_kind(ProviderKind::Anthropic, BaseUrl::anthropic(), anthropic_key));
+    let anthropic = has_anthropic.then(|| {
+        let url = anthropic_url.map(|url| checked_url(reading, "ANTHROPIC_BASE_URL", &url));
+        let url = url.unwrap_or_else(BaseUrl::anthropic);
+        of_kind(ProviderKind::Anthropic, url, anthropic_key)
+    });
     compatible
         .chain(azure)
         .chain(anthropic)
@@ -289,6 +294,10 @@ mod tests {
             ],
             &[("OPENAI_BASE_URL", ""), ("ENDPOINTS", "")],
             &[("ANTHROPIC_API_KEY", "sk-ant")],
+            &[
+                ("ANTHROPIC_BASE_URL", "http://h:9/"),
+                ("ENDPOINTS", "http://a:1"),
+            ],
             &[
                 ("AZURE_OPENAI_API_KEY", "az"),
                 ("AZURE_OPENAI_ENDPOINT", "https://r.openai.azure.com/"),

@@ -228,13 +228,48 @@ impl Refused {
         }
     }
 
-    /// The error in the API's shape.
-    pub(super) fn reply(&self) -> Reply {
-        Reply::json(
-            self.status,
-            &error_json(self.status, self.code, &self.message),
-        )
+    /// The error in the shape of an API.
+    pub(super) fn reply(&self, family: Family) -> Reply {
+        let error = match family {
+            Family::Openai => error_json(self.status, self.code, &self.message),
+            Family::Anthropic => anthropic_error_json(self.status, &self.message),
+        };
+        Reply::json(self.status, &error)
     }
+}
+
+/// Whose API is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Family {
+    Openai,
+    Anthropic,
+}
+
+impl Family {
+    /// By the path.
+    pub(super) fn of(request: &RawRequest) -> Self {
+        let path = request.path();
+        let path = path.strip_prefix("/v1").unwrap_or(path);
+        match path == "/messages" || path.starts_with("/messages/") {
+            true => Self::Anthropic,
+            false => Self::Openai,
+        }
+    }
+}
+
+/// The error object of a status, in Anthropic's words.
+pub(super) fn anthropic_error_json(status: u16, message: &str) -> Value {
+    let kind = match status {
+        401 => "authentication_error",
+        403 => "permission_error",
+        404 => "not_found_error",
+        413 => "request_too_large",
+        429 => "rate_limit_error",
+        529 => "overloaded_error",
+        500.. => "api_error",
+        _ => "invalid_request_error",
+    };
+    json!({"type": "error", "error": {"type": kind, "message": message}})
 }
 
 /// The error object of a status.
@@ -320,12 +355,18 @@ fn images_seen(ask: &Ask<'_>) -> String {
     let parts = messages
         .filter_map(|message| message["content"].as_array())
         .flatten();
+    let places = [
+        "/image_url/url",
+        "/image_url",
+        "/source/url",
+        "/source/data",
+    ];
     let urls: Vec<usize> = parts
         .filter_map(|part| {
-            part.pointer("/image_url/url")
-                .or_else(|| part.get("image_url"))
+            places
+                .iter()
+                .find_map(|place| part.pointer(place)?.as_str())
         })
-        .filter_map(Value::as_str)
         .map(str::len)
         .collect();
     format!("images: {}, url bytes: {:?}", urls.len(), urls)

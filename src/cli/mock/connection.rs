@@ -6,7 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 
-use crate::cli::mock::answer::Refused;
+use crate::cli::mock::answer::{Family, Refused};
 use crate::cli::mock::behaviour::Behaviour;
 use crate::cli::mock::ledger::{Ledger, Open};
 use crate::cli::mock::peer::Peer;
@@ -72,7 +72,7 @@ fn own_path(name: &str, request: &RawRequest, ledger: &Ledger) -> Reply {
             ledger.reset();
             Reply::json(200, &json!({}))
         }
-        _ => Refused::new(404, "unknown_path", "the mock has no such path").reply(),
+        _ => Refused::new(404, "unknown_path", "the mock has no such path").reply(Family::Openai),
     }
 }
 

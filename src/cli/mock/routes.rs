@@ -3,12 +3,14 @@
 
 use serde_json::Value;
 
-use crate::cli::mock::answer::{Ask, Refused, Said, Turn, error_json, headers_json};
+use crate::cli::mock::answer::{
+    Ask, Family, Refused, Said, Turn, anthropic_error_json, error_json, headers_json,
+};
 use crate::cli::mock::behaviour::{Behaviour, ErrorAnswer, Form, Oddities};
 use crate::cli::mock::multipart::Upload;
 use crate::cli::mock::reply::{Body, Filler, Reply};
 use crate::cli::mock::request::RawRequest;
-use crate::cli::mock::{chat, completions, media, responses};
+use crate::cli::mock::{chat, completions, media, messages, responses};
 
 /// Text bytes of an event when a stream of so many bytes was asked for.
 const BIG_EVENT_BYTES: u32 = 64 << 10;
@@ -19,39 +21,51 @@ struct Format {
     stream: fn(&Turn<'_>) -> Reply,
     /// What stands before the text in a whole answer.
     text_mark: &'static str,
-    /// Whether streams end with `[DONE]`.
-    done: bool,
+    /// What ends a stream.
+    end: &'static [u8],
 }
 
 const CHAT: Format = Format {
     whole: chat::whole,
     stream: chat::stream,
     text_mark: "\"content\":\"",
-    done: true,
+    end: DONE,
 };
+const DONE: &[u8] = b"data: [DONE]\n\n";
+
 const COMPLETIONS: Format = Format {
     whole: completions::whole,
     stream: completions::stream,
     text_mark: "\"text\":\"",
-    done: true,
+    end: DONE,
 };
 const RESPONSES: Format = Format {
     whole: responses::whole,
     stream: responses::stream,
     text_mark: "\"text\":\"",
-    done: false,
+    end: b"",
+};
+const MESSAGES: Format = Format {
+    whole: messages::whole,
+    stream: messages::stream,
+    text_mark: "\"text\":\"",
+    end: messages::STOP,
 };
 
 /// Decides what is answered to request `number`, whose test id has come `before` times.
 pub(super) fn answer(request: &RawRequest, number: u64, before: u32) -> (Behaviour, Reply) {
     let (behaviour, reply) = match route(request, number, before) {
         Ok(answered) => answered,
-        Err(refused) => (Behaviour::default(), refused.reply()),
+        Err(refused) => (Behaviour::default(), refused.reply(Family::of(request))),
     };
-    let reply = reply
-        .header("x-request-id", format!("req_mock_{number:010}"))
-        .header("openai-processing-ms", "1")
-        .header("openai-version", "2020-10-01");
+    let id = format!("req_mock_{number:010}");
+    let reply = match Family::of(request) {
+        Family::Anthropic => reply.header("request-id", id),
+        Family::Openai => reply
+            .header("x-request-id", id)
+            .header("openai-processing-ms", "1")
+            .header("openai-version", "2020-10-01"),
+    };
     (behaviour, reply)
 }
 
@@ -69,6 +83,12 @@ fn route(request: &RawRequest, number: u64, before: u32) -> Answered {
         ("POST", "chat", "completions") => generate(request, number, before, &CHAT),
         ("POST", "completions", "") => generate(request, number, before, &COMPLETIONS),
         ("POST", "responses", "") => generate(request, number, before, &RESPONSES),
+        ("POST", "messages", "") => generate(request, number, before, &MESSAGES),
+        ("POST", "messages", "count_tokens") => {
+            let (_, model) = Ask::read(&request.body)?;
+            let behaviour = behaviour(&model)?;
+            Ok(dressed(behaviour, messages::count(), request, before))
+        }
         ("POST", "embeddings", "") => {
             let (ask, model) = Ask::read(&request.body)?;
             let behaviour = behaviour(&model)?;
@@ -122,7 +142,12 @@ fn generate(request: &RawRequest, number: u64, before: u32, format: &Format) -> 
     }
     let mut turn = Turn::new(number, &model, &behaviour, &ask, request);
     let reply = if streamed {
-        with_oddities((format.stream)(&turn), &behaviour, format.done)
+        with_oddities(
+            (format.stream)(&turn),
+            &behaviour,
+            format.end,
+            Family::of(request),
+        )
     } else if let Some(bytes) = behaviour.big_bytes {
         turn.said = Said::Text(String::new());
         big((format.whole)(&turn), format.text_mark, bytes)
@@ -142,20 +167,34 @@ fn big(mut reply: Reply, mark: &str, bytes: u64) -> Reply {
     reply
 }
 
-/// Adds `[DONE]` and the error event where they belong.
-fn with_oddities(mut reply: Reply, behaviour: &Behaviour, done: bool) -> Reply {
+/// Adds the end and the error event where they belong.
+fn with_oddities(
+    mut reply: Reply,
+    behaviour: &Behaviour,
+    end: &'static [u8],
+    family: Family,
+) -> Reply {
     let Oddities {
         no_done,
         error_event,
         ..
     } = behaviour.oddities;
     if let Body::Stream(script) = &mut reply.body {
-        if done && !no_done {
-            script.after.push(b"data: [DONE]\n\n".to_vec());
+        if !end.is_empty() && !no_done {
+            script.after.push(end.to_vec());
         }
         if error_event {
-            let error = error_json(500, "server_error", "mock error inside the stream");
-            script.error = Some(format!("data: {error}\n\n").into_bytes());
+            let message = "mock error inside the stream";
+            let event = match family {
+                Family::Openai => format!("data: {}\n\n", error_json(500, "server_error", message)),
+                Family::Anthropic => {
+                    format!(
+                        "event: error\ndata: {}\n\n",
+                        anthropic_error_json(529, message)
+                    )
+                }
+            };
+            script.error = Some(event.into_bytes());
         }
     }
     reply
@@ -217,7 +256,7 @@ fn failed(error: &ErrorAnswer, echo: bool, request: &RawRequest) -> Reply {
         code,
         format!("mock error {status} {seen}").trim_end(),
     )
-    .reply();
+    .reply(Family::of(request));
     let usual = matches!(status, 429 | 503 | 529).then_some(1);
     if let Some(seconds) = error.retry_after_s.or(usual) {
         reply = reply.header("retry-after", seconds.to_string());

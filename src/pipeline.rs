@@ -12,6 +12,7 @@ pub mod filtering;
 pub mod generator;
 pub mod link;
 pub mod models;
+pub mod plan;
 pub mod replay;
 pub mod reply;
 pub mod timer;

@@ -1,6 +1,5 @@
 //! One exchange, from the checked request to the answer: the steps in the order in which they happen.
 
-use std::borrow::Cow;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Instant;
@@ -13,12 +12,11 @@ use crate::filter::{self, ChainRun, Dialect, Endpoint, Headers, LlmResponse, Out
 use crate::pipeline::attempt::{Call, CallBody, attempt};
 use crate::pipeline::failure::Failure;
 use crate::pipeline::link::ClientLink;
+use crate::pipeline::plan::{Asked, Plan, body_model, check, follow_model, plan, read_head};
 use crate::pipeline::reply::{Reply, ReplyBody, ReplyHeaders, note_headers, own_headers, refuse};
 use crate::pipeline::{Worker, answer, filtering, models};
-use crate::routing::{NoTarget, Target, choose};
 use crate::upstream::provider::{Place, Provider};
 use crate::upstream::transport::BodyStream;
-use crate::wire::json_check::{self, RequestHead};
 
 /// An accepted request, its body read or flowing.
 pub struct Exchange {
@@ -133,113 +131,6 @@ fn refused(exchange: Exchange, failure: &Failure, worker: &Worker) -> Reply {
     )
 }
 
-/// What a body asks for; the default where it is not JSON that is ours to read.
-type Asked = RequestHead<'static>;
-
-/// Checks the client's body and puts on record what it asks for.
-fn check(exchange: &mut Exchange) -> Result<Asked, Failure> {
-    let asked = read_head(exchange)?;
-    let is_whole = matches!(exchange.body, Body::Whole(_));
-    if let Some(opened) = exchange.guard.opened_mut() {
-        opened.requested_model = asked.model.as_deref().map(str::to_owned);
-        opened.stream = is_whole.then(|| asked.stream.unwrap_or(false));
-    }
-    Ok(asked)
-}
-
-fn read_head(exchange: &Exchange) -> Result<Asked, Failure> {
-    let head = match &exchange.body {
-        Body::None | Body::Flowing(..) => Asked::default(),
-        Body::Whole(body) => match json_check::check(body, json_check::MAX_KEYS) {
-            Ok(head) => head.into_owned(),
-            // Other paths take what their provider takes.
-            Err(_) if exchange.endpoint == Endpoint::Passthrough => Asked::default(),
-            Err(error) => return Err(error.into()),
-        },
-    };
-    Ok(match &exchange.deployment {
-        None => head,
-        Some(deployment) => Asked {
-            model: Some(Cow::Owned(deployment.clone())),
-            ..head
-        },
-    })
-}
-
-/// The model in the body where the path names a deployment, which counts in its place.
-fn body_model(exchange: &Exchange) -> Option<String> {
-    let (Body::Whole(body), Some(_)) = (&exchange.body, &exchange.deployment) else {
-        return None;
-    };
-    let head = json_check::check(body, json_check::MAX_KEYS).ok()?;
-    head.model.map(Cow::into_owned)
-}
-
-/// A filter that names another model in the body means it, whatever deployment the path names.
-fn follow_model(exchange: &mut Exchange, before: Option<String>) {
-    let now = body_model(exchange);
-    if now.is_some() && now != before {
-        exchange.deployment = now;
-    }
-}
-
-/// What was decided before anything is sent.
-struct Plan {
-    target: Target,
-    /// The body to send, when it differs from the exchange's.
-    changed: Option<Bytes>,
-    stream: bool,
-    usage_asked: bool,
-    model: Option<String>,
-}
-
-/// Chooses the provider, and makes the body that is sent.
-fn plan(exchange: &mut Exchange, head: Asked, worker: &Worker) -> Result<Plan, Failure> {
-    let named = exchange.provider.as_deref();
-    let Body::Whole(body) = &exchange.body else {
-        let model = models::model_in_path(exchange);
-        let asked = model.as_deref().or(head.model.as_deref());
-        let target =
-            choose(&worker.providers, named, asked, exchange.dialect).map_err(unknown_target)?;
-        if let (Some(_), Some(model)) = (model, &target.model) {
-            exchange.rest = format!("/models/{}", model.replace('/', "%2F"));
-        }
-        return Ok(Plan {
-            model: target
-                .model
-                .clone()
-                .or_else(|| head.model.map(Cow::into_owned)),
-            target,
-            changed: None,
-            stream: false,
-            usage_asked: false,
-        });
-    };
-    let model = head.model.as_deref();
-    let target =
-        choose(&worker.providers, named, model, exchange.dialect).map_err(unknown_target)?;
-    let provider = &worker.providers[target.provider];
-    let deployment = exchange.deployment.as_deref();
-    let deployment = deployment.filter(|_| !provider.api.model_in_url);
-    let renamed = rename(body, &head, target.model.as_deref().or(deployment));
-    let (changed, usage_asked) =
-        with_usage_asked(exchange.endpoint, provider, body, renamed.as_ref(), &head)?;
-    let plan = Plan {
-        model: target
-            .model
-            .clone()
-            .or_else(|| head.model.map(Cow::into_owned)),
-        target,
-        changed,
-        stream: head.stream.unwrap_or(false),
-        usage_asked,
-    };
-    if let Some(renamed) = renamed {
-        exchange.guard.upstream_request(renamed);
-    }
-    Ok(plan)
-}
-
 /// Gives a filter's answer in the client's own form.
 fn answered_by_filter(
     exchange: Exchange,
@@ -289,44 +180,6 @@ fn answered_by_filter(
         body: ReplyBody::Whole(body),
         close: false,
     }
-}
-
-/// The body with another name of the model, where there is one: without its provider, or the path's. `None` when the
-/// body names it already.
-fn rename(body: &Bytes, head: &RequestHead<'_>, model: Option<&str>) -> Option<Bytes> {
-    let model = serde_json::to_string(model?).ok()?;
-    match &head.model_value {
-        Some(range) if body.get(range.clone()) == Some(model.as_bytes()) => None,
-        Some(range) => json_check::splice(body, range.clone(), model.as_bytes()),
-        None => {
-            let comma = if head.is_empty { "" } else { "," };
-            let member = format!("\"model\":{model}{comma}");
-            json_check::splice(body, head.open..head.open, member.as_bytes())
-        }
-    }
-}
-
-/// The body with `include_usage` asked for where that is ours to do. Our own addition is no change of the
-/// exchange: the record does not show it.
-fn with_usage_asked(
-    endpoint: Endpoint,
-    provider: &Provider,
-    body: &Bytes,
-    renamed: Option<&Bytes>,
-    head: &RequestHead<'_>,
-) -> Result<(Option<Bytes>, bool), Failure> {
-    let streams_usage = matches!(endpoint, Endpoint::ChatCompletions | Endpoint::Completions);
-    if !streams_usage || !provider.ask_for_usage {
-        return Ok((renamed.cloned(), false));
-    }
-    let asked = match renamed {
-        None => json_check::ask_for_usage(body, head),
-        Some(renamed) => {
-            json_check::ask_for_usage(renamed, &json_check::check(renamed, json_check::MAX_KEYS)?)
-        }
-    };
-    let usage_asked = asked.is_some();
-    Ok((asked.or_else(|| renamed.cloned()), usage_asked))
 }
 
 async fn carry_out(
@@ -412,12 +265,5 @@ async fn carry_out(
             }
             refuse(guard, &failure, &asked.request_id, worker.form.as_ref())
         }
-    }
-}
-
-fn unknown_target(none: NoTarget) -> Failure {
-    match none {
-        NoTarget::UnknownModel { model } => Failure::UnknownModel { model },
-        NoTarget::UnknownProvider => Failure::UnknownPath,
     }
 }

@@ -3,6 +3,7 @@
 use aiproxy::access_log::record::LogRecord;
 use serde_json::{Value, json};
 
+use crate::support::canary::assert_clean_files;
 use crate::support::fake_upstream::{FakeUpstream, Step};
 use crate::support::gateway::{TestGateway, Wanted};
 use crate::support::raw_client::RawResponse;
@@ -398,6 +399,26 @@ fn p9_an_exchange_replays_byte_for_byte() {
             (unknown.status, &*error(&unknown).0),
             (404, "not_found_error")
         );
+    }
+}
+
+#[test]
+fn p6_no_key_is_in_any_sink_even_when_it_is_echoed() {
+    let error = json!({"type": "error", "error": {"type": "x", "message": KEY}}).to_string();
+    for wire in [
+        json_answer(500, "", &error),
+        json_answer(200, "", &PLAIN.replace("Hello", KEY)),
+        in_chunks(&STREAM.replace("Hello", KEY), 50),
+    ] {
+        let upstream = FakeUpstream::answering(wire);
+        let gateway = before(&upstream, "");
+        let answer = ask(&gateway, REQUEST);
+        assert!(answer.status == 200 || !answer.text().contains(KEY));
+        gateway.settle();
+        for secret in [KEY, "sk-client-0123456789"] {
+            let seen = assert_clean_files(gateway.dir.path(), secret, &["aiproxy.yaml"]);
+            assert!(1_000 < seen, "there was something to see");
+        }
     }
 }
 

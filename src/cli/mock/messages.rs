@@ -117,15 +117,15 @@ fn tool_events(calls: &[ToolCall]) -> Vec<Vec<u8>> {
     let mut events = Vec::new();
     for (index, call) in calls.iter().enumerate() {
         let begun = json!({ "index": index, "content_block": block(call, false) });
-        events.push(event("content_block_start", members(&begun)));
+        events.push(event("content_block_start", &members(&begun)));
         for piece in split_text(call.arguments, 4) {
             let delta = json!({ "type": "input_json_delta", "partial_json": piece });
             let delta = json!({ "index": index, "delta": delta });
-            events.push(event("content_block_delta", members(&delta)));
+            events.push(event("content_block_delta", &members(&delta)));
         }
         events.push(event(
             "content_block_stop",
-            members(&json!({ "index": index })),
+            &members(&json!({ "index": index })),
         ));
     }
     events
@@ -187,7 +187,6 @@ fn members(object: &Value) -> String {
         .to_owned()
 }
 
-fn event(name: &str, members: impl AsRef<str>) -> Vec<u8> {
-    let members = members.as_ref();
+fn event(name: &str, members: &str) -> Vec<u8> {
     format!("event: {name}\ndata: {{\"type\":\"{name}\",{members}}}\n\n").into_bytes()
 }

@@ -108,12 +108,14 @@ impl Head {
             return Err(BadHead::Syntax(httparse::Error::Token));
         }
         let is_http_1_1 = response.version == Some(1);
+        let status = response.code.unwrap_or_default();
         let mut head = Self {
-            status: response.code.unwrap_or_default(),
+            status,
             headers: Headers::default(),
             length: None,
             is_chunked: false,
-            keeps_alive: is_http_1_1,
+            // What follows a 101 is not HTTP.
+            keeps_alive: is_http_1_1 && status != 101,
         };
         let mut codings = 0;
         for header in response.headers.iter() {
@@ -233,7 +235,7 @@ mod tests {
         );
         let empty = "HTTP/1.1 204 No Content\r\ncontent-length: 2\r\n\r\nab";
         check(empty, (204, None, true), "ab");
-        check("HTTP/1.1 101 Switching\r\n\r\n", (101, None, true), "");
+        check("HTTP/1.1 101 Switching\r\n\r\n", (101, None, false), "");
     }
 
     #[test]

@@ -149,7 +149,10 @@ impl Head {
                 parsed.length = Some(value.parse()?);
             } else if name.eq_ignore_ascii_case("transfer-encoding") {
                 parsed.chunked = value.eq_ignore_ascii_case("chunked");
-            } else if name.eq_ignore_ascii_case("x-request-id") {
+            } else if ["x-request-id", "request-id"]
+                .iter()
+                .any(|known| name.eq_ignore_ascii_case(known))
+            {
                 let digits = value.len().saturating_sub(NUMBER_DIGITS);
                 parsed.number = value.as_bytes()[digits..].to_vec();
             }
@@ -232,6 +235,19 @@ pub(crate) fn chat(model: &str, stream: bool, body_bytes: usize) -> Vec<u8> {
         "application/json",
         frame(&text).as_bytes(),
     )
+}
+
+/// The same question to Anthropic's API.
+pub(crate) fn message(model: &str, body_bytes: usize) -> Vec<u8> {
+    let frame = |text: &str| {
+        format!(
+            r#"{{"model":"{model}","max_tokens":256,"temperature":0.7,"system":"You are a helpful assistant.","messages":[{{"role":"user","content":"{text}"}}]}}"#
+        )
+    };
+    let words = "what is the answer to that question ";
+    let room = body_bytes.saturating_sub(frame("").len());
+    let text: String = words.chars().cycle().take(room).collect();
+    request("/v1/messages", "application/json", frame(&text).as_bytes())
 }
 
 /// A streamed chat request that asks for usage.

@@ -25,8 +25,9 @@ use crate::table::HEADING;
 use crate::targets::Bench;
 
 /// Scenario names, in the order in which they run.
-const SCENARIOS: [&str; 10] = [
-    "plain", "stream", "paced", "rate", "transit", "held", "start", "growth", "upload", "writer",
+const SCENARIOS: [&str; 11] = [
+    "plain", "dialects", "stream", "paced", "rate", "transit", "held", "start", "growth", "upload",
+    "writer",
 ];
 
 #[derive(Debug, Parser)]
@@ -80,6 +81,7 @@ async fn run(args: Args) -> anyhow::Result<()> {
         eprintln!("==> {name}");
         let done = match name {
             "plain" => series.plain().await,
+            "dialects" => series.dialects().await,
             "stream" => series.stream().await,
             "paced" => series.paced().await,
             "rate" => series.rate().await,

@@ -77,6 +77,31 @@ impl Series {
         Ok(())
     }
 
+    /// The same question in another dialect, beside OpenAI's.
+    pub(crate) async fn dialects(&mut self) -> anyhow::Result<()> {
+        let asks = [
+            Ask::new(self.mock, plain()).await?,
+            Ask::new(self.mock, client::message("mock", 730)).await?,
+        ];
+        let load = Loop {
+            connections: CONNECTIONS,
+            requests: 20_000,
+            warm_up: WARM_UP,
+        };
+        let mut cpu: [Vec<f64>; 2] = Default::default();
+        for _ in 0..self.runs {
+            for (at, ask) in asks.iter().enumerate() {
+                cpu[at].push(self.closed_loop(Kind::Full, ask, &load).await?.all);
+            }
+        }
+        let [openai, anthropic] = cpu.map(|cpu| median(&cpu));
+        let what =
+            "an Anthropic message, 32 connections, CPU µs per request; beside it a plain chat";
+        let line = Line::of(what, anthropic / openai, "x a chat", 1.1, 1.1);
+        self.lines.push(line.beside_of_ours(openai, anthropic));
+        Ok(())
+    }
+
     /// Streams without pauses.
     pub(crate) async fn stream(&mut self) -> anyhow::Result<()> {
         let ask = Ask::stream(self.mock, "mock-s200").await?;
@@ -170,33 +195,37 @@ impl Series {
         let mut cpu = vec![Vec::new(); kinds.len()];
         for _ in 0..self.runs {
             for (at, kind) in kinds.iter().enumerate() {
-                let target = self.bench.start(*kind, self.mock, &plain()).await?;
-                let address = target.address;
-                let ask = &ask.through(*kind);
-                let warm = load::closed_loop(address, ask, load.connections, load.warm_up).await?;
-                target.process.quiet().await?;
-                let before = target.process.threads()?;
-                let began = Instant::now();
-                let tally =
-                    load::closed_loop(address, ask, load.connections, load.requests).await?;
-                let took = began.elapsed().as_secs_f64();
-                target.process.quiet().await?;
-                let spent = target.process.cpu_since(&before)?;
-                let spent = Cpu {
-                    all: spent.all / load.requests as f64,
-                    request: spent.request / load.requests as f64,
-                };
-                eprintln!(
-                    "    {kind:?}: {:.1} µs, request path {:.1} µs, {:.0} requests/s",
-                    spent.all,
-                    spent.request,
-                    load.requests as f64 / took
-                );
-                cpu[at].push(spent);
-                self.stop(target, &[warm, tally])?;
+                cpu[at].push(self.closed_loop(*kind, ask, load).await?);
             }
         }
         Ok(cpu)
+    }
+
+    /// CPU µs per request of one run.
+    async fn closed_loop(&mut self, kind: Kind, ask: &Ask, load: &Loop) -> anyhow::Result<Cpu> {
+        let target = self.bench.start(kind, self.mock, &plain()).await?;
+        let address = target.address;
+        let ask = &ask.through(kind);
+        let warm = load::closed_loop(address, ask, load.connections, load.warm_up).await?;
+        target.process.quiet().await?;
+        let before = target.process.threads()?;
+        let began = Instant::now();
+        let tally = load::closed_loop(address, ask, load.connections, load.requests).await?;
+        let took = began.elapsed().as_secs_f64();
+        target.process.quiet().await?;
+        let spent = target.process.cpu_since(&before)?;
+        let spent = Cpu {
+            all: spent.all / load.requests as f64,
+            request: spent.request / load.requests as f64,
+        };
+        eprintln!(
+            "    {kind:?}: {:.1} µs, request path {:.1} µs, {:.0} requests/s",
+            spent.all,
+            spent.request,
+            load.requests as f64 / took
+        );
+        self.stop(target, &[warm, tally])?;
+        Ok(spent)
     }
 
     /// Stops a target and counts what was served and what is in its log; the probe at the start has a row too.

@@ -61,6 +61,15 @@ impl Line {
         }
     }
 
+    /// With both figures of a ratio between two of our own.
+    pub(crate) fn beside_of_ours(self, first: f64, second: f64) -> Self {
+        Self {
+            nginx: format!("({})", number(first)),
+            aiproxy: number(second),
+            ..self
+        }
+    }
+
     /// More is better.
     pub(crate) fn at_least(self) -> Self {
         Self { more: true, ..self }

@@ -211,7 +211,9 @@ fn aiproxy_yaml(folder: &Path, kind: Kind, address: SocketAddr, upstream: Socket
          database: {{ url: \"sqlite:///{folder}/log.db\" }}\n\
          log: {log}, spool_dir: \"{folder}/spool\" }}\n\
          providers:\n  - name: mock\n    kind: openai\n    base_url: http://{upstream}/v1\n    \
-         api_keys: [{{ key: sk-upstream-0123456789abcdef }}]\n    timeouts: {{ idle_s: 300 }}\n",
+         api_keys: [{{ key: sk-upstream-0123456789abcdef }}]\n    timeouts: {{ idle_s: 300 }}\n  \
+         - name: claude\n    kind: anthropic\n    base_url: http://{upstream}\n    \
+         api_keys: [{{ key: sk-upstream-0123456789abcdef }}]\n",
         address.port()
     )
 }

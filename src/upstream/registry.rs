@@ -25,7 +25,26 @@ pub struct ProviderError {
 /// # Errors
 /// [`ProviderError`] when a certificate file cannot be used.
 pub fn build(configs: &[ProviderConfig]) -> Result<Arc<[Provider]>, ProviderError> {
-    configs.iter().map(provider).collect()
+    let mut shared = SharedTls::default();
+    configs
+        .iter()
+        .map(|config| provider(config, &mut shared))
+        .collect()
+}
+
+/// TLS settings by what they are made from: reading the system's roots takes longer than all the rest of a start.
+#[derive(Default)]
+struct SharedTls(Vec<(TlsOptions, Arc<rustls::ClientConfig>)>);
+
+impl SharedTls {
+    fn get(&mut self, options: TlsOptions) -> Result<Arc<rustls::ClientConfig>, TlsError> {
+        if let Some((_, made)) = self.0.iter().find(|(known, _)| *known == options) {
+            return Ok(made.clone());
+        }
+        let made = client_config(&options)?;
+        self.0.push((options, made.clone()));
+        Ok(made)
+    }
 }
 
 /// Every kind of provider, by its `kind:` in the configuration.
@@ -37,14 +56,16 @@ fn api(kind: ProviderKind) -> &'static Api {
     }
 }
 
-fn provider(config: &ProviderConfig) -> Result<Provider, ProviderError> {
+fn provider(config: &ProviderConfig, shared: &mut SharedTls) -> Result<Provider, ProviderError> {
     let tls = match config.base_url.is_https() {
         false => None,
         true => Some(
-            client_config(&tls_options(config)).map_err(|source| ProviderError {
-                provider: config.name.clone(),
-                source,
-            })?,
+            shared
+                .get(tls_options(config))
+                .map_err(|source| ProviderError {
+                    provider: config.name.clone(),
+                    source,
+                })?,
         ),
     };
     let api = api(config.kind);

@@ -14,6 +14,7 @@ mod media;
 mod messages;
 mod multipart;
 mod peer;
+mod refused;
 mod reply;
 mod request;
 mod responses;

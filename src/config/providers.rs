@@ -1,5 +1,7 @@
 //! `providers`: who answers. In the order of the file; the first one is the default.
 
+mod kind;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -12,6 +14,10 @@ use super::secret::{Secret, has_scheme, is_credential_name, mask_url, serialize_
 use super::section::Section;
 use super::tree::Value;
 use super::units::as_seconds;
+
+pub(super) use self::kind::AZURE_API_VERSION;
+pub use self::kind::ProviderKind;
+use self::kind::{read_api_version, read_base_url, read_deployments};
 
 /// An upstream.
 #[derive(Debug, Clone, Serialize)]
@@ -49,18 +55,6 @@ pub struct ProviderConfig {
     pub usage: UsageMode,
     /// Longest event of a stream, in bytes.
     pub max_event_bytes: usize,
-}
-
-/// Which API a provider speaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ProviderKind {
-    /// OpenAI's, or a server compatible with it.
-    Openai,
-    /// OpenAI's on Azure.
-    Azure,
-    /// Anthropic's.
-    Anthropic,
 }
 
 /// What happens upstream when the client leaves.
@@ -129,34 +123,6 @@ pub struct TimeoutsConfig {
     pub total: Duration,
 }
 
-impl Word for ProviderKind {
-    const WORDS: &'static [(&'static str, Self)] = &[
-        ("openai", Self::Openai),
-        ("azure", Self::Azure),
-        ("anthropic", Self::Anthropic),
-    ];
-}
-
-impl ProviderKind {
-    /// Where its maker's own API is.
-    pub(super) fn base_url(self) -> BaseUrl {
-        match self {
-            // Azure has no address of its own for all.
-            Self::Openai | Self::Azure => BaseUrl::openai(),
-            Self::Anthropic => BaseUrl::anthropic(),
-        }
-    }
-
-    /// The name of a provider that was given none.
-    pub(super) fn default_name(self) -> &'static str {
-        match self {
-            Self::Openai => "openai",
-            Self::Azure => "azure",
-            Self::Anthropic => "anthropic",
-        }
-    }
-}
-
 impl Word for OnDisconnect {
     const WORDS: &'static [(&'static str, Self)] = &[("cancel", Self::Cancel)];
 }
@@ -222,67 +188,6 @@ pub(super) fn read_provider(mut section: Section<'_>) -> ProviderConfig {
     };
     section.finish();
     provider
-}
-
-fn read_base_url(section: &mut Section<'_>, kind: ProviderKind) -> BaseUrl {
-    let read = section.text("base_url").map(|text| {
-        let url = BaseUrl::parse(&text)?;
-        match kind {
-            ProviderKind::Anthropic if url.as_str().ends_with("/v1") => {
-                Err("expected a URL without its version; leave out /v1")
-            }
-            ProviderKind::Azure if url.has_path() => {
-                Err("expected the resource alone, such as https://NAME.openai.azure.com")
-            }
-            ProviderKind::Anthropic | ProviderKind::Azure | ProviderKind::Openai => Ok(url),
-        }
-    });
-    if read.is_none() && kind == ProviderKind::Azure {
-        section.report(
-            "base_url",
-            "missing; expected https://NAME.openai.azure.com",
-        );
-    }
-    match read {
-        Some(Ok(url)) => url,
-        Some(Err(message)) => {
-            section.report("base_url", message);
-            kind.base_url()
-        }
-        None => kind.base_url(),
-    }
-}
-
-/// The newest version that is no preview. (learn.microsoft.com, Azure OpenAI API version lifecycle, read 2026-11.)
-pub(super) const AZURE_API_VERSION: &str = "2024-10-21";
-
-fn read_api_version(section: &mut Section<'_>) -> String {
-    let Some(version) = section.text("api_version") else {
-        return AZURE_API_VERSION.to_owned();
-    };
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
-    if version.is_empty() || !version.chars().all(is_plain) {
-        section.report("api_version", "expected a version such as 2024-10-21");
-    }
-    version
-}
-
-fn read_deployments(section: &mut Section<'_>) -> Vec<(String, String)> {
-    let reading = section.reading();
-    let named = section.named("deployments").into_iter();
-    named
-        .filter_map(|(entry, path)| {
-            let item = super::item::Item {
-                node: &entry.node,
-                reading,
-            };
-            let deployment = item.text(&path)?;
-            if deployment.trim().is_empty() {
-                item.report(&path, "is empty; leave it out or name a deployment");
-            }
-            Some((entry.key.clone(), deployment))
-        })
-        .collect()
 }
 
 fn read_keys(section: &mut Section<'_>) -> Vec<ApiKeyConfig> {

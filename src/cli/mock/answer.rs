@@ -4,11 +4,11 @@
 use std::borrow::Cow;
 
 use serde::Deserialize;
+use serde_json::Value;
 use serde_json::value::RawValue;
-use serde_json::{Value, json};
 
 use crate::cli::mock::behaviour::{Behaviour, Content, UsageStyle};
-use crate::cli::mock::reply::Reply;
+use crate::cli::mock::refused::Refused;
 use crate::cli::mock::request::RawRequest;
 
 /// Unix time that every answer names as its creation: answers do not depend on the clock.
@@ -210,79 +210,6 @@ pub(super) const RESPONSES_USAGE: UsageNames = UsageNames {
     input_details: "input_tokens_details",
     output_details: "output_tokens_details",
 };
-
-/// Why a request gets an error for an answer.
-#[derive(Debug)]
-pub(super) struct Refused {
-    status: u16,
-    code: &'static str,
-    message: String,
-}
-
-impl Refused {
-    pub(super) fn new(status: u16, code: &'static str, message: impl Into<String>) -> Self {
-        Self {
-            status,
-            code,
-            message: message.into(),
-        }
-    }
-
-    /// The error in the shape of an API.
-    pub(super) fn reply(&self, family: Family) -> Reply {
-        let error = match family {
-            Family::Openai => error_json(self.status, self.code, &self.message),
-            Family::Anthropic => anthropic_error_json(self.status, &self.message),
-        };
-        Reply::json(self.status, &error)
-    }
-}
-
-/// Whose API is called.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Family {
-    Openai,
-    Anthropic,
-}
-
-impl Family {
-    /// By the path.
-    pub(super) fn of(request: &RawRequest) -> Self {
-        let path = request.path();
-        let path = path.strip_prefix("/v1").unwrap_or(path);
-        match path == "/messages" || path.starts_with("/messages/") {
-            true => Self::Anthropic,
-            false => Self::Openai,
-        }
-    }
-}
-
-/// The error object of a status, in Anthropic's words.
-pub(super) fn anthropic_error_json(status: u16, message: &str) -> Value {
-    let kind = match status {
-        401 => "authentication_error",
-        403 => "permission_error",
-        404 => "not_found_error",
-        413 => "request_too_large",
-        429 => "rate_limit_error",
-        529 => "overloaded_error",
-        500.. => "api_error",
-        _ => "invalid_request_error",
-    };
-    json!({"type": "error", "error": {"type": kind, "message": message}})
-}
-
-/// The error object of a status.
-pub(super) fn error_json(status: u16, code: &str, message: &str) -> Value {
-    let kind = match status {
-        401 => "authentication_error",
-        403 => "permission_error",
-        429 => "rate_limit_error",
-        500.. => "server_error",
-        _ => "invalid_request_error",
-    };
-    json!({"error": {"message": message, "type": kind, "param": null, "code": code}})
-}
 
 /// A text cut into at most `count` pieces at character borders.
 pub(super) fn split_text(text: &str, count: u32) -> Vec<String> {

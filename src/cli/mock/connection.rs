@@ -6,10 +6,10 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 
-use crate::cli::mock::answer::{Family, Refused};
 use crate::cli::mock::behaviour::Behaviour;
 use crate::cli::mock::ledger::{Ledger, Open};
 use crate::cli::mock::peer::Peer;
+use crate::cli::mock::refused::{Family, Refused};
 use crate::cli::mock::reply::Reply;
 use crate::cli::mock::request::{RawRequest, ReadError, read_request};
 use crate::cli::mock::routes;

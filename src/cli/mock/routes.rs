@@ -3,11 +3,10 @@
 
 use serde_json::Value;
 
-use crate::cli::mock::answer::{
-    Ask, Family, Refused, Said, Turn, anthropic_error_json, error_json, headers_json,
-};
+use crate::cli::mock::answer::{Ask, Said, Turn, headers_json};
 use crate::cli::mock::behaviour::{Behaviour, ErrorAnswer, Form, Oddities};
 use crate::cli::mock::multipart::Upload;
+use crate::cli::mock::refused::{Family, Refused, anthropic_error_json, error_json};
 use crate::cli::mock::reply::{Body, Filler, Reply};
 use crate::cli::mock::request::RawRequest;
 use crate::cli::mock::{chat, completions, media, messages, responses};

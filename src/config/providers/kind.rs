@@ -1,0 +1,111 @@
+//! The kinds of providers, and what some of them have of their own.
+
+use serde::Serialize;
+
+use crate::config::base_url::BaseUrl;
+use crate::config::item::{Item, Word};
+use crate::config::section::Section;
+
+/// Which API a provider speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ProviderKind {
+    /// OpenAI's, or a server compatible with it.
+    Openai,
+    /// OpenAI's on Azure.
+    Azure,
+    /// Anthropic's.
+    Anthropic,
+}
+
+impl Word for ProviderKind {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("openai", Self::Openai),
+        ("azure", Self::Azure),
+        ("anthropic", Self::Anthropic),
+    ];
+}
+
+impl ProviderKind {
+    /// Where its maker's own API is.
+    pub(in crate::config) fn base_url(self) -> BaseUrl {
+        match self {
+            // Azure has no address of its own for all.
+            Self::Openai | Self::Azure => BaseUrl::openai(),
+            Self::Anthropic => BaseUrl::anthropic(),
+        }
+    }
+
+    /// The name of a provider that was given none.
+    pub(in crate::config) fn default_name(self) -> &'static str {
+        match self {
+            Self::Openai => "openai",
+            Self::Azure => "azure",
+            Self::Anthropic => "anthropic",
+        }
+    }
+}
+
+/// Where a provider is: what was given, else its maker's own API.
+pub(super) fn read_base_url(section: &mut Section<'_>, kind: ProviderKind) -> BaseUrl {
+    let read = section.text("base_url").map(|text| {
+        let url = BaseUrl::parse(&text)?;
+        match kind {
+            ProviderKind::Anthropic if url.as_str().ends_with("/v1") => {
+                Err("expected a URL without its version; leave out /v1")
+            }
+            ProviderKind::Azure if url.has_path() => {
+                Err("expected the resource alone, such as https://NAME.openai.azure.com")
+            }
+            ProviderKind::Anthropic | ProviderKind::Azure | ProviderKind::Openai => Ok(url),
+        }
+    });
+    if read.is_none() && kind == ProviderKind::Azure {
+        section.report(
+            "base_url",
+            "missing; expected https://NAME.openai.azure.com",
+        );
+    }
+    match read {
+        Some(Ok(url)) => url,
+        Some(Err(message)) => {
+            section.report("base_url", message);
+            kind.base_url()
+        }
+        None => kind.base_url(),
+    }
+}
+
+/// The newest version that is no preview. (learn.microsoft.com, Azure OpenAI API version lifecycle, read 2026-11.)
+pub(in crate::config) const AZURE_API_VERSION: &str = "2024-10-21";
+
+/// Azure's version of its API.
+pub(super) fn read_api_version(section: &mut Section<'_>) -> String {
+    let Some(version) = section.text("api_version") else {
+        return AZURE_API_VERSION.to_owned();
+    };
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
+    if version.is_empty() || !version.chars().all(is_plain) {
+        section.report("api_version", "expected a version such as 2024-10-21");
+    }
+    version
+}
+
+/// Azure's deployments.
+pub(super) fn read_deployments(section: &mut Section<'_>) -> Vec<(String, String)> {
+    let reading = section.reading();
+    let named = section.named("deployments").into_iter();
+    named
+        .filter_map(|(entry, path)| {
+            let item = Item {
+                node: &entry.node,
+                reading,
+            };
+            let deployment = item.text(&path)?;
+            if deployment.trim().is_empty() {
+                item.report(&path, "is empty; leave it out or name a deployment");
+            }
+            Some((entry.key.clone(), deployment))
+        })
+        .collect()
+}

@@ -1,5 +1,5 @@
-//! The `mock` command: an upstream that speaks the APIs of OpenAI and Anthropic with set speed, size and faults, for tests, benches and a
-//! first look without a key.
+//! The `mock` command: an upstream that speaks the APIs of OpenAI and Anthropic with set speed, size and faults, for
+//! tests, benches and a first look without a key.
 //!
 //! It misbehaves below HTTP too (resets, bodies that end too soon, writes of one byte), so it has a small server of its
 //! own on plain sockets. One thread serves everything. How it behaves is in the model's name, see `MODELS`.

@@ -107,6 +107,9 @@ fn tools_stream_one_block_after_the_other() {
 fn errors_have_anthropics_shape() {
     for (model, status, kind) in [
         ("mock-err-400", 400, "invalid_request_error"),
+        ("mock-err-401", 401, "authentication_error"),
+        ("mock-err-403", 403, "permission_error"),
+        ("mock-err-413", 413, "request_too_large"),
         ("mock-err-429", 429, "rate_limit_error"),
         ("mock-err-529", 529, "overloaded_error"),
         ("mock-err-500", 500, "api_error"),
@@ -121,6 +124,23 @@ fn errors_have_anthropics_shape() {
         post("/v1/messages", &json!([])).json()["error"]["type"],
         "invalid_request_error"
     );
+}
+
+#[test]
+fn usage_in_odd_forms() {
+    let usage = |model: &str| message(model).json()["usage"].clone();
+    assert_eq!(usage("mock-usage-none"), Value::Null);
+    assert_eq!(usage("mock-usage-empty"), json!({}));
+    let negative = json!({"input_tokens": -5, "output_tokens": -7});
+    assert_eq!(usage("mock-usage-negative"), negative);
+    assert_eq!(usage("mock-usage-string")["input_tokens"], "21");
+    let events = stream("mock-usage-negative").events();
+    let told: Vec<&Value> = events
+        .iter()
+        .flat_map(|event| [&event["message"]["usage"], &event["usage"]])
+        .filter(|usage| !usage.is_null())
+        .collect();
+    assert_eq!(told, [&negative, &negative]);
 }
 
 #[test]

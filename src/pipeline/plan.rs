@@ -134,12 +134,14 @@ pub fn plan(exchange: &mut Exchange, head: Asked, worker: &Worker) -> Result<Pla
 }
 
 /// The body with another name of the model, where there is one: without its provider, or the path's. `None` when the
-/// body names it already.
+/// body names it already, or is no object of ours to change.
 fn rename(body: &Bytes, head: &RequestHead<'_>, model: Option<&str>) -> Option<Bytes> {
     let model = serde_json::to_string(model?).ok()?;
     match &head.model_value {
         Some(range) if body.get(range.clone()) == Some(model.as_bytes()) => None,
         Some(range) => json_check::splice(body, range.clone(), model.as_bytes()),
+        // Not JSON that we read: it passes as it is.
+        None if head.open == 0 => None,
         None => {
             let comma = if head.is_empty { "" } else { "," };
             let member = format!("\"model\":{model}{comma}");

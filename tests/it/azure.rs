@@ -79,6 +79,21 @@ fn azures_first_chunk_passes_and_our_usage_chunk_does_not() {
 }
 
 #[test]
+fn a_body_that_is_no_json_passes_to_a_deployment_as_it_is() {
+    let upstream = FakeUpstream::answering(json(400, "", "{}"));
+    let gateway = TestGateway::with(Wanted {
+        upstream: Some(upstream.base_url()),
+        ..Wanted::default()
+    });
+    let path = "/openai/deployments/draws/images/generations?api-version=2024-10-21";
+    let headers = "content-type: application/json\r\n";
+    let answer = gateway.send("POST", path, headers, b"not json");
+    assert_eq!(answer.status, 400);
+    let sent = sent(&upstream);
+    assert!(sent.ends_with("\r\n\r\nnot json"), "{sent}");
+}
+
+#[test]
 fn azures_clients_keep_their_paths_and_versions() {
     let upstream = FakeUpstream::answering(json(200, "", WHOLE));
     let gateway = on_azure(&upstream, "");

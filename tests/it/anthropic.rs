@@ -2,12 +2,17 @@
 //! lines: one dialect, every promise that holds for it.
 
 use aiproxy::access_log::record::LogRecord;
+use aiproxy::filter::{
+    Context, Filter, FilterError, LlmResponse, ResponseFilter, ResponseVerdict, WhenStreamed,
+};
+use async_trait::async_trait;
 use serde_json::{Value, json};
 
 use crate::support::canary::assert_clean_files;
 use crate::support::fake_upstream::{FakeUpstream, Step};
 use crate::support::gateway::{TestGateway, Wanted};
 use crate::support::raw_client::RawResponse;
+use crate::support::records::tags_of;
 use crate::support::wire::{LAST_CHUNK, STREAM_HEAD, chunk, json as json_answer};
 
 const KEY: &str = "sk-ant-canary-0123456789abcdef";
@@ -24,14 +29,18 @@ fn before(upstream: &FakeUpstream, yaml: &str) -> TestGateway {
 }
 
 fn at(base_url: &str, yaml: &str) -> TestGateway {
-    TestGateway::with(Wanted {
+    TestGateway::with(wanted(base_url, yaml))
+}
+
+fn wanted(base_url: &str, yaml: &str) -> Wanted {
+    Wanted {
         provider: format!(
             "  - name: anthropic\n    kind: anthropic\n    base_url: {base_url}\n    \
              api_keys: [{{ key: {KEY}, name: primary }}]\n"
         ),
         yaml: yaml.to_owned(),
         ..Wanted::default()
-    })
+    }
 }
 
 fn ask(gateway: &TestGateway, body: &str) -> RawResponse {
@@ -509,4 +518,52 @@ fn without_a_key_of_ours_the_clients_own_travels() {
         let headers = row.payload.and_then(|payload| payload.request_headers);
         assert!(!headers.unwrap_or_default().contains("sk-client"));
     }
+}
+
+struct Shouts;
+
+#[async_trait(?Send)]
+impl ResponseFilter for Shouts {
+    fn when_streamed(&self) -> WhenStreamed {
+        WhenStreamed::Buffer
+    }
+
+    async fn on_response(
+        &self,
+        response: &mut LlmResponse,
+        cx: &mut Context<'_>,
+    ) -> Result<ResponseVerdict, FilterError> {
+        cx.tag("saw", response.text());
+        response.map_texts(&mut |text| Some(text.to_uppercase()))?;
+        Ok(ResponseVerdict::Continue)
+    }
+}
+
+#[test]
+fn a_filter_that_wants_the_whole_answer_sees_and_changes_a_stream() {
+    // Filters read a surrogate pair that comes apart between two events as two unknown characters.
+    let stream = STREAM
+        .replace(r"\ud83d", "")
+        .replace(r"\ude00", r"\ud83d\ude00");
+    let upstream = FakeUpstream::answering(in_chunks(&stream, 100));
+    let filter = Filter::named("shouts").on_response(Shouts);
+    let gateway = TestGateway::with(Wanted {
+        extend: Some(Box::new(|gateway| gateway.with(filter))),
+        ..wanted(&format!("http://{}", upstream.addr()), "")
+    });
+    let text = ask(&gateway, &streamed()).text().to_owned();
+    let seen: String = text
+        .lines()
+        .filter_map(|line| serde_json::from_str(line.strip_prefix("data: ")?).ok())
+        .filter_map(|data: Value| Some(data["delta"]["text"].as_str()?.to_owned()))
+        .collect();
+    assert_eq!(seen, "HELLO CAFÉ 😀!");
+    assert_eq!(text.matches("event: message_stop").count(), 1, "{text}");
+    assert!(
+        text.ends_with("data: {\"type\":\"message_stop\"}\n\n"),
+        "{text}"
+    );
+    let row = gateway.row().record;
+    assert_eq!(tags_of(&row)["saw"], "Hello café 😀!");
+    assert_eq!(row.outcome, "ok");
 }

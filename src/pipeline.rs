@@ -16,6 +16,7 @@ pub mod plan;
 pub mod replay;
 pub mod reply;
 pub mod timer;
+pub mod translation;
 pub mod whole;
 
 use std::rc::Rc;

@@ -10,6 +10,8 @@ pub struct Target {
     pub provider: usize,
     /// The model to ask for instead of the one in the body, when the name had a provider's prefix.
     pub model: Option<String>,
+    /// Whether the provider does not understand the client and is asked in its own dialect.
+    pub is_translated: bool,
 }
 
 /// Why there is no target.
@@ -30,8 +32,10 @@ pub enum NoTarget {
 /// Finds the provider of a request.
 ///
 /// `named`: the provider in the path, which takes whatever it is sent. Else only providers count that understand clients
-/// of this `dialect`: `provider/model` wins, then the first one that takes the model; a request without a model goes to
-/// the first one. Names with a slash are models unless the first part is a provider's name.
+/// of this `dialect`, or, where the call is `translatable`, that can be asked in their own: `provider/model` wins, then the
+/// first one that takes the model. One that is asked in the client's own dialect goes first, unless it takes every name and
+/// the other one names this model. A request without a model goes to the first one of the dialect. Names with a slash are
+/// models unless the first part is a provider's name.
 ///
 /// # Errors
 /// [`NoTarget`]; never another model than the one asked for.
@@ -40,6 +44,7 @@ pub fn choose(
     named: Option<&str>,
     model: Option<&str>,
     dialect: Dialect,
+    translatable: bool,
 ) -> Result<Target, NoTarget> {
     let by_name = |name: &str| providers.iter().position(|provider| provider.name == name);
     let first = |dialect| {
@@ -47,41 +52,49 @@ pub fn choose(
             .iter()
             .position(|provider| provider.speaks(dialect))
     };
+    let is_foreign = |provider: &Provider| {
+        translatable && !provider.speaks(dialect) && provider.generation().is_some()
+    };
+    let native = |provider: usize| Target {
+        provider,
+        model: None,
+        is_translated: false,
+    };
     if let Some(name) = named {
         // `/openai/…` means the first provider of that kind where none has that name.
         let provider = by_name(name)
             .or_else(|| first(Dialect::Openai).filter(|_| name == "openai"))
             .ok_or(NoTarget::UnknownProvider)?;
-        return Ok(Target {
-            provider,
-            model: None,
-        });
+        return Ok(native(provider));
     }
     let Some(model) = model else {
-        return first(dialect)
-            .map(|provider| Target {
-                provider,
-                model: None,
-            })
-            .ok_or(NoTarget::UnknownProvider);
+        return first(dialect).map(native).ok_or(NoTarget::UnknownProvider);
     };
     if let Some((name, rest)) = model.split_once('/')
-        && let Some(provider) = by_name(name)
-        && providers[provider].speaks(dialect)
+        && let Some(index) = by_name(name)
+        && let provider = &providers[index]
+        && (provider.speaks(dialect) || is_foreign(provider))
         && !rest.is_empty()
     {
         return Ok(Target {
-            provider,
+            provider: index,
             model: Some(rest.to_owned()),
+            is_translated: !provider.speaks(dialect),
         });
     }
-    providers
-        .iter()
-        .position(|provider| provider.speaks(dialect) && provider.takes(model))
-        .map(|provider| Target {
-            provider,
-            model: None,
-        })
+    let find = |accepts: &dyn Fn(&Provider) -> bool| providers.iter().position(accepts);
+    let own = find(&|provider| provider.speaks(dialect) && provider.takes(model));
+    if let Some(own) = own.filter(|own| providers[*own].names(model)) {
+        return Ok(native(own));
+    }
+    let foreign = |provider: usize| Target {
+        is_translated: true,
+        ..native(provider)
+    };
+    find(&|provider| is_foreign(provider) && provider.names(model))
+        .map(foreign)
+        .or_else(|| own.map(native))
+        .or_else(|| find(&|provider| is_foreign(provider) && provider.takes(model)).map(foreign))
         .ok_or_else(|| NoTarget::UnknownModel {
             model: model.to_owned(),
         })

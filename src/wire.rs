@@ -16,6 +16,7 @@ pub mod openai_responses;
 pub mod relay_scanner;
 pub mod request;
 pub mod sse;
+pub mod translate;
 pub mod usage;
 
 use std::borrow::Cow;
@@ -73,9 +74,9 @@ pub fn decode_stream(endpoint: Endpoint, body: &[u8]) -> Decoded {
     }
 }
 
-/// Reads a request: the text of its last message and who asks.
-pub fn decode_request(endpoint: Endpoint, body: &[u8]) -> RequestFacts {
-    request::decode(endpoint, valid_prefix(body))
+/// Reads a request: the text of its last message, if that is wanted, and who asks.
+pub fn decode_request(endpoint: Endpoint, body: &[u8], wants_text: bool) -> RequestFacts {
+    request::decode(endpoint, valid_prefix(body), wants_text)
 }
 
 /// What of a request is counted as prompt. `None` where the endpoint has no such thing.

@@ -13,6 +13,7 @@ mod usage;
 pub use document::BodyError;
 pub use event::{EventKind, StreamEvent};
 pub use headers::Headers;
+pub use json::read_spelling;
 pub use message::Message;
 pub use request::LlmRequest;
 pub use response::LlmResponse;

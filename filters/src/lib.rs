@@ -51,7 +51,7 @@ pub use context::{
 };
 pub use exchange::{
     BodyError, Dialect, Endpoint, EventKind, Headers, LlmRequest, LlmResponse, Message, Outcome,
-    StreamEvent, Usage,
+    StreamEvent, Usage, read_spelling,
 };
 pub use filter::{ConfigError, Filter, FilterFactory, OnError, Registry, options};
 pub use refusal::{FilterError, Refusal};

@@ -61,6 +61,8 @@ struct Exchange<'a> {
     answer: Decoded,
     /// What the upstream sent, when that differs.
     upstream_answer: Option<Decoded>,
+    /// Which API was called upstream: whose format its bodies have.
+    upstream_endpoint: Endpoint,
     is_stream: bool,
 }
 
@@ -105,15 +107,15 @@ impl Digest {
             closed,
             bodies,
         } = finished;
-        let exchange = Exchange::decode(opened, closed.as_ref(), bodies);
+        let mut exchange = Exchange::decode(opened, closed.as_ref(), bodies);
         let secrets = exchange.secrets(&self.secrets);
         let mut record = LogRecord::default();
         exchange.fill_from_opened(&mut record);
         exchange.fill_times(&mut record);
         exchange.fill_result(&mut record);
-        exchange.fill_texts(&mut record);
         exchange.fill_usage(&mut record, self.options.count_part_bytes);
         exchange.fill_payload(&mut record, bodies, &secrets);
+        exchange.move_texts(&mut record);
         masking::mask_texts(&mut record, &secrets);
         if let Some(closed) = closed {
             record.tries = closed.tries.clone();
@@ -135,22 +137,25 @@ impl<'a> Exchange<'a> {
                 opened.stream == Some(true) && !response.bytes.trim_ascii_start().starts_with(b"{")
             }
         };
-        let decode = |body: &BodyBytes| {
+        let decode = |endpoint, body: &BodyBytes| {
             if is_stream {
-                wire::decode_stream(opened.endpoint, &body.bytes)
+                wire::decode_stream(endpoint, &body.bytes)
             } else {
-                wire::decode_whole(opened.endpoint, &body.bytes)
+                wire::decode_whole(endpoint, &body.bytes)
             }
         };
+        let translated_to = closed.and_then(|closed| closed.translated_to);
+        let upstream_endpoint = translated_to.unwrap_or(opened.endpoint);
         Self {
             opened,
             closed,
             outcome: closed.map_or(Outcome::Crashed, |closed| closed.outcome),
-            asked: wire::decode_request(opened.endpoint, &request.bytes),
-            answer: decode(&response),
+            asked: wire::decode_request(opened.endpoint, &request.bytes, keeps_texts(opened.keep)),
+            answer: decode(opened.endpoint, &response),
             upstream_answer: upstream_response
                 .is_present()
-                .then(|| decode(&upstream_response)),
+                .then(|| decode(upstream_endpoint, &upstream_response)),
+            upstream_endpoint,
             request,
             upstream_request: BodyBytes::of(bodies.upstream_request.as_ref()),
             response,
@@ -220,6 +225,7 @@ impl<'a> Exchange<'a> {
         record.request_bytes = bytes_of(Some(closed.request_bytes));
         record.response_bytes = bytes_of(closed.response_bytes);
         record.repairs = (!closed.repairs.is_empty()).then(|| json!(closed.repairs).to_string());
+        record.dropped = (!closed.dropped.is_empty()).then(|| json!(closed.dropped).to_string());
         if !closed.tags.is_empty() {
             let tags = closed
                 .tags

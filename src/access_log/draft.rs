@@ -111,6 +111,13 @@ pub struct Closed {
     /// The exchange that this one replayed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub replay_of: Option<Uuid>,
+    /// The API that was called upstream, where it is another one than the client's: then request and answer were
+    /// translated, and the upstream's bodies are in its format.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub translated_to: Option<Endpoint>,
+    /// Fields that a translation could not carry, by their paths in the words of the side that said them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dropped: Vec<String>,
     /// Repairs made on the stream, in the words of the column `repairs`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub repairs: Vec<String>,
@@ -159,6 +166,8 @@ impl Closed {
             verdicts: Vec::new(),
             filtered_by: None,
             replay_of: None,
+            translated_to: None,
+            dropped: Vec::new(),
             repairs: Vec::new(),
             tags: Vec::new(),
             response_complete: None,

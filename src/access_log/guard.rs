@@ -1,9 +1,13 @@
 //! Exactly one record for each accepted request, by construction: the guard writes it on success, refusal,
-//! error, a client that left, and panic alike.
+//! error, a client that left, and panic alike. Over 400 lines: one type, every way in
+//! which a record can end.
 
 mod copies;
 mod masking;
 mod stopwatch;
+mod tap;
+
+pub use self::tap::UpstreamTap;
 
 use std::cell::Cell;
 use std::ops::{Deref, DerefMut};
@@ -46,6 +50,8 @@ pub struct Recording {
     /// Bytes of a stream whose pieces' times are kept: those that are stored, for nothing else is replayed.
     timed_bytes: u64,
     head_lost: HeadLost,
+    /// Of a translated answer: what was read of it, until the record takes it.
+    tap: Option<UpstreamTap>,
 }
 
 /// Says to a record, from outside, that its client left before a head could be sent to it.
@@ -108,6 +114,7 @@ impl RecordGuard {
             times: Stopwatch::new(started),
             timed_bytes,
             head_lost: HeadLost::default(),
+            tap: None,
         }))
     }
 
@@ -209,15 +216,17 @@ impl Recording {
         self.copies.set_upstream_request(body);
     }
 
-    /// Takes a piece of the answer as the upstream sent it, when the client gets something else.
+    /// Takes a piece of the answer as the upstream sent it, when the client gets something else. Of a translated
+    /// answer the tap has it: what comes here is in the client's format already, and is not what the client gets.
     pub fn upstream_response_piece(&mut self, piece: Bytes) {
-        let copy = self.copies.push_upstream_response(piece);
-        let kind = BodyKind::UpstreamResponse;
-        spill(&mut self.state, kind, copy, &self.secrets);
+        if self.tap.is_none() {
+            self.untranslated_piece(piece);
+        }
     }
 
     /// Takes a piece of the answer as the client gets it.
     pub fn response_piece(&mut self, piece: Bytes) {
+        self.drain_tap();
         self.copies.response.push(piece);
         let copy = &mut self.copies.response;
         spill(&mut self.state, BodyKind::Response, copy, &self.secrets);
@@ -348,6 +357,7 @@ impl Recording {
 
     /// Makes what is known of the end fit for the record.
     fn settle(&mut self) {
+        self.drain_tap();
         self.close_times();
         mask_closed(&mut self.closed, &self.secrets);
     }

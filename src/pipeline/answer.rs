@@ -13,6 +13,7 @@ use crate::pipeline::link::ClientLink;
 use crate::pipeline::reply::{
     Reply, ReplyBody, ReplyHeaders, note_failure, note_headers, own_headers, refuse,
 };
+use crate::pipeline::translation::Translation;
 use crate::pipeline::{Worker, collected, events, filtering, whole};
 use crate::upstream::headers::to_client;
 use crate::upstream::provider::Provider;
@@ -30,6 +31,8 @@ pub struct Asked {
     pub request_id: String,
     /// When the head of the answer was there.
     pub since: Instant,
+    /// How the answer comes to the client's format, where it is in another one.
+    pub translation: Option<Translation>,
 }
 
 /// Longest error body that is read whole, in bytes.
@@ -45,6 +48,24 @@ pub async fn answer(
     mut guard: RecordGuard,
     link: ClientLink,
 ) -> Reply {
+    let mut asked = asked;
+    let reply = match asked.translation.take() {
+        None => reply,
+        Some(translation) => {
+            let kept = waits(&reply.headers);
+            let answered = translation.answer(reply, provider, worker, &mut guard);
+            match Box::pin(answered).await {
+                Ok(reply) => reply,
+                Err(failure) => {
+                    note_filters(filters.as_ref(), &mut guard);
+                    let mut refused =
+                        refuse(guard, &failure, &asked.request_id, worker.form.as_ref());
+                    refused.headers.extend(kept);
+                    return refused;
+                }
+            }
+        }
+    };
     let kind = match classify(&reply, asked.endpoint) {
         Ok(kind) => kind,
         Err(failure) => {
@@ -191,7 +212,8 @@ async fn collected(
     }
 }
 
-enum Kind {
+/// What an answer is.
+pub(super) enum Kind {
     /// An event stream.
     Events,
     /// Anything else with a good status.
@@ -200,7 +222,11 @@ enum Kind {
     Error,
 }
 
-fn classify(reply: &UpstreamReply, endpoint: Endpoint) -> Result<Kind, Failure> {
+/// What an answer is, by its status and type.
+///
+/// # Errors
+/// [`Failure`] when it is none to this call.
+pub(super) fn classify(reply: &UpstreamReply, endpoint: Endpoint) -> Result<Kind, Failure> {
     match reply.status {
         ..200 => {
             let detail = format!("interim status {}", reply.status);
@@ -249,6 +275,7 @@ async fn error(
     mut guard: RecordGuard,
 ) -> Reply {
     let status = reply.status;
+    let kept = waits(&reply.headers);
     let (_, headers) = head(worker, &reply, &mut guard);
     let body = read_bounded(reply.body, provider).await;
     guard.upstream_ends(Instant::now());
@@ -262,11 +289,6 @@ async fn error(
         };
         let mut refused = refuse(guard, &failure, &asked.request_id, worker.form.as_ref());
         if !refused_our_key {
-            let kept = ["retry-after", "retry-after-ms"].into_iter();
-            let kept = kept.filter_map(|wanted| {
-                let found = headers.upstream().find(|(name, _)| *name == wanted);
-                found.map(|(_, value)| (wanted, value))
-            });
             refused.headers.extend(kept);
         }
         return refused;
@@ -286,6 +308,14 @@ async fn error(
         body: ReplyBody::Whole(shown),
         close: false,
     }
+}
+
+/// What an upstream says about trying again, for an error in our words.
+fn waits(headers: &Headers) -> Vec<(&'static str, Bytes)> {
+    let wanted = ["retry-after", "retry-after-ms"].into_iter();
+    wanted
+        .filter_map(|name| Some((name, Bytes::copy_from_slice(headers.get_bytes(name)?))))
+        .collect()
 }
 
 /// Type, code and message of an upstream's JSON error, for the row.
@@ -320,7 +350,7 @@ async fn keep_upstream_body(guard: &mut RecordGuard, body: UpstreamBody, provide
 }
 
 /// Reads at most [`MAX_ERROR_BODY_BYTES`], for at most the idle limit between pieces; what came is what counts.
-async fn read_bounded(mut body: UpstreamBody, provider: &Provider) -> Bytes {
+pub(super) async fn read_bounded(mut body: UpstreamBody, provider: &Provider) -> Bytes {
     let mut read = Vec::new();
     let deadline = tokio::time::Instant::now() + provider.timeouts.idle;
     while let Ok(Some(Ok(piece))) = tokio::time::timeout_at(deadline, body.next()).await {

@@ -36,6 +36,9 @@ pub struct Call<'a> {
     pub model: Option<&'a str>,
     /// Whether the client's leaving ends the try: so for streams.
     pub cancel_when_client_leaves: bool,
+    /// Whether the request is in another dialect than the client's: then what its headers say to a provider of that
+    /// dialect, credentials first of all, stays here.
+    pub is_translated: bool,
 }
 
 /// The body of a call.
@@ -63,7 +66,7 @@ pub async fn attempt(
     guard: &mut RecordGuard,
     link: &ClientLink,
 ) -> Result<UpstreamReply, Failure> {
-    let headers = to_upstream(call.headers, call.provider);
+    let headers = to_upstream(call.headers, call.provider, call.is_translated);
     let request = |body| UpstreamRequest {
         method: call.method,
         url: call.url,

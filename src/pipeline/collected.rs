@@ -8,7 +8,9 @@ use futures_util::StreamExt;
 use serde_json::{Value, json};
 
 use crate::access_log::guard::RecordGuard;
-use crate::filter::{ChainRun, Endpoint, LlmResponse, ResponseOutcome, StreamEvent, WholeStream};
+use crate::filter::{
+    ChainRun, Endpoint, LlmResponse, ResponseOutcome, StreamEvent, WholeStream, read_spelling,
+};
 use crate::pipeline::Worker;
 use crate::pipeline::answer::Asked;
 use crate::pipeline::events::dialect;
@@ -230,8 +232,14 @@ impl WholeStream for Folding {
 /// The texts of a stream by their numbers: put together from their pieces, else as they are repeated.
 fn texts(events: &[StreamEvent]) -> BTreeMap<u64, String> {
     let mut texts: BTreeMap<u64, String> = BTreeMap::new();
-    for (number, delta) in events.iter().flat_map(StreamEvent::text_delta) {
+    // Joined before escapes are undone: a surrogate pair may come apart between two events.
+    for (number, delta) in events.iter().flat_map(StreamEvent::spelt_text_delta) {
         texts.entry(number).or_default().push_str(&delta);
+    }
+    for text in texts.values_mut() {
+        if text.contains('\\') {
+            *text = read_spelling(text);
+        }
     }
     for (number, whole) in events.iter().flat_map(StreamEvent::whole_texts) {
         let text = texts.entry(number).or_default();

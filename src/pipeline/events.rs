@@ -22,6 +22,7 @@ use crate::pipeline::filtered_stream::FilteredStream;
 use crate::pipeline::generator::{Aborted, Generator, Yielder};
 use crate::pipeline::link::{ClientLink, Leaving};
 use crate::pipeline::timer::{PieceTimer, TimedOut};
+use crate::pipeline::whole::broken;
 use crate::pipeline::{StreamSlot, Worker};
 use crate::upstream::provider::Provider;
 use crate::upstream::transport::{BodyFailure, UpstreamBody, UpstreamReply};
@@ -153,13 +154,10 @@ impl Relay {
                     }
                 }
                 Next::ClientLeaves(Leaving::Reset) => return Err(Aborted),
-                Next::Broken(BodyFailure::Framing) => {
-                    let detail = BodyFailure::Framing.to_string();
-                    return self
-                        .cut(&Failure::UpstreamProtocol { detail }, &mut out)
-                        .await;
+                Next::Broken(BodyFailure::Io(_) | BodyFailure::Truncated) => {
+                    return self.cut(&Failure::UpstreamDisconnected, &mut out).await;
                 }
-                Next::Broken(_) => return self.cut(&Failure::UpstreamDisconnected, &mut out).await,
+                Next::Broken(error) => return self.cut(&broken(&error), &mut out).await,
                 Next::Late(late) => return self.cut(&late.into(), &mut out).await,
                 Next::ServerStops => return self.cut(&Failure::ShuttingDown, &mut out).await,
             }

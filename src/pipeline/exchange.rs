@@ -192,7 +192,7 @@ async fn carry_out(
     let provider = &provider[plan.target.provider];
     let transport = worker.transport(plan.target.provider);
     exchange.guard.closed_mut().usage_asked = plan.usage_asked;
-    if provider.key.is_none() {
+    if provider.key.is_none() && plan.translation.is_none() {
         // Then the client's own travel, and may come back.
         for (name, value) in exchange.headers.iter() {
             if redact::is_credential_header(name) {
@@ -204,7 +204,10 @@ async fn carry_out(
     if !plan.stream {
         exchange.link.expect_whole_answer();
     }
-    let url = exchange.url_at(provider, plan.model.as_deref());
+    let url = match &plan.translation {
+        Some(translation) => translation.url(provider, plan.model.as_deref()),
+        None => exchange.url_at(provider, plan.model.as_deref()),
+    };
     let call = Call {
         provider,
         method: &exchange.method,
@@ -212,6 +215,7 @@ async fn carry_out(
         headers: &exchange.headers,
         model: plan.model.as_deref(),
         cancel_when_client_leaves: plan.stream,
+        is_translated: plan.translation.is_some(),
     };
     let body = match exchange.body {
         Body::None => CallBody::None,
@@ -236,6 +240,7 @@ async fn carry_out(
         usage_asked: plan.usage_asked,
         request_id: exchange.request_id,
         since: Instant::now(),
+        translation: plan.translation,
     };
     if let Some(run) = &mut filters {
         let target = filter::Target {

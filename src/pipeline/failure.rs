@@ -3,6 +3,7 @@
 
 use crate::filter::Outcome;
 use crate::wire::json_check::JsonError;
+use crate::wire::translate::ProviderError;
 
 /// Why the client gets an error of ours.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -114,6 +115,20 @@ pub enum Failure {
         /// Its status.
         status: u16,
     },
+    /// The provider answered another dialect than the client's with an error, in these words.
+    UpstreamSaid {
+        /// Its status; that of its kind where a stream reports it.
+        status: u16,
+        /// What it said.
+        error: ProviderError,
+    },
+    /// The request asks for what the provider's format cannot say.
+    Untranslatable {
+        /// Path of the field.
+        field: String,
+        /// Why.
+        reason: String,
+    },
     /// A filter said no.
     FilterRefused {
         /// The filter.
@@ -185,6 +200,7 @@ impl Failure {
             | Self::ReplayNotFound
             | Self::ReplayNotComplete
             | Self::ReplayBodyUnavailable
+            | Self::Untranslatable { .. }
             | Self::BadHeader { .. } => Outcome::ClientError,
             Self::BodyTooLarge { .. } => Outcome::Rejected,
             Self::ClientGone => Outcome::ClientDisconnected,
@@ -199,7 +215,9 @@ impl Failure {
             | Self::UpstreamProtocol { .. }
             | Self::UpstreamClosed
             | Self::UpstreamBodyTooLarge => Outcome::UpstreamError,
-            Self::UpstreamStatus { status } => of_upstream_status(*status),
+            Self::UpstreamStatus { status } | Self::UpstreamSaid { status, .. } => {
+                of_upstream_status(*status)
+            }
             Self::UpstreamTimeout | Self::UpstreamIdleTimeout => Outcome::UpstreamTimeout,
             Self::UpstreamEventTooLarge | Self::UpstreamTruncated | Self::UpstreamDisconnected => {
                 Outcome::UpstreamTruncated

@@ -125,6 +125,7 @@ async fn one_list(
         headers: &exchange.headers,
         model: None,
         cancel_when_client_leaves: false,
+        is_translated: false,
     };
     let transport = worker.transport(index);
     let (guard, link) = (&mut exchange.guard, &exchange.link);

@@ -7,10 +7,12 @@ use bytes::Bytes;
 use crate::filter::Endpoint;
 use crate::pipeline::exchange::{Body, Exchange};
 use crate::pipeline::failure::Failure;
+use crate::pipeline::translation::{self, Translation};
 use crate::pipeline::{Worker, models};
 use crate::routing::{NoTarget, Target, choose};
 use crate::upstream::provider::Provider;
 use crate::wire::json_check::{self, RequestHead};
+use crate::wire::translate::{AnswerFacts, Format};
 
 /// What a body asks for; the default where it is not JSON that is ours to read.
 pub type Asked = RequestHead<'static>;
@@ -81,6 +83,8 @@ pub struct Plan {
     pub usage_asked: bool,
     /// The model as the provider is asked for it.
     pub model: Option<String>,
+    /// How the provider is asked where it does not understand the client.
+    pub translation: Option<Translation>,
 }
 
 /// Chooses the provider, and makes the body that is sent.
@@ -92,8 +96,8 @@ pub fn plan(exchange: &mut Exchange, head: Asked, worker: &Worker) -> Result<Pla
     let Body::Whole(body) = &exchange.body else {
         let model = models::model_in_path(exchange);
         let asked = model.as_deref().or(head.model.as_deref());
-        let target =
-            choose(&worker.providers, named, asked, exchange.dialect).map_err(unknown_target)?;
+        let target = choose(&worker.providers, named, asked, exchange.dialect, false)
+            .map_err(unknown_target)?;
         if let (Some(_), Some(model)) = (model, &target.model) {
             exchange.rest = format!("/models/{}", model.replace('/', "%2F"));
         }
@@ -106,12 +110,23 @@ pub fn plan(exchange: &mut Exchange, head: Asked, worker: &Worker) -> Result<Pla
             changed: None,
             stream: false,
             usage_asked: false,
+            translation: None,
         });
     };
     let model = head.model.as_deref();
-    let target =
-        choose(&worker.providers, named, model, exchange.dialect).map_err(unknown_target)?;
+    let translatable = Format::of(exchange.endpoint).is_some();
+    let target = choose(
+        &worker.providers,
+        named,
+        model,
+        exchange.dialect,
+        translatable,
+    )
+    .map_err(unknown_target)?;
     let provider = &worker.providers[target.provider];
+    if target.is_translated {
+        return translated(exchange, &head, &target, provider, worker);
+    }
     let deployment = exchange.deployment.as_deref();
     let deployment = deployment.filter(|_| !provider.api.model_in_url);
     let renamed = rename(body, &head, target.model.as_deref().or(deployment));
@@ -126,10 +141,61 @@ pub fn plan(exchange: &mut Exchange, head: Asked, worker: &Worker) -> Result<Pla
         changed,
         stream: head.stream.unwrap_or(false),
         usage_asked,
+        translation: None,
     };
     if let Some(renamed) = renamed {
         exchange.guard.upstream_request(renamed);
     }
+    Ok(plan)
+}
+
+/// The plan for a provider that does not understand the client: its own call, with the body in its own format.
+fn translated(
+    exchange: &mut Exchange,
+    head: &Asked,
+    target: &Target,
+    provider: &Provider,
+    worker: &Worker,
+) -> Result<Plan, Failure> {
+    let unknown = || Failure::UnknownModel {
+        model: head.model.as_deref().unwrap_or_default().to_owned(),
+    };
+    let model = target.model.as_deref().or(head.model.as_deref());
+    let stream = head.stream.unwrap_or(false);
+    let (Body::Whole(body), Some(model), Some(generation)) =
+        (&exchange.body, model, provider.generation())
+    else {
+        return Err(unknown());
+    };
+    let written = Translation::begin(
+        translation::Asked {
+            client: exchange.endpoint,
+            body,
+            model,
+            stream,
+            facts: AnswerFacts {
+                request_id: exchange.request_id.clone(),
+                model: model.to_owned(),
+                created_s: worker.clock.wall_us() / 1_000_000,
+                include_usage: head.has_include_usage,
+            },
+        },
+        generation,
+    )?;
+    let checked = json_check::check(&written.body, json_check::MAX_KEYS)?;
+    // The translation reads the usage that is asked for, and gives it to the client only if that asked.
+    let (asked, _) =
+        with_usage_asked(generation.endpoint, provider, &written.body, None, &checked)?;
+    let plan = Plan {
+        changed: Some(asked.unwrap_or_else(|| written.body.clone())),
+        stream,
+        usage_asked: false,
+        model: Some(model.to_owned()),
+        translation: Some(written.translation),
+        target: target.clone(),
+    };
+    exchange.guard.closed_mut().dropped = written.dropped;
+    exchange.guard.upstream_request(written.body);
     Ok(plan)
 }
 

@@ -240,9 +240,14 @@ pub(super) fn broken(error: &BodyFailure) -> Failure {
     match error {
         BodyFailure::Truncated => Failure::UpstreamTruncated,
         BodyFailure::Io(_) => Failure::UpstreamDisconnected,
-        BodyFailure::Framing => Failure::UpstreamProtocol {
+        BodyFailure::Framing | BodyFailure::Untranslatable(_) => Failure::UpstreamProtocol {
             detail: error.to_string(),
         },
+        BodyFailure::Reported(error) => Failure::UpstreamSaid {
+            status: error.status.unwrap_or(502),
+            error: error.clone(),
+        },
+        BodyFailure::EventTooLarge => Failure::UpstreamEventTooLarge,
     }
 }
 

@@ -1,7 +1,7 @@
 //! Anthropic's API.
 
-use crate::filter::Dialect;
-use crate::upstream::provider::{Api, Place, Provider};
+use crate::filter::{Dialect, Endpoint};
+use crate::upstream::provider::{Api, Generation, Place, Provider};
 
 /// The version that clients without one get. (docs.anthropic.com, API versions, read 2026-11.)
 const VERSION: &str = "2023-06-01";
@@ -11,6 +11,11 @@ pub(super) const API: Api = Api {
     url,
     model_in_url: false,
     streams_usage: false,
+    generation: Some(Generation {
+        endpoint: Endpoint::Messages,
+        place: |_, _| ("/messages".to_owned(), ""),
+    }),
+    vendor_host: "api.anthropic.com",
     key_header: "x-api-key",
     key_scheme: "",
     headers: &[("anthropic-version", VERSION)],

@@ -2,14 +2,19 @@
 //!
 //! Source: learn.microsoft.com, Azure OpenAI data plane inference reference (read 2026-11).
 
-use crate::filter::Dialect;
-use crate::upstream::provider::{Api, Place, Provider};
+use crate::filter::{Dialect, Endpoint};
+use crate::upstream::provider::{Api, Generation, Place, Provider};
 
 pub(super) const API: Api = Api {
     dialects: &[Dialect::Openai, Dialect::Azure],
     url,
     model_in_url: true,
     streams_usage: true,
+    generation: Some(Generation {
+        endpoint: Endpoint::ChatCompletions,
+        place: |_, _| ("/chat/completions".to_owned(), ""),
+    }),
+    vendor_host: ".openai.azure.com",
     key_header: "api-key",
     key_scheme: "",
     headers: &[],

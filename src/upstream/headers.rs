@@ -39,6 +39,9 @@ const CLIENT_CREDENTIALS: &[&str] = &[
     "x-amz-security-token",
 ];
 
+/// Beginnings of header names that mean something in one dialect only.
+const OF_A_DIALECT: &[&str] = &["anthropic-", "openai-", "x-goog-", "x-amz-", "x-amzn-"];
+
 /// What a provider sends that is not for the client.
 const NOT_DOWNSTREAM: &[&str] = &[
     "set-cookie",
@@ -49,18 +52,27 @@ const NOT_DOWNSTREAM: &[&str] = &[
 
 /// The headers of an upstream request: the client's end-to-end headers, then the provider's own, added last so
 /// that nothing a client names in `Connection` can take them away.
-pub fn to_upstream<'a>(client: &'a Headers, provider: &'a Provider) -> Vec<(&'a str, &'a [u8])> {
+///
+/// `is_translated`: the client speaks another dialect, so that its credentials and what is said in that dialect stay here.
+pub fn to_upstream<'a>(
+    client: &'a Headers,
+    provider: &'a Provider,
+    is_translated: bool,
+) -> Vec<(&'a str, &'a [u8])> {
     let named = named_in_connection(client);
     let mut headers: Vec<(&str, &[u8])> = client
         .iter()
         .filter(|(name, _)| {
             let is_ours = name.starts_with("x-aiproxy-") || name.starts_with("x-forwarded-");
-            let is_credential = provider.key.is_some() && CLIENT_CREDENTIALS.contains(name);
+            let is_credential =
+                (provider.key.is_some() || is_translated) && CLIENT_CREDENTIALS.contains(name);
+            let is_foreign = is_translated && OF_A_DIALECT.iter().any(|of| name.starts_with(of));
             let is_set = provider.headers.iter().any(|(set, _)| set == name);
             !(HOP_BY_HOP.contains(name)
                 || NOT_UPSTREAM.contains(name)
                 || is_ours
                 || is_credential
+                || is_foreign
                 || is_set
                 || names(&named, name))
         })
@@ -171,7 +183,7 @@ mod tests {
 
     fn sent(client: &[(&str, &str)], provider: &Provider) -> Vec<String> {
         let client = headers(client);
-        let mut names: Vec<String> = to_upstream(&client, provider)
+        let mut names: Vec<String> = to_upstream(&client, provider, false)
             .into_iter()
             .map(|(name, value)| format!("{name}={}", std::str::from_utf8(value).unwrap()))
             .collect();

@@ -1,14 +1,19 @@
 //! OpenAI, and servers compatible with it.
 
-use crate::filter::Dialect;
+use crate::filter::{Dialect, Endpoint};
 use crate::upstream::azure;
-use crate::upstream::provider::{Api, Place, Provider};
+use crate::upstream::provider::{Api, Generation, Place, Provider};
 
 pub(super) const API: Api = Api {
     dialects: &[Dialect::Openai, Dialect::Azure],
     url,
     model_in_url: false,
     streams_usage: true,
+    generation: Some(Generation {
+        endpoint: Endpoint::ChatCompletions,
+        place: |_, _| ("/chat/completions".to_owned(), ""),
+    }),
+    vendor_host: "api.openai.com",
     key_header: "authorization",
     key_scheme: "Bearer ",
     headers: &[],

@@ -6,7 +6,7 @@ use std::time::Duration;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::config::Glob;
-use crate::filter::Dialect;
+use crate::filter::{Dialect, Endpoint};
 
 /// A place that answers API calls. Read once from the configuration, immutable after.
 pub struct Provider {
@@ -49,12 +49,25 @@ pub struct Api {
     pub model_in_url: bool,
     /// Whether it can be asked for the usage of a stream with `stream_options`.
     pub streams_usage: bool,
+    /// Into which of its calls the calls of other dialects are translated; `None` where none can be.
+    pub generation: Option<Generation>,
+    /// Host of the API's own vendor, which answers nobody without a key; empty where there is none.
+    pub vendor_host: &'static str,
     /// Name of the header that carries the key.
     pub key_header: &'static str,
     /// What stands before the key there.
     pub key_scheme: &'static str,
     /// Headers that it wants, where the client sends none of that name.
     pub headers: &'static [(&'static str, &'static str)],
+}
+
+/// The call of an API that makes text.
+#[derive(Debug, Clone, Copy)]
+pub struct Generation {
+    /// Its endpoint, which tells its format.
+    pub endpoint: Endpoint,
+    /// Its path behind the version for a model's name, and whether a stream is asked for; with its query, if any.
+    pub place: fn(model: &str, stream: bool) -> (String, &'static str),
 }
 
 /// A path of ours, to be put into a provider's URL.
@@ -114,9 +127,27 @@ impl Provider {
         self.api.dialects.contains(&dialect)
     }
 
+    /// Its call for clients whose dialect it does not understand. `None` where there is none, and where the vendor of
+    /// the API would ask for a key that we do not have: a client's own credentials are not for another vendor.
+    pub fn generation(&self) -> Option<&Generation> {
+        let vendor = self.api.vendor_host;
+        let is_vendor = !vendor.is_empty() && self.base_url.contains(vendor);
+        let generation = self.api.generation.as_ref();
+        generation.filter(|_| self.key.is_some() || !is_vendor)
+    }
+
     /// Where it takes a call.
     pub fn url(&self, place: &Place<'_>) -> String {
         (self.api.url)(self, place)
+    }
+
+    /// Whether it says of this model that it takes it: by its name, or by more than a `*` that is true of every name.
+    pub fn names(&self, model: &str) -> bool {
+        self.list.iter().any(|listed| listed == model)
+            || self
+                .allow
+                .iter()
+                .any(|glob| !glob.is_any() && glob.matches(model))
     }
 
     /// Whether it takes this model.

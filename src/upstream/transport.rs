@@ -21,7 +21,7 @@ mod pool;
 mod send;
 mod tls;
 
-pub use body::{BodyFailure, BodyStream, RequestBody, UpstreamBody};
+pub use body::{BodyFailure, BodyStream, MadeBody, RequestBody, UpstreamBody};
 pub use tls::{TlsError, TlsOptions, client_config};
 
 use connection::Connection;

@@ -16,8 +16,9 @@ pub struct RequestFacts {
     pub user: Option<String>,
 }
 
-/// Reads a request. A body that breaks off gives what stands before; one that is not JSON nothing.
-pub(super) fn decode(endpoint: Endpoint, text: &str) -> RequestFacts {
+/// Reads a request, with its text if that is wanted: it may be as long as the body. A body that breaks off gives what
+/// stands before; one that is not JSON nothing.
+pub(super) fn decode(endpoint: Endpoint, text: &str, wants_text: bool) -> RequestFacts {
     let field = match endpoint {
         Endpoint::ChatCompletions | Endpoint::Messages | Endpoint::MessagesCountTokens => {
             "messages"
@@ -52,6 +53,7 @@ pub(super) fn decode(endpoint: Endpoint, text: &str) -> RequestFacts {
         Ok(())
     });
     let text = match endpoint {
+        _ if !wants_text => None,
         Endpoint::ChatCompletions | Endpoint::Messages | Endpoint::MessagesCountTokens => {
             last.and_then(message_text)
         }
@@ -88,7 +90,7 @@ mod tests {
 
     #[track_caller]
     fn check(endpoint: Endpoint, body: &str, text: Option<&str>, user: Option<&str>) {
-        let facts = decode(endpoint, body);
+        let facts = decode(endpoint, body, true);
         assert_eq!(
             (facts.text.as_deref(), facts.user.as_deref()),
             (text, user),

@@ -33,5 +33,6 @@ mod thread;
 mod tidy;
 mod timeouts;
 mod tls;
+mod translation;
 mod upload;
 mod upstream_faults;

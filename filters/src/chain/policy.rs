@@ -16,6 +16,11 @@ use crate::Endpoint;
 pub struct Glob(String);
 
 impl Glob {
+    /// Whether it matches every text.
+    pub fn is_any(&self) -> bool {
+        !self.0.is_empty() && self.0.bytes().all(|byte| byte == b'*')
+    }
+
     /// Any text is a pattern.
     pub fn new(pattern: impl Into<String>) -> Self {
         Self(pattern.into())

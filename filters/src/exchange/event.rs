@@ -139,6 +139,19 @@ impl StreamEvent {
         self.read(texts::in_delta)
     }
 
+    /// The pieces as [`text_delta`](Self::text_delta) has them, but spelt as in JSON, without quotes: joined over the
+    /// events and read by [`read_spelling`](crate::read_spelling), a surrogate pair that comes apart between two events
+    /// is whole again.
+    pub fn spelt_text_delta(&self) -> Vec<(u64, String)> {
+        match self.document() {
+            Some(document) => {
+                let find = |whole: &str| texts::in_delta(self.endpoint, whole);
+                texts::read_spelt(document, find).collect()
+            }
+            None => Vec::new(),
+        }
+    }
+
     /// Replaces the piece of text that the event adds to a choice; its log probabilities go with
     /// it. The same text again is no edit.
     ///

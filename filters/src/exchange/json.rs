@@ -86,6 +86,11 @@ pub(crate) fn string(raw: &str) -> Option<Cow<'_, str>> {
     }
 }
 
+/// The text that is spelt like this between the quotes of a JSON string; a lone surrogate reads as U+FFFD.
+pub fn read_spelling(inner: &str) -> String {
+    decode(inner).0
+}
+
 /// Writes `text` as the JSON string that takes the place of `before`. Lone surrogate escapes of
 /// `before` stay escapes as long as the new text keeps their places (U+FFFD) in number.
 pub(crate) fn string_in_place_of(before: &str, text: &str) -> String {

@@ -181,6 +181,19 @@ pub(crate) fn read(
     })
 }
 
+/// The texts as they are spelt between the quotes of their JSON strings, each with its choice.
+pub(crate) fn read_spelt(
+    document: &Document,
+    find: impl Fn(&str) -> Vec<Spot>,
+) -> impl Iterator<Item = (u64, String)> {
+    let whole = document.text().unwrap_or("");
+    find(whole).into_iter().filter_map(move |spot| {
+        let raw = whole.get(spot.range)?;
+        let inner = raw.strip_prefix('"')?.strip_suffix('"')?;
+        Some((spot.choice, inner.to_owned()))
+    })
+}
+
 /// The number of the choice of a part: output in the upper half, content in the lower.
 fn choice_of(output_index: u64, content_index: u64) -> u64 {
     (output_index << 32) | (content_index & 0xffff_ffff)

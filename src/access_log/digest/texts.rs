@@ -4,8 +4,9 @@ use super::{Exchange, keeps_texts};
 use crate::access_log::record::LogRecord;
 
 impl Exchange<'_> {
-    /// Fills the texts as the client saw them, and what is told of an answer beside its text.
-    pub(super) fn fill_texts(&self, record: &mut LogRecord) {
+    /// Moves the texts, as the client saw them, and what is told of an answer beside its text: the last step, for they
+    /// may be long.
+    pub(super) fn move_texts(&mut self, record: &mut LogRecord) {
         let answer = &self.answer;
         // What a cut kept from the client may still say why the model ended.
         let finish_reason = answer
@@ -19,12 +20,10 @@ impl Exchange<'_> {
         if !keeps_texts(self.opened.keep) {
             return;
         }
-        record.request_text = self.asked.text.clone();
-        record.response_text = answer.text.clone();
+        record.request_text = self.asked.text.take();
+        let answer = &mut self.answer;
+        record.response_text = answer.text.take();
         // A legacy function call stands there as an object, so that both can be told apart.
-        record.tool_calls = answer
-            .tool_calls
-            .clone()
-            .or_else(|| answer.function_call.clone());
+        record.tool_calls = answer.tool_calls.take().or(answer.function_call.take());
     }
 }

@@ -81,14 +81,14 @@ impl Exchange<'_> {
             .or(self.opened.requested_model.as_deref())
             .unwrap_or_default();
         let counter = TokenCounter::for_model(model).with_part_bytes(part_bytes);
-        let request = if self.upstream_request.is_present() {
-            &self.upstream_request
+        let (request, endpoint) = if self.upstream_request.is_present() {
+            (&self.upstream_request, self.upstream_endpoint)
         } else {
-            &self.request
+            (&self.request, self.opened.endpoint)
         };
         let prompt = request
             .is_present()
-            .then(|| count_prompt(&counter, self.opened.endpoint, &request.bytes))
+            .then(|| count_prompt(&counter, endpoint, &request.bytes))
             .flatten();
         let completion =
             generates(self.opened.endpoint).then(|| count_answer(&counter, self.upstream_answer()));

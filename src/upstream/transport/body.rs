@@ -11,6 +11,7 @@ use futures_util::Stream;
 use super::connection::Connection;
 use super::framing::{Framing, State};
 use super::pool::Origin;
+use crate::wire::translate::ProviderError;
 
 /// Body of an upstream request.
 pub enum RequestBody {
@@ -38,17 +39,37 @@ pub enum BodyFailure {
     /// The framing of the body is broken.
     #[error("the body's framing is broken")]
     Framing,
+    /// A translated stream reports an error of the provider.
+    #[error("the provider reports an error")]
+    Reported(ProviderError),
+    /// A stream that is to be translated is not of its format.
+    #[error("the stream could not be translated: {0}")]
+    Untranslatable(String),
+    /// An event of a stream that is to be translated is longer than the limit.
+    #[error("an event is too long")]
+    EventTooLarge,
 }
 
 /// The body of an answer, piece by piece, each in room of its own. One that breaks off is an error.
 ///
 /// Dropped before its end, it closes its connection: that cancels the request.
 pub struct UpstreamBody {
-    /// `None` where there is no more of it.
-    open: Option<Box<Open>>,
+    source: Source,
     /// Told after what came before it.
     failed: bool,
 }
+
+enum Source {
+    /// There is no more of it.
+    None,
+    /// Read from a connection.
+    Open(Box<Open>),
+    /// Made of one that is.
+    Made(MadeBody),
+}
+
+/// A body that was made of another one.
+pub type MadeBody = Pin<Box<dyn Stream<Item = Result<Bytes, BodyFailure>>>>;
 
 struct Open {
     connection: Connection,
@@ -64,25 +85,38 @@ impl UpstreamBody {
         framing: Option<Framing>,
         back_to: Option<Rc<Origin>>,
     ) -> Self {
-        let open = match framing {
-            Some(framing) => Some(Box::new(Open {
+        let source = match framing {
+            Some(framing) => Source::Open(Box::new(Open {
                 connection,
                 framing,
                 back_to,
             })),
             None => {
                 give_back(connection, back_to);
-                None
+                Source::None
             }
         };
         Self {
-            open,
+            source,
             failed: false,
         }
     }
 
+    /// A body in place of the upstream's own, which it holds as long as it needs it.
+    pub fn made(body: MadeBody) -> Self {
+        Self {
+            source: Source::Made(body),
+            failed: false,
+        }
+    }
+
+    /// A body that is there.
+    pub fn whole(body: Bytes) -> Self {
+        Self::made(Box::pin(futures_util::stream::iter([Ok(body)])))
+    }
+
     fn ends(&mut self) {
-        if let Some(open) = self.open.take() {
+        if let Source::Open(open) = std::mem::replace(&mut self.source, Source::None) {
             give_back(open.connection, open.back_to);
         }
     }
@@ -102,7 +136,10 @@ impl Stream for UpstreamBody {
         if std::mem::take(&mut this.failed) {
             return Poll::Ready(Some(Err(BodyFailure::Framing)));
         }
-        while let Some(open) = &mut this.open {
+        if let Source::Made(body) = &mut this.source {
+            return body.as_mut().poll_next(cx);
+        }
+        while let Source::Open(open) = &mut this.source {
             let Open {
                 connection,
                 framing,
@@ -115,19 +152,19 @@ impl Stream for UpstreamBody {
                 Ok(Some(decoded)) => decoded,
                 Ok(None) => {
                     let may_end = framing.may_end();
-                    this.open = None;
+                    this.source = Source::None;
                     return Poll::Ready((!may_end).then_some(Err(BodyFailure::Truncated)));
                 }
                 Err(error) => {
-                    this.open = None;
+                    this.source = Source::None;
                     return Poll::Ready(Some(Err(body_failure(&error))));
                 }
             };
             match decoded.state {
                 State::Open => {}
                 State::Whole => this.ends(),
-                State::Overrun => this.open = None,
-                State::Malformed => (this.open, this.failed) = (None, true),
+                State::Overrun => this.source = Source::None,
+                State::Malformed => (this.source, this.failed) = (Source::None, true),
             }
             if !decoded.data.is_empty() {
                 return Poll::Ready(Some(Ok(decoded.data)));

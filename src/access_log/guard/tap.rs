@@ -1,0 +1,63 @@
+//! What a translated answer leaves for the record. The translation stands between the upstream and everything else
+//! that handles an answer, so its bytes come to the record beside the way of the client's.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use bytes::Bytes;
+
+use super::{Recording, spill};
+use crate::access_log::draft::BodyKind;
+use crate::filter::Endpoint;
+
+/// Where a translation leaves what it reads. The record takes it with each piece that the client gets, so it does not
+/// grow.
+#[derive(Debug, Clone, Default)]
+pub struct UpstreamTap(Rc<RefCell<Tapped>>);
+
+#[derive(Debug, Default)]
+struct Tapped {
+    pieces: Vec<Bytes>,
+    dropped: Vec<String>,
+}
+
+impl UpstreamTap {
+    /// A piece of the answer as the upstream sent it.
+    pub fn piece(&self, piece: Bytes) {
+        self.0.borrow_mut().pieces.push(piece);
+    }
+
+    /// Fields that could not be carried.
+    pub fn dropped(&self, fields: impl IntoIterator<Item = String>) {
+        self.0.borrow_mut().dropped.extend(fields);
+    }
+}
+
+impl Recording {
+    /// Says that the exchange is translated to that API, and gives the tap for its answer.
+    pub fn translated_to(&mut self, endpoint: Endpoint) -> UpstreamTap {
+        self.closed.translated_to = Some(endpoint);
+        self.tap.get_or_insert_default().clone()
+    }
+
+    /// Takes a piece of the answer in the upstream's own format.
+    pub(super) fn untranslated_piece(&mut self, piece: Bytes) {
+        let copy = self.copies.push_upstream_response(piece);
+        let kind = BodyKind::UpstreamResponse;
+        spill(&mut self.state, kind, copy, &self.secrets);
+    }
+
+    /// Takes what the translation has read since the last time.
+    pub(super) fn drain_tap(&mut self) {
+        let Some(tap) = &self.tap else { return };
+        let Tapped { pieces, dropped } = tap.0.take();
+        for piece in pieces {
+            self.untranslated_piece(piece);
+        }
+        for field in dropped {
+            if !self.closed.dropped.contains(&field) {
+                self.closed.dropped.push(field);
+            }
+        }
+    }
+}

@@ -1,0 +1,287 @@
+//! Calls for providers that do not understand the client: the request is written anew in the provider's format, and its
+//! answer is translated back before anything else looks at it, so that filters, relays and the record's client side know
+//! one format only. What came from upstream goes to the record by a tap.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use futures_util::Stream;
+
+use crate::access_log::guard::{RecordGuard, UpstreamTap};
+use crate::filter::{Dialect, Endpoint, Headers};
+use crate::pipeline::answer::{Kind, classify, read_bounded};
+use crate::pipeline::failure::Failure;
+use crate::pipeline::{Worker, collected};
+use crate::upstream::provider::{Generation, Place, Provider};
+use crate::upstream::transport::{BodyFailure, UpstreamBody, UpstreamReply};
+use crate::wire::sse::SseDecoder;
+use crate::wire::translate::{self, AnswerFacts, Format, StreamTranslator, TranslateError};
+
+/// What is asked, and how.
+pub struct Asked<'a> {
+    /// The client's API.
+    pub client: Endpoint,
+    /// The client's body.
+    pub body: &'a [u8],
+    /// The model's name at the provider.
+    pub model: &'a str,
+    /// Whether a stream is asked for.
+    pub stream: bool,
+    /// What the client's format says and the provider's does not.
+    pub facts: AnswerFacts,
+}
+
+/// A call that is translated, once its request is.
+pub struct Translation {
+    client: Format,
+    provider: Format,
+    endpoint: Endpoint,
+    rest: String,
+    query: &'static str,
+    facts: AnswerFacts,
+}
+
+/// A request in the provider's format.
+pub struct Written {
+    /// The call.
+    pub translation: Translation,
+    /// Its body.
+    pub body: Bytes,
+    /// Fields of the client's that could not be carried.
+    pub dropped: Vec<String>,
+}
+
+impl Translation {
+    /// Writes the request in the provider's format.
+    ///
+    /// # Errors
+    /// [`Failure`] when it asks for what that format cannot say.
+    pub fn begin(asked: Asked<'_>, generation: &Generation) -> Result<Written, Failure> {
+        let (Some(client), Some(provider)) =
+            (Format::of(asked.client), Format::of(generation.endpoint))
+        else {
+            return Err(Failure::Internal);
+        };
+        let (body, dropped) =
+            translate::request(client, provider, asked.body, asked.model).map_err(unwritten)?;
+        let (rest, query) = (generation.place)(asked.model, asked.stream);
+        Ok(Written {
+            translation: Self {
+                client,
+                provider,
+                endpoint: generation.endpoint,
+                rest,
+                query,
+                facts: asked.facts,
+            },
+            body: Bytes::from(body),
+            dropped: dropped.into_fields(),
+        })
+    }
+
+    /// Where the provider takes it.
+    pub fn url(&self, provider: &Provider, model: Option<&str>) -> String {
+        let own = provider.api.dialects.first();
+        provider.url(&Place {
+            rest: &self.rest,
+            query: self.query,
+            model,
+            dialect: own.copied().unwrap_or(Dialect::Openai),
+        })
+    }
+
+    /// The answer in the client's format: whole ones once they are there, streams event by event.
+    ///
+    /// # Errors
+    /// [`Failure`] when it is an error, or cannot be read.
+    pub async fn answer(
+        self,
+        reply: UpstreamReply,
+        provider: &Provider,
+        worker: &Worker,
+        guard: &mut RecordGuard,
+    ) -> Result<UpstreamReply, Failure> {
+        let tap = guard.translated_to(self.endpoint);
+        match classify(&reply, self.endpoint) {
+            Err(failure) => {
+                tap.piece(read_bounded(reply.body, provider).await);
+                guard.upstream_ends(std::time::Instant::now());
+                Err(failure)
+            }
+            Ok(Kind::Error) => {
+                let body = read_bounded(reply.body, provider).await;
+                guard.upstream_ends(std::time::Instant::now());
+                tap.piece(body.clone());
+                let refused_our_key = matches!(reply.status, 401 | 403) && provider.key.is_some();
+                let status = reply.status;
+                Err(match refused_our_key {
+                    true => Failure::UpstreamAuth { status },
+                    false => Failure::UpstreamSaid {
+                        status,
+                        error: translate::error(&body),
+                    },
+                })
+            }
+            Ok(Kind::Whole) => {
+                let body = collected::read(reply.body, provider, guard.started(), worker)
+                    .await
+                    .map_err(|unread| {
+                        tap.piece(unread.came);
+                        unread.failure
+                    })?;
+                tap.piece(body.clone());
+                let (made, dropped) =
+                    translate::answer(self.provider, self.client, &body, &self.facts)?;
+                tap.dropped(dropped.into_fields());
+                let made = Bytes::from(made);
+                Ok(UpstreamReply {
+                    headers: headers(&reply.headers, "application/json"),
+                    content_length: Some(made.len() as u64),
+                    body: UpstreamBody::whole(made),
+                    ..reply
+                })
+            }
+            Ok(Kind::Events) => Ok(UpstreamReply {
+                headers: headers(&reply.headers, "text/event-stream; charset=utf-8"),
+                content_length: None,
+                body: UpstreamBody::made(Box::pin(Events {
+                    body: reply.body,
+                    decoder: SseDecoder::new(provider.max_event_bytes),
+                    translator: StreamTranslator::new(self.provider, self.client, &self.facts),
+                    tap,
+                    is_over: false,
+                    failure: None,
+                })),
+                ..reply
+            }),
+        }
+    }
+}
+
+/// The headers of a translated answer: what is said of the upstream's bytes is not said of ours.
+fn headers(upstream: &Headers, content_type: &'static str) -> Headers {
+    const OF_THE_BYTES: &[&str] = &[
+        "content-type",
+        "content-length",
+        "content-encoding",
+        "content-md5",
+        "digest",
+        "etag",
+        "transfer-encoding",
+    ];
+    let kept = upstream
+        .iter()
+        .filter(|(name, _)| !OF_THE_BYTES.contains(name));
+    Headers::from_pairs(kept.chain([("content-type", content_type.as_bytes())]))
+}
+
+/// An event stream on its way from the provider's format to the client's: what an event comes to goes on at once.
+struct Events {
+    body: UpstreamBody,
+    decoder: SseDecoder,
+    translator: StreamTranslator,
+    tap: UpstreamTap,
+    is_over: bool,
+    /// Told after what came before it.
+    failure: Option<BodyFailure>,
+}
+
+impl Events {
+    fn piece(&mut self, piece: Bytes) -> Vec<u8> {
+        let mut events = Vec::new();
+        let decoded = self.decoder.push(&piece, &mut events);
+        self.tap.piece(piece);
+        let mut made = Vec::new();
+        for event in events {
+            let fields = event.fields();
+            let Some(data) = &fields.data else { continue };
+            if let Err(error) = self.translator.event(data, &mut made) {
+                self.failure = Some(of_event(error));
+                return made;
+            }
+        }
+        self.failure = decoded.err().map(|_| BodyFailure::EventTooLarge);
+        made
+    }
+
+    fn end(&mut self) -> Vec<u8> {
+        let mut made = Vec::new();
+        if self.translator.end(&mut made).is_err() {
+            self.failure = Some(BodyFailure::Truncated);
+        }
+        made
+    }
+}
+
+fn of_event(error: TranslateError) -> BodyFailure {
+    match error {
+        TranslateError::Reported(error) => BodyFailure::Reported(error),
+        other => BodyFailure::Untranslatable(other.to_string()),
+    }
+}
+
+impl Stream for Events {
+    type Item = Result<Bytes, BodyFailure>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = self.get_mut();
+        loop {
+            if let Some(failure) = this.failure.take() {
+                this.is_over = true;
+                return Poll::Ready(Some(Err(failure)));
+            }
+            if this.is_over {
+                return Poll::Ready(None);
+            }
+            let made = match ready!(Pin::new(&mut this.body).poll_next(cx)) {
+                Some(Ok(piece)) => this.piece(piece),
+                Some(Err(error)) => {
+                    this.failure = Some(error);
+                    continue;
+                }
+                None => {
+                    let made = this.end();
+                    this.is_over = this.failure.is_none();
+                    made
+                }
+            };
+            this.tap.dropped(this.translator.take_dropped());
+            if !made.is_empty() {
+                return Poll::Ready(Some(Ok(Bytes::from(made))));
+            }
+        }
+    }
+}
+
+/// Why a request is not sent.
+fn unwritten(error: TranslateError) -> Failure {
+    match error {
+        TranslateError::Unsupported { field, reason } => Failure::Untranslatable {
+            field,
+            reason: reason.to_owned(),
+        },
+        TranslateError::Invalid { field, expected } => Failure::Untranslatable {
+            field,
+            reason: format!("it must be {expected}"),
+        },
+        other => Failure::InvalidJson {
+            reason: other.to_string(),
+        },
+    }
+}
+
+/// Why an answer is not given.
+impl From<TranslateError> for Failure {
+    fn from(error: TranslateError) -> Self {
+        match error {
+            TranslateError::Reported(error) => Self::UpstreamSaid {
+                status: error.status.unwrap_or(502),
+                error,
+            },
+            other => Self::UpstreamProtocol {
+                detail: other.to_string(),
+            },
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! Translation between formats, by way of one canonical exchange: each format has a reader and a writer, no pair has
+//! code of its own. Whole bodies are read into trees (`canonical`), streams go piece by piece (`piece`) with their
+//! texts as they are spelt in JSON, so that nothing is decoded on the way and no surrogate pair is broken.
+//!
+//! What a format cannot say is listed; what would make the answer mean something else is refused. Pure: no clock, no
+//! identifiers of its own.
+
+mod anthropic;
+mod canonical;
+mod fields;
+mod openai_chat;
+mod piece;
+mod stream;
+#[cfg(test)]
+mod tests;
+
+use aiproxy_filters::Endpoint;
+use serde_json::Value;
+
+pub use self::stream::StreamTranslator;
+
+use self::canonical::{Answer, Request};
+use self::fields::parse;
+
+/// The format of a body that can be translated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// OpenAI's chat completions.
+    OpenaiChat,
+    /// Anthropic's Messages.
+    Anthropic,
+}
+
+impl Format {
+    /// The format of an endpoint's bodies. `None` where they are not translated.
+    pub fn of(endpoint: Endpoint) -> Option<Self> {
+        match endpoint {
+            Endpoint::ChatCompletions => Some(Self::OpenaiChat),
+            Endpoint::Messages => Some(Self::Anthropic),
+            Endpoint::Completions
+            | Endpoint::Responses
+            | Endpoint::MessagesCountTokens
+            | Endpoint::Embeddings
+            | Endpoint::Models
+            | Endpoint::Passthrough => None,
+        }
+    }
+
+    fn read_request(self, body: Value, dropped: &mut Dropped) -> Result<Request, TranslateError> {
+        match self {
+            Self::OpenaiChat => openai_chat::read_request(body, dropped),
+            Self::Anthropic => anthropic::read_request(body, dropped),
+        }
+    }
+
+    fn write_request(
+        self,
+        request: Request,
+        dropped: &mut Dropped,
+    ) -> Result<Value, TranslateError> {
+        match self {
+            Self::OpenaiChat => openai_chat::write_request(request, dropped),
+            Self::Anthropic => anthropic::write_request(request, dropped),
+        }
+    }
+
+    fn read_answer(self, body: Value, dropped: &mut Dropped) -> Result<Answer, TranslateError> {
+        match self {
+            Self::OpenaiChat => openai_chat::read_answer(body, dropped),
+            Self::Anthropic => anthropic::read_answer(body, dropped),
+        }
+    }
+
+    fn write_answer(self, answer: Answer, facts: &AnswerFacts, dropped: &mut Dropped) -> Value {
+        match self {
+            Self::OpenaiChat => openai_chat::write_answer(answer, facts),
+            Self::Anthropic => anthropic::write_answer(answer, facts, dropped),
+        }
+    }
+}
+
+/// What a translation could not carry: paths of fields in the words of the side that said them, each once.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Dropped(Vec<String>);
+
+impl Dropped {
+    /// Adds a path.
+    pub(crate) fn add(&mut self, path: impl Into<String>) {
+        let path = path.into();
+        if self.0.len() < MOST_DROPPED && !self.0.contains(&path) {
+            self.0.push(path);
+        }
+    }
+
+    /// The paths.
+    pub fn into_fields(self) -> Vec<String> {
+        self.0
+    }
+}
+
+/// Most paths that are listed: a body may have any number of unknown fields.
+const MOST_DROPPED: usize = 100;
+
+/// An error as a provider reports it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ProviderError {
+    /// HTTP status that it stands for, where its words tell. `None` for words of other meaning.
+    pub status: Option<u16>,
+    /// `error.type`.
+    pub kind: Option<String>,
+    /// `error.code`, a number as its text.
+    pub code: Option<String>,
+    /// For a person; empty when it says nothing.
+    pub message: String,
+}
+
+/// Why a body is not translated.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TranslateError {
+    /// The other format has no such thing, and leaving it out would change what is asked.
+    #[error("'{field}': {reason}")]
+    Unsupported {
+        /// Its path.
+        field: String,
+        /// Why.
+        reason: &'static str,
+    },
+    /// A value is of another kind than its format has there.
+    #[error("'{field}' must be {expected}")]
+    Invalid {
+        /// Its path.
+        field: String,
+        /// What must stand there.
+        expected: &'static str,
+    },
+    /// The provider reports an error in its answer.
+    #[error("the provider reports an error")]
+    Reported(ProviderError),
+    /// The body is not JSON, or its stream breaks off.
+    #[error("{0}")]
+    Malformed(String),
+}
+
+/// What an answer's format says and its source may not.
+#[derive(Debug, Clone)]
+pub struct AnswerFacts {
+    /// Our id of the exchange, from which the answer's id is made.
+    pub request_id: String,
+    /// The model as it was asked for, where the source names none.
+    pub model: String,
+    /// When the request came, in seconds since the Unix epoch.
+    pub created_s: i64,
+    /// Whether the client asked for the usage of its stream.
+    pub include_usage: bool,
+}
+
+/// Writes a request in another format, for a model of that side.
+///
+/// # Errors
+/// [`TranslateError`] when it asks for what the other format cannot say, or is not what its own format has.
+pub fn request(
+    from: Format,
+    to: Format,
+    body: &[u8],
+    model: &str,
+) -> Result<(Vec<u8>, Dropped), TranslateError> {
+    let mut dropped = Dropped::default();
+    let mut request = from.read_request(parse(body)?, &mut dropped)?;
+    model.clone_into(&mut request.model);
+    let written = to.write_request(request, &mut dropped)?;
+    Ok((written.to_string().into_bytes(), dropped))
+}
+
+/// Writes a whole answer in another format.
+///
+/// # Errors
+/// [`TranslateError`] when it is not what its format has.
+pub fn answer(
+    from: Format,
+    to: Format,
+    body: &[u8],
+    facts: &AnswerFacts,
+) -> Result<(Vec<u8>, Dropped), TranslateError> {
+    let mut dropped = Dropped::default();
+    let answer = from.read_answer(parse(body)?, &mut dropped)?;
+    let written = to.write_answer(answer, facts, &mut dropped);
+    Ok((written.to_string().into_bytes(), dropped))
+}
+
+/// What an error answer says; of a body that says nothing, nothing.
+pub fn error(body: &[u8]) -> ProviderError {
+    parse(body).map_or_else(|_| ProviderError::default(), |body| fields::error(&body))
+}

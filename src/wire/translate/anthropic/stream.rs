@@ -1,0 +1,369 @@
+//! A streamed message, read and written.
+
+use serde_json::{Value, json};
+
+use super::answer::{stop_of, usage, word_of, write_usage};
+use crate::wire::json_reader::{JsonError, Reader as Json};
+use crate::wire::translate::canonical::{Stop, Usage};
+use crate::wire::translate::piece::{Give, Piece};
+use crate::wire::translate::{AnswerFacts, Dropped, TranslateError, fields};
+
+/// Reads events.
+#[derive(Debug, Default)]
+pub(in crate::wire::translate) struct Reader {
+    usage: Value,
+}
+
+/// The members of an event that say something, as they stand.
+#[derive(Default)]
+struct Event<'a> {
+    kind: &'a str,
+    index: u64,
+    message: Option<&'a str>,
+    block: Option<&'a str>,
+    delta: Option<&'a str>,
+    usage: Option<&'a str>,
+}
+
+/// The members of a block or a delta.
+#[derive(Default)]
+struct Inside<'a> {
+    kind: &'a str,
+    text: Option<&'a str>,
+    id: &'a str,
+    name: &'a str,
+    stop: Option<&'a str>,
+    sequence: Option<&'a str>,
+}
+
+impl Reader {
+    pub(in crate::wire::translate) fn read<'a>(
+        &mut self,
+        data: &'a str,
+        dropped: &mut Dropped,
+        give: Give<'_, 'a>,
+    ) -> Result<(), TranslateError> {
+        let event = event(data)?;
+        match event.kind {
+            "message_start" => self.begin(event.message.unwrap_or("{}"), give)?,
+            "content_block_start" => {
+                let block = inside(event.block.unwrap_or("{}"))?;
+                let text = block.text.filter(|text| !text.is_empty());
+                match block.kind {
+                    "tool_use" => give(Piece::Tool {
+                        number: event.index,
+                        id: block.id,
+                        name: block.name,
+                    }),
+                    "text" => text.map(Piece::Text).into_iter().for_each(give),
+                    "thinking" => text.map(Piece::Thinking).into_iter().for_each(give),
+                    "redacted_thinking" => {
+                        text.map(Piece::RedactedThinking).into_iter().for_each(give);
+                    }
+                    // Such as a search of the provider's own: the answer stands without it.
+                    _ => dropped.add(format!("content[{}]", event.index)),
+                }
+            }
+            "content_block_delta" => {
+                let delta = inside(event.delta.unwrap_or("{}"))?;
+                let text = delta.text.unwrap_or_default();
+                match delta.kind {
+                    _ if text.is_empty() => {}
+                    "text_delta" => give(Piece::Text(text)),
+                    "thinking_delta" => give(Piece::Thinking(text)),
+                    "signature_delta" => give(Piece::Signature(text)),
+                    "input_json_delta" => give(Piece::Input {
+                        number: event.index,
+                        json: text,
+                    }),
+                    // Citations have no place elsewhere.
+                    _ => dropped.add(format!("content[{}].{}", event.index, delta.kind)),
+                }
+            }
+            "content_block_stop" => give(Piece::PartEnd {
+                number: event.index,
+            }),
+            "message_delta" => {
+                self.count(event.usage, give);
+                let delta = inside(event.delta.unwrap_or("{}"))?;
+                if let Some(word) = delta.stop {
+                    give(Piece::Stop {
+                        stop: stop_of(word),
+                        sequence: delta.sequence,
+                    });
+                }
+            }
+            "message_stop" => give(Piece::End),
+            "error" => {
+                let error = serde_json::from_str(data).map(|body: Value| fields::error(&body));
+                return Err(TranslateError::Reported(error.unwrap_or_default()));
+            }
+            // A ping, or what is not known yet.
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn begin<'a>(&mut self, message: &'a str, give: Give<'_, 'a>) -> Result<(), JsonError> {
+        let (mut model, mut usage) = (None, None);
+        Json::new(message).object(|key, json| {
+            match key.raw {
+                "model" => model = json.string()?.map(|model| model.raw),
+                "usage" => usage = Some(json.raw()?),
+                _ => json.skip()?,
+            }
+            Ok(())
+        })?;
+        give(Piece::Start { model });
+        self.count(usage, give);
+        Ok(())
+    }
+
+    /// Later numbers are of the whole answer; those that are not repeated stand.
+    fn count<'a>(&mut self, raw: Option<&'a str>, give: Give<'_, 'a>) {
+        let Some(Value::Object(counted)) = raw.and_then(|raw| serde_json::from_str(raw).ok())
+        else {
+            return;
+        };
+        for (key, value) in counted.into_iter().filter(|(_, value)| !value.is_null()) {
+            self.usage[key] = value;
+        }
+        give(Piece::Usage(usage(&self.usage)));
+    }
+}
+
+fn event(data: &str) -> Result<Event<'_>, JsonError> {
+    let mut event = Event::default();
+    Json::new(data).object(|key, json| {
+        match key.raw {
+            "type" => event.kind = json.string()?.map_or("", |kind| kind.raw),
+            "index" => event.index = json.raw()?.parse().unwrap_or_default(),
+            "message" => event.message = Some(json.raw()?),
+            "content_block" => event.block = Some(json.raw()?),
+            "delta" => event.delta = Some(json.raw()?),
+            "usage" => event.usage = Some(json.raw()?),
+            _ => json.skip()?,
+        }
+        Ok(())
+    })?;
+    Ok(event)
+}
+
+fn inside(raw: &str) -> Result<Inside<'_>, JsonError> {
+    let mut inside = Inside::default();
+    Json::new(raw).object(|key, json| {
+        match key.raw {
+            "type" => inside.kind = json.string()?.map_or("", |kind| kind.raw),
+            "id" => inside.id = json.string()?.map_or("", |id| id.raw),
+            "name" => inside.name = json.string()?.map_or("", |name| name.raw),
+            "text" | "thinking" | "partial_json" | "data" => {
+                inside.text = json.string()?.map(|text| text.raw);
+            }
+            // Of a delta all there is; a block begins with an empty one.
+            "signature" => inside.text = json.string()?.map(|text| text.raw).or(inside.text),
+            "stop_reason" => inside.stop = json.string()?.map(|word| word.raw),
+            "stop_sequence" => inside.sequence = json.string()?.map(|text| text.raw),
+            _ => json.skip()?,
+        }
+        Ok(())
+    })?;
+    Ok(inside)
+}
+
+/// Writes events.
+#[derive(Debug)]
+pub(in crate::wire::translate) struct Writer {
+    /// Spelt as in JSON.
+    id: String,
+    model: String,
+    has_begun: bool,
+    /// Number of the next block.
+    next: u64,
+    /// The block of text or thinking that is open.
+    open: Option<(Block, u64)>,
+    /// The calls, all open until the end, for their inputs may come side by side: the source's number and the block's.
+    calls: Vec<(u64, u64)>,
+    usage: Usage,
+    stop: Option<(Option<Stop>, Option<String>)>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Block {
+    Text,
+    Thinking,
+}
+
+impl Writer {
+    pub(in crate::wire::translate) fn new(facts: &AnswerFacts) -> Self {
+        let spelt = |text: &str| Value::from(text).to_string();
+        Self {
+            id: spelt(&format!("msg_{}", facts.request_id)),
+            model: spelt(&facts.model),
+            has_begun: false,
+            next: 0,
+            open: None,
+            calls: Vec::new(),
+            usage: Usage::default(),
+            stop: None,
+        }
+    }
+
+    pub(in crate::wire::translate) fn write(&mut self, piece: Piece<'_>, out: &mut Vec<u8>) {
+        match piece {
+            Piece::Start { model } => {
+                if let Some(model) = model {
+                    self.model = format!("\"{model}\"");
+                }
+                self.begin(out);
+            }
+            Piece::Text(text) | Piece::Refusal(text) => {
+                let index = self.block(Block::Text, out);
+                delta(index, &["text_delta\",\"text\":\"", text], out);
+            }
+            Piece::Thinking(text) => {
+                let index = self.block(Block::Thinking, out);
+                delta(index, &["thinking_delta\",\"thinking\":\"", text], out);
+            }
+            Piece::Signature(signature) => {
+                let index = self.block(Block::Thinking, out);
+                delta(
+                    index,
+                    &["signature_delta\",\"signature\":\"", signature],
+                    out,
+                );
+            }
+            Piece::RedactedThinking(data) => {
+                let block = ["{\"type\":\"redacted_thinking\",\"data\":\"", data, "\"}"];
+                let index = self.start_block(&block, out);
+                stop_block(index, out);
+            }
+            Piece::Tool { number, id, name } => {
+                let begun = [
+                    "{\"type\":\"tool_use\",\"id\":\"",
+                    id,
+                    "\",\"name\":\"",
+                    name,
+                ];
+                let block = [begun.as_slice(), &["\",\"input\":{}}"]].concat();
+                let index = self.start_block(&block, out);
+                self.calls.push((number, index));
+            }
+            Piece::Input { number, json } => {
+                let call = self.calls.iter().find(|(call, _)| *call == number);
+                if let Some((_, index)) = call {
+                    delta(
+                        *index,
+                        &["input_json_delta\",\"partial_json\":\"", json],
+                        out,
+                    );
+                }
+            }
+            Piece::PartEnd { .. } => self.close(out),
+            Piece::Usage(usage) => self.usage.update(usage),
+            Piece::Stop { stop, sequence } => {
+                self.stop = Some((stop, sequence.map(str::to_owned)));
+            }
+            Piece::End => self.end(out),
+        }
+    }
+
+    fn begin(&mut self, out: &mut Vec<u8>) {
+        if std::mem::replace(&mut self.has_begun, true) {
+            return;
+        }
+        // What is not known yet reads 0 here; the true numbers come with the end.
+        let usage = write_usage(&self.usage).to_string();
+        let message = [
+            "\"message\":{\"id\":",
+            &self.id,
+            ",\"type\":\"message\",\"role\":\"assistant\",\"model\":",
+            &self.model,
+            ",\"content\":[],\"stop_reason\":null,\"stop_sequence\":null,\"usage\":",
+            &usage,
+            "}",
+        ];
+        event_of("message_start", &message, out);
+    }
+
+    /// The open block of this kind, perhaps a new one.
+    fn block(&mut self, kind: Block, out: &mut Vec<u8>) -> u64 {
+        if let Some((_, index)) = self.open.filter(|(open, _)| *open == kind) {
+            return index;
+        }
+        let begun = match kind {
+            Block::Text => "{\"type\":\"text\",\"text\":\"\"}",
+            Block::Thinking => "{\"type\":\"thinking\",\"thinking\":\"\",\"signature\":\"\"}",
+        };
+        let index = self.start_block(&[begun], out);
+        self.open = Some((kind, index));
+        index
+    }
+
+    fn start_block(&mut self, block: &[&str], out: &mut Vec<u8>) -> u64 {
+        self.begin(out);
+        self.close(out);
+        let index = self.next;
+        self.next += 1;
+        let number = index.to_string();
+        let head = ["\"index\":", &number, ",\"content_block\":"];
+        event_of(
+            "content_block_start",
+            &[head.as_slice(), block].concat(),
+            out,
+        );
+        index
+    }
+
+    fn close(&mut self, out: &mut Vec<u8>) {
+        if let Some((_, index)) = self.open.take() {
+            stop_block(index, out);
+        }
+    }
+
+    fn end(&mut self, out: &mut Vec<u8>) {
+        self.begin(out);
+        self.close(out);
+        for (_, index) in std::mem::take(&mut self.calls) {
+            stop_block(index, out);
+        }
+        let (stop, sequence) = self.stop.take().unwrap_or_default();
+        let reason = json!(stop.map(word_of)).to_string();
+        let sequence = sequence.map_or("null".to_owned(), |text| format!("\"{text}\""));
+        let usage = write_usage(&self.usage).to_string();
+        let end = [
+            "\"delta\":{\"stop_reason\":",
+            &reason,
+            ",\"stop_sequence\":",
+            &sequence,
+            "},\"usage\":",
+            &usage,
+        ];
+        event_of("message_delta", &end, out);
+        out.extend_from_slice(b"event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n");
+    }
+}
+
+fn delta(index: u64, delta: &[&str], out: &mut Vec<u8>) {
+    let number = index.to_string();
+    let head = ["\"index\":", &number, ",\"delta\":{\"type\":\""];
+    event_of(
+        "content_block_delta",
+        &[head.as_slice(), delta, &["\"}"]].concat(),
+        out,
+    );
+}
+
+fn stop_block(index: u64, out: &mut Vec<u8>) {
+    event_of(
+        "content_block_stop",
+        &["\"index\":", &index.to_string()],
+        out,
+    );
+}
+
+fn event_of(name: &str, members: &[&str], out: &mut Vec<u8>) {
+    let begun = ["event: ", name, "\ndata: {\"type\":\"", name, "\","];
+    for text in begun.iter().chain(members).chain(&["}\n\n"]) {
+        out.extend_from_slice(text.as_bytes());
+    }
+}

@@ -1,0 +1,313 @@
+//! A Messages request, written.
+
+use serde_json::{Map, Number, Value, json};
+
+use crate::wire::translate::canonical::{
+    Media, Message, Part, Reasoning, Request, Role, Tool, ToolChoice,
+};
+use crate::wire::translate::{Dropped, TranslateError};
+
+/// The longest answer where the client sets no limit, in tokens: Anthropic wants one, and every model of theirs takes
+/// this. (docs.anthropic.com, Models overview, read 2026-11.)
+const MAX_TOKENS: u64 = 4096;
+
+pub(in crate::wire::translate) fn write_request(
+    request: Request,
+    dropped: &mut Dropped,
+) -> Result<Value, TranslateError> {
+    let Request {
+        model,
+        messages,
+        tools,
+        tool_choice,
+        parallel_tools,
+        max_tokens,
+        temperature,
+        top_p,
+        top_k,
+        stop,
+        stream,
+        user,
+        reasoning,
+        schema,
+    } = request;
+    let mut budget = reasoning.and_then(budget);
+    if budget.is_some() && !may_think(&messages, tool_choice.as_ref()) {
+        budget = None;
+        dropped.add("reasoning_effort");
+    }
+    let (system, messages) = conversation(messages, dropped)?;
+    let limit = max_tokens.as_ref().and_then(Number::as_u64);
+    let max_tokens = match (max_tokens, budget) {
+        (Some(max_tokens), None) => max_tokens,
+        (None, budget) => (MAX_TOKENS + budget.unwrap_or_default()).into(),
+        // Thinking counts there, and must leave room for the answer.
+        (Some(max_tokens), Some(budget)) => match limit {
+            Some(limit) => (limit + budget).into(),
+            None => max_tokens,
+        },
+    };
+    let mut body = Map::new();
+    let mut put = |key: &str, value: Option<Value>| {
+        if let Some(value) = value {
+            body.insert(key.to_owned(), value);
+        }
+    };
+    put("model", Some(json!(model)));
+    put("max_tokens", Some(Value::Number(max_tokens)));
+    put("system", (!system.is_empty()).then(|| texts(system)));
+    put("messages", Some(Value::Array(messages)));
+    put("stream", stream.then(|| json!(true)));
+    let has_temperature = temperature.is_some();
+    match budget {
+        None => {
+            put(
+                "temperature",
+                temperature.map(|given| in_range(given, dropped)),
+            );
+            put("top_k", top_k.map(Value::Number));
+        }
+        Some(budget) => {
+            // Refused beside thinking.
+            let given = [("temperature", has_temperature), ("top_k", top_k.is_some())];
+            for (field, _) in given.into_iter().filter(|(_, given)| *given) {
+                dropped.add(field);
+            }
+            let thinking = json!({ "type": "enabled", "budget_tokens": budget });
+            put("thinking", Some(thinking));
+        }
+    }
+    // Newer models take the one or the other.
+    if budget.is_none() && has_temperature && top_p.is_some() {
+        dropped.add("top_p");
+    } else {
+        put("top_p", top_p.map(Value::Number));
+    }
+    put("stop_sequences", (!stop.is_empty()).then(|| json!(stop)));
+    put("metadata", user.map(|user| json!({ "user_id": user })));
+    let has_tools = !tools.is_empty();
+    let tools: Vec<Value> = tools.into_iter().map(tool).collect();
+    put("tools", has_tools.then(|| json!(tools)));
+    put(
+        "tool_choice",
+        choice(tool_choice, parallel_tools, has_tools),
+    );
+    put(
+        "output_config",
+        schema
+            .map(|schema| json!({ "format": { "type": "json_schema", "schema": schema.schema } })),
+    );
+    Ok(Value::Object(body))
+}
+
+/// Tokens of thinking for an effort; the least that is taken is 1,024. (docs.anthropic.com, Extended thinking, read
+/// 2026-11.)
+fn budget(reasoning: Reasoning) -> Option<u64> {
+    match reasoning {
+        Reasoning::Off => None,
+        Reasoning::Low => Some(1_024),
+        Reasoning::Medium => Some(4_096),
+        Reasoning::High => Some(16_384),
+    }
+}
+
+/// Thinking is refused where a tool must be called, and in the middle of calls before which nothing signed was thought.
+fn may_think(messages: &[Message], choice: Option<&ToolChoice>) -> bool {
+    let is_forced = matches!(choice, Some(ToolChoice::Any | ToolChoice::Named(_)));
+    let mut turns = messages.iter().rev();
+    let last = turns.find(|message| message.role == Role::Assistant);
+    let has = |wanted: fn(&Part) -> bool| last.is_some_and(|last| last.parts.iter().any(wanted));
+    let calls = has(|part| matches!(part, Part::ToolUse { .. }));
+    let thought = has(|part| {
+        let signed = matches!(part, Part::Thinking { signature, .. } if signature.is_some());
+        signed || matches!(part, Part::RedactedThinking(_))
+    });
+    !is_forced && (!calls || thought)
+}
+
+/// Temperatures end at 1 here, and at 2 elsewhere.
+fn in_range(given: Number, dropped: &mut Dropped) -> Value {
+    if given.as_f64().is_some_and(|degrees| 1.0 < degrees) {
+        dropped.add("temperature");
+        return json!(1);
+    }
+    Value::Number(given)
+}
+
+/// The one text, or all of them as blocks.
+fn texts(mut texts: Vec<String>) -> Value {
+    match texts.as_mut_slice() {
+        [only] => Value::String(std::mem::take(only)),
+        _ => texts
+            .into_iter()
+            .map(|text| json!({ "type": "text", "text": text }))
+            .collect(),
+    }
+}
+
+fn tool(tool: Tool) -> Value {
+    let mut written = Map::new();
+    written.insert("name".to_owned(), json!(tool.name));
+    if let Some(description) = tool.description {
+        written.insert("description".to_owned(), json!(description));
+    }
+    let schema = tool
+        .schema
+        .unwrap_or_else(|| json!({ "type": "object", "properties": {} }));
+    written.insert("input_schema".to_owned(), schema);
+    if let Some(true) = tool.strict {
+        written.insert("strict".to_owned(), json!(true));
+    }
+    Value::Object(written)
+}
+
+fn choice(choice: Option<ToolChoice>, parallel: Option<bool>, has_tools: bool) -> Option<Value> {
+    let one_by_one = parallel == Some(false);
+    let choice = match choice {
+        None if !one_by_one => return None,
+        None => ToolChoice::Auto,
+        Some(choice) => choice,
+    };
+    if !has_tools {
+        return None;
+    }
+    let mut written = match choice {
+        ToolChoice::Auto => json!({ "type": "auto" }),
+        ToolChoice::None => return Some(json!({ "type": "none" })),
+        ToolChoice::Any => json!({ "type": "any" }),
+        ToolChoice::Named(name) => json!({ "type": "tool", "name": name }),
+    };
+    if one_by_one {
+        written["disable_parallel_tool_use"] = json!(true);
+    }
+    Some(written)
+}
+
+/// System prompts stand before all else here; messages of one side in a row are one.
+fn conversation(
+    messages: Vec<Message>,
+    dropped: &mut Dropped,
+) -> Result<(Vec<String>, Vec<Value>), TranslateError> {
+    let mut system = Vec::new();
+    let mut turns: Vec<(Role, Vec<Value>)> = Vec::new();
+    for Message { role, parts, path } in messages {
+        if role == Role::System {
+            if !turns.is_empty() {
+                // What it says is carried, where it was said is not.
+                dropped.add(format!("{path}.role"));
+            }
+            for part in parts {
+                match part {
+                    Part::Text(text) => system.push(text),
+                    _ => {
+                        return Err(TranslateError::Unsupported {
+                            field: path,
+                            reason: "system prompts are text",
+                        });
+                    }
+                }
+            }
+            continue;
+        }
+        let blocks: Vec<Value> = parts
+            .into_iter()
+            .filter_map(|part| block(part, &path, dropped))
+            .collect();
+        match turns.last_mut() {
+            Some((last, before)) if *last == role => before.extend(blocks),
+            _ => turns.push((role, blocks)),
+        }
+    }
+    if turns.is_empty()
+        && let Some(only) = system.pop()
+    {
+        // Somebody must speak first.
+        dropped.add("messages[0].role");
+        turns.push((Role::User, vec![json!({ "type": "text", "text": only })]));
+    }
+    let written = turns.into_iter().filter(|(_, blocks)| !blocks.is_empty());
+    let messages = written.map(|(role, blocks)| {
+        let role = match role {
+            Role::Assistant => "assistant",
+            Role::User | Role::System => "user",
+        };
+        json!({ "role": role, "content": only_text(blocks) })
+    });
+    Ok((system, messages.collect()))
+}
+
+fn only_text(mut blocks: Vec<Value>) -> Value {
+    match blocks.as_mut_slice() {
+        [only] if only["type"] == "text" => only["text"].take(),
+        _ => Value::Array(blocks),
+    }
+}
+
+/// A block of a message or of an answer. Empty texts, which are refused here, are none.
+pub(super) fn block(part: Part, path: &str, dropped: &mut Dropped) -> Option<Value> {
+    Some(match part {
+        Part::Text(text) | Part::Refusal(text) if text.is_empty() => return None,
+        Part::Text(text) | Part::Refusal(text) => json!({ "type": "text", "text": text }),
+        Part::Image(media) => json!({ "type": "image", "source": source(media) }),
+        Part::Document { media, name } => {
+            let mut block = json!({ "type": "document", "source": source(media) });
+            if let Some(name) = name {
+                block["title"] = json!(name);
+            }
+            block
+        }
+        Part::Thinking {
+            text,
+            signature: Some(signature),
+        } => json!({ "type": "thinking", "thinking": text, "signature": signature }),
+        // Only what Anthropic signed does it take back.
+        Part::Thinking {
+            signature: None, ..
+        } => {
+            dropped.add(format!("{path}.reasoning_content"));
+            return None;
+        }
+        Part::RedactedThinking(data) => json!({ "type": "redacted_thinking", "data": data }),
+        Part::ToolUse { id, name, input } => {
+            json!({ "type": "tool_use", "id": permitted(&id), "name": name, "input": input })
+        }
+        Part::ToolResult {
+            id,
+            parts,
+            is_error,
+        } => {
+            let content: Vec<Value> = parts
+                .into_iter()
+                .filter_map(|part| block(part, path, dropped))
+                .collect();
+            let mut block = json!({ "type": "tool_result", "tool_use_id": permitted(&id) });
+            if !content.is_empty() {
+                block["content"] = only_text(content);
+            }
+            if is_error {
+                block["is_error"] = json!(true);
+            }
+            block
+        }
+    })
+}
+
+/// An id of a call as it may be here: letters, digits, `_` and `-`.
+fn permitted(id: &str) -> String {
+    let is_permitted = |letter: char| letter.is_ascii_alphanumeric() || "_-".contains(letter);
+    id.chars()
+        .map(|letter| if is_permitted(letter) { letter } else { '_' })
+        .collect()
+}
+
+fn source(media: Media) -> Value {
+    match media {
+        Media::Url(url) => json!({ "type": "url", "url": url }),
+        Media::Base64 { media_type, data } => {
+            json!({ "type": "base64", "media_type": media_type, "data": data })
+        }
+        Media::Plain(data) => {
+            json!({ "type": "text", "media_type": "text/plain", "data": data })
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! The exchange between all formats: what can be asked and answered, in no format's own words.
+
+use serde_json::{Number, Value};
+
+/// A request.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(super) struct Request {
+    pub model: String,
+    /// In order; system prompts stand where they were said.
+    pub messages: Vec<Message>,
+    pub tools: Vec<Tool>,
+    pub tool_choice: Option<ToolChoice>,
+    /// Whether several tools may be called at once; `None`: nothing is said.
+    pub parallel_tools: Option<bool>,
+    pub max_tokens: Option<Number>,
+    pub temperature: Option<Number>,
+    pub top_p: Option<Number>,
+    pub top_k: Option<Number>,
+    pub stop: Vec<String>,
+    pub stream: bool,
+    /// Who asks, in the client's own naming.
+    pub user: Option<String>,
+    pub reasoning: Option<Reasoning>,
+    /// A JSON schema that the answer must have.
+    pub schema: Option<Schema>,
+}
+
+/// One message and where it stood.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Message {
+    pub role: Role,
+    pub parts: Vec<Part>,
+    /// Its path in the source, such as `messages[2]`.
+    pub path: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    System,
+    User,
+    Assistant,
+}
+
+/// A part of a message or of an answer.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Part {
+    Text(String),
+    Refusal(String),
+    Image(Media),
+    Document {
+        media: Media,
+        name: Option<String>,
+    },
+    Thinking {
+        text: String,
+        /// Without it the model that thought it does not take it back.
+        signature: Option<String>,
+    },
+    RedactedThinking(String),
+    ToolUse {
+        id: String,
+        name: String,
+        /// An object.
+        input: Value,
+    },
+    ToolResult {
+        id: String,
+        parts: Vec<Part>,
+        is_error: bool,
+    },
+}
+
+/// Where something that is no text is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Media {
+    Url(String),
+    Base64 {
+        media_type: String,
+        data: String,
+    },
+    /// A document that is plain text.
+    Plain(String),
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Tool {
+    pub name: String,
+    pub description: Option<String>,
+    pub schema: Option<Value>,
+    pub strict: Option<bool>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum ToolChoice {
+    Auto,
+    None,
+    Any,
+    Named(String),
+}
+
+/// How much the model is to think.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reasoning {
+    Off,
+    Low,
+    Medium,
+    High,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Schema {
+    pub name: Option<String>,
+    pub schema: Value,
+}
+
+/// An answer, or the first of several.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(super) struct Answer {
+    pub model: Option<String>,
+    pub parts: Vec<Part>,
+    pub stop: Option<Stop>,
+    pub stop_sequence: Option<String>,
+    pub usage: Option<Usage>,
+}
+
+/// Why an answer ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stop {
+    End,
+    Sequence,
+    Length,
+    ToolUse,
+    Refused,
+}
+
+/// Counted tokens. `input` and `output` are the whole, the others parts of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Usage {
+    pub input: Option<u64>,
+    pub output: Option<u64>,
+    pub cached: Option<u64>,
+    pub cache_write: Option<u64>,
+    pub reasoning: Option<u64>,
+}
+
+impl Usage {
+    /// Takes over what `later` knows.
+    pub(super) fn update(&mut self, later: Self) {
+        self.input = later.input.or(self.input);
+        self.output = later.output.or(self.output);
+        self.cached = later.cached.or(self.cached);
+        self.cache_write = later.cache_write.or(self.cache_write);
+        self.reasoning = later.reasoning.or(self.reasoning);
+    }
+}

@@ -1,0 +1,209 @@
+//! Taking JSON objects apart, field by field, so that what nobody took is known by its path.
+
+use serde_json::{Map, Number, Value};
+
+use super::{Dropped, ProviderError, TranslateError};
+
+/// An object that is being taken apart.
+pub(super) struct Fields {
+    map: Map<String, Value>,
+    path: String,
+}
+
+impl Fields {
+    pub(super) fn of(value: Value, path: &str) -> Result<Self, TranslateError> {
+        match value {
+            Value::Object(map) => Ok(Self {
+                map,
+                path: path.to_owned(),
+            }),
+            _ => Err(TranslateError::Invalid {
+                field: path.to_owned(),
+                expected: "an object",
+            }),
+        }
+    }
+
+    /// The path of a field.
+    pub(super) fn path(&self, key: &str) -> String {
+        match self.path.is_empty() {
+            true => key.to_owned(),
+            false => format!("{}.{key}", self.path),
+        }
+    }
+
+    pub(super) fn invalid(&self, key: &str, expected: &'static str) -> TranslateError {
+        TranslateError::Invalid {
+            field: self.path(key),
+            expected,
+        }
+    }
+
+    pub(super) fn unsupported(&self, key: &str, reason: &'static str) -> TranslateError {
+        TranslateError::Unsupported {
+            field: self.path(key),
+            reason,
+        }
+    }
+
+    /// Takes a value; `null` is none.
+    pub(super) fn take(&mut self, key: &str) -> Option<Value> {
+        self.map.shift_remove(key).filter(|value| !value.is_null())
+    }
+
+    pub(super) fn text(&mut self, key: &str) -> Result<Option<String>, TranslateError> {
+        match self.take(key) {
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text)),
+            Some(_) => Err(self.invalid(key, "a text")),
+        }
+    }
+
+    pub(super) fn wanted_text(&mut self, key: &str) -> Result<String, TranslateError> {
+        self.text(key)?.ok_or_else(|| self.invalid(key, "a text"))
+    }
+
+    pub(super) fn number(&mut self, key: &str) -> Result<Option<Number>, TranslateError> {
+        match self.take(key) {
+            None => Ok(None),
+            Some(Value::Number(number)) => Ok(Some(number)),
+            Some(_) => Err(self.invalid(key, "a number")),
+        }
+    }
+
+    pub(super) fn truth(&mut self, key: &str) -> Result<Option<bool>, TranslateError> {
+        match self.take(key) {
+            None => Ok(None),
+            Some(Value::Bool(truth)) => Ok(Some(truth)),
+            Some(_) => Err(self.invalid(key, "true or false")),
+        }
+    }
+
+    pub(super) fn list(&mut self, key: &str) -> Result<Option<Vec<Value>>, TranslateError> {
+        match self.take(key) {
+            None => Ok(None),
+            Some(Value::Array(items)) => Ok(Some(items)),
+            Some(_) => Err(self.invalid(key, "a list")),
+        }
+    }
+
+    pub(super) fn object(&mut self, key: &str) -> Result<Option<Self>, TranslateError> {
+        let path = self.path(key);
+        self.take(key)
+            .map(|value| Self::of(value, &path))
+            .transpose()
+    }
+
+    /// Refuses the request if one of these fields asks for something.
+    pub(super) fn refuse(&mut self, keys: &[(&str, &'static str)]) -> Result<(), TranslateError> {
+        for (key, reason) in keys {
+            let asked = self.take(key).is_some_and(|value| match value {
+                Value::Bool(truth) => truth,
+                Value::Array(items) => !items.is_empty(),
+                _ => true,
+            });
+            if asked {
+                return Err(self.unsupported(key, reason));
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes what is of the source alone and says nothing elsewhere.
+    pub(super) fn ignore(&mut self, keys: &[&str]) {
+        for key in keys {
+            self.map.shift_remove(*key);
+        }
+    }
+
+    /// What nobody took is not carried. What is empty says nothing.
+    pub(super) fn drop_rest(self, dropped: &mut Dropped) {
+        for (key, value) in &self.map {
+            let is_empty = match value {
+                Value::Null => true,
+                Value::Array(items) => items.is_empty(),
+                Value::Object(members) => members.is_empty(),
+                Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
+            };
+            if !is_empty {
+                dropped.add(self.path(key));
+            }
+        }
+    }
+}
+
+/// Reads a body. Escapes of lone surrogates, which no text can hold, become U+FFFD.
+pub(super) fn parse(body: &[u8]) -> Result<Value, TranslateError> {
+    let read = |body: &[u8]| serde_json::from_slice(body);
+    read(body)
+        .or_else(|error| match std::str::from_utf8(body) {
+            Ok(text) => read(without_lone_surrogates(text).as_bytes()),
+            Err(_) => Err(error),
+        })
+        .map_err(|error| TranslateError::Malformed(format!("not JSON: {error}")))
+}
+
+fn without_lone_surrogates(text: &str) -> String {
+    const UNKNOWN: &str = "\\ufffd";
+    let unit = |at: usize| {
+        let hex = text.get(at..at + 6)?.strip_prefix("\\u")?;
+        u32::from_str_radix(hex, 16).ok()
+    };
+    let mut made = String::with_capacity(text.len());
+    let (mut done, mut at) = (0, 0);
+    while let Some(found) = memchr::memchr(b'\\', text.as_bytes().get(at..).unwrap_or_default()) {
+        at += found;
+        let is_pair = unit(at + 6).is_some_and(|low| (0xdc00..0xe000).contains(&low));
+        match unit(at) {
+            Some(0xd800..0xdc00) if is_pair => at += 12,
+            Some(0xd800..0xe000) => {
+                made.push_str(text.get(done..at).unwrap_or_default());
+                made.push_str(UNKNOWN);
+                at += 6;
+                done = at;
+            }
+            Some(_) => at += 6,
+            None => at += 2,
+        }
+    }
+    made.push_str(text.get(done..).unwrap_or_default());
+    made
+}
+
+/// An error object in whichever of the usual shapes.
+pub(super) fn error(body: &Value) -> ProviderError {
+    let error = match &body["error"] {
+        Value::Null => body,
+        error => error,
+    };
+    let word = |key: &str| match &error[key] {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    };
+    let kind = word("type");
+    ProviderError {
+        status: kind.as_deref().and_then(status_of),
+        code: word("code"),
+        message: word("message")
+            .or_else(|| error.as_str().map(str::to_owned))
+            .unwrap_or_default(),
+        kind,
+    }
+}
+
+/// The status of a kind of error. (docs.anthropic.com, Errors; platform.openai.com, Error codes; read 2026-11.)
+fn status_of(kind: &str) -> Option<u16> {
+    Some(match kind {
+        "invalid_request_error" => 400,
+        "authentication_error" => 401,
+        "permission_error" => 403,
+        "not_found_error" => 404,
+        "request_too_large" => 413,
+        "rate_limit_error" | "insufficient_quota" | "tokens" | "requests" => 429,
+        "api_error" | "server_error" => 500,
+        "timeout_error" => 504,
+        "overloaded_error" => 529,
+        _ => return None,
+    })
+}

@@ -1,0 +1,11 @@
+//! OpenAI's chat completions. (platform.openai.com, API reference, read 2026-11.)
+
+mod answer;
+mod read;
+mod stream;
+mod write;
+
+pub(super) use self::answer::{read_answer, write_answer};
+pub(super) use self::read::read_request;
+pub(super) use self::stream::{Reader, Writer};
+pub(super) use self::write::write_request;

@@ -1,0 +1,321 @@
+//! A chat's request, read.
+
+use serde_json::Value;
+
+use crate::wire::translate::canonical::{
+    Media, Message, Part, Reasoning, Request, Role, Schema, Tool, ToolChoice,
+};
+use crate::wire::translate::fields::Fields;
+use crate::wire::translate::{Dropped, TranslateError};
+
+/// What changes the answer so much that it cannot be left out.
+const REFUSED: &[(&str, &str)] = &[
+    ("functions", "functions are of an older form: use tools"),
+    ("function_call", "functions are of an older form: use tools"),
+    ("audio", "sound is not translated"),
+    ("web_search_options", "the provider's search is another one"),
+];
+
+pub(in crate::wire::translate) fn read_request(
+    body: Value,
+    dropped: &mut Dropped,
+) -> Result<Request, TranslateError> {
+    let mut fields = Fields::of(body, "")?;
+    fields.refuse(REFUSED)?;
+    if fields.number("n")?.is_some_and(|n| n.as_f64() != Some(1.0)) {
+        return Err(fields.unsupported("n", "there is one answer to a request"));
+    }
+    let modalities = fields.list("modalities")?.unwrap_or_default();
+    if modalities.iter().any(|modality| modality != "text") {
+        return Err(fields.unsupported("modalities", "answers are text"));
+    }
+    let mut request = Request {
+        model: fields.text("model")?.unwrap_or_default(),
+        max_tokens: fields.number("max_completion_tokens")?,
+        temperature: fields.number("temperature")?,
+        top_p: fields.number("top_p")?,
+        // Not OpenAI's own, but of many compatible servers.
+        top_k: fields.number("top_k")?,
+        stop: stop(&mut fields)?,
+        stream: fields.truth("stream")?.unwrap_or(false),
+        user: fields.text("user")?,
+        reasoning: reasoning(&mut fields)?,
+        schema: schema(&mut fields, dropped)?,
+        tools: tools(&mut fields, dropped)?,
+        tool_choice: tool_choice(&mut fields)?,
+        parallel_tools: fields.truth("parallel_tool_calls")?,
+        ..Request::default()
+    };
+    let max_tokens = fields.number("max_tokens")?;
+    request.max_tokens = request.max_tokens.or(max_tokens);
+    let safety_identifier = fields.text("safety_identifier")?;
+    request.user = request.user.or(safety_identifier);
+    // The stream's usage is the translation's own affair.
+    fields.take("stream_options");
+    let messages = fields.list("messages")?;
+    let messages = messages.ok_or_else(|| fields.invalid("messages", "a list"))?;
+    for (at, item) in messages.into_iter().enumerate() {
+        message(item, &format!("messages[{at}]"), &mut request, dropped)?;
+    }
+    fields.drop_rest(dropped);
+    Ok(request)
+}
+
+fn stop(fields: &mut Fields) -> Result<Vec<String>, TranslateError> {
+    let wrong = fields.invalid("stop", "a text or a list of texts");
+    match fields.take("stop") {
+        None => Ok(Vec::new()),
+        Some(Value::String(text)) => Ok(vec![text]),
+        Some(Value::Array(items)) => items
+            .into_iter()
+            .map(|item| match item {
+                Value::String(text) => Ok(text),
+                _ => Err(wrong.clone()),
+            })
+            .collect(),
+        Some(_) => Err(wrong),
+    }
+}
+
+fn reasoning(fields: &mut Fields) -> Result<Option<Reasoning>, TranslateError> {
+    let effort = fields.text("reasoning_effort")?;
+    Ok(match effort.as_deref() {
+        None => None,
+        Some("none" | "minimal") => Some(Reasoning::Off),
+        Some("low") => Some(Reasoning::Low),
+        Some("medium") => Some(Reasoning::Medium),
+        Some("high" | "xhigh") => Some(Reasoning::High),
+        Some(_) => {
+            let expected = "none, minimal, low, medium, high or xhigh";
+            return Err(fields.invalid("reasoning_effort", expected));
+        }
+    })
+}
+
+fn schema(fields: &mut Fields, dropped: &mut Dropped) -> Result<Option<Schema>, TranslateError> {
+    let Some(mut format) = fields.object("response_format")? else {
+        return Ok(None);
+    };
+    match format.wanted_text("type")?.as_str() {
+        "text" => Ok(None),
+        "json_schema" => {
+            let asked = format.object("json_schema")?;
+            let mut asked = asked.ok_or_else(|| format.invalid("json_schema", "an object"))?;
+            let schema = asked.take("schema");
+            let schema = Schema {
+                name: asked.text("name")?,
+                schema: schema.ok_or_else(|| asked.invalid("schema", "an object"))?,
+            };
+            // Elsewhere a schema is always kept.
+            asked.take("strict");
+            asked.drop_rest(dropped);
+            Ok(Some(schema))
+        }
+        _ => Err(format.unsupported("type", "only text and json_schema can be asked for")),
+    }
+}
+
+fn tools(fields: &mut Fields, dropped: &mut Dropped) -> Result<Vec<Tool>, TranslateError> {
+    let tools = fields.list("tools")?.unwrap_or_default();
+    let read = |(at, item)| {
+        let mut tool = Fields::of(item, &format!("tools[{at}]"))?;
+        if tool.wanted_text("type")? != "function" {
+            return Err(tool.unsupported("type", "only functions are tools of every provider"));
+        }
+        let function = tool.object("function")?;
+        let mut function = function.ok_or_else(|| tool.invalid("function", "an object"))?;
+        let read = Tool {
+            name: function.wanted_text("name")?,
+            description: function.text("description")?,
+            schema: function.take("parameters"),
+            strict: function.truth("strict")?,
+        };
+        function.drop_rest(dropped);
+        tool.drop_rest(dropped);
+        Ok(read)
+    };
+    tools.into_iter().enumerate().map(read).collect()
+}
+
+fn tool_choice(fields: &mut Fields) -> Result<Option<ToolChoice>, TranslateError> {
+    let unknown = fields.unsupported("tool_choice", "only auto, none, required or one function");
+    match fields.take("tool_choice") {
+        None => Ok(None),
+        Some(Value::String(word)) => match word.as_str() {
+            "auto" => Ok(Some(ToolChoice::Auto)),
+            "none" => Ok(Some(ToolChoice::None)),
+            "required" => Ok(Some(ToolChoice::Any)),
+            _ => Err(unknown),
+        },
+        Some(choice) => match choice["function"]["name"].as_str() {
+            Some(name) if choice["type"] == "function" => {
+                Ok(Some(ToolChoice::Named(name.to_owned())))
+            }
+            _ => Err(unknown),
+        },
+    }
+}
+
+fn message(
+    item: Value,
+    path: &str,
+    request: &mut Request,
+    dropped: &mut Dropped,
+) -> Result<(), TranslateError> {
+    let mut fields = Fields::of(item, path)?;
+    let role = fields.wanted_text("role")?;
+    let content = content(&mut fields, dropped)?;
+    let (role, parts) = match role.as_str() {
+        "system" | "developer" => (Role::System, content),
+        "user" => (Role::User, content),
+        "assistant" => {
+            let mut parts = thoughts(&mut fields)?;
+            parts.extend(content);
+            parts.extend(fields.text("refusal")?.map(Part::Refusal));
+            calls(&mut fields, &mut parts, dropped)?;
+            fields.refuse(&[("function_call", "functions are of an older form: use tools")])?;
+            (Role::Assistant, parts)
+        }
+        "tool" => {
+            let id = fields.wanted_text("tool_call_id")?;
+            let result = Part::ToolResult {
+                id,
+                parts: content,
+                is_error: false,
+            };
+            (Role::User, vec![result])
+        }
+        _ => {
+            let reason = "only system, developer, user, assistant and tool";
+            return Err(fields.unsupported("role", reason));
+        }
+    };
+    fields.drop_rest(dropped);
+    request.messages.push(Message {
+        role,
+        parts,
+        path: path.to_owned(),
+    });
+    Ok(())
+}
+
+fn content(fields: &mut Fields, dropped: &mut Dropped) -> Result<Vec<Part>, TranslateError> {
+    let items = match fields.take("content") {
+        None => return Ok(Vec::new()),
+        Some(Value::String(text)) => return Ok(vec![Part::Text(text)]),
+        Some(Value::Array(items)) => items,
+        Some(_) => return Err(fields.invalid("content", "a text or a list of parts")),
+    };
+    let path = fields.path("content");
+    let read = |(at, item)| {
+        let mut part = Fields::of(item, &format!("{path}[{at}]"))?;
+        let read = self::part(&mut part, dropped)?;
+        part.drop_rest(dropped);
+        Ok(read)
+    };
+    items.into_iter().enumerate().map(read).collect()
+}
+
+fn part(part: &mut Fields, dropped: &mut Dropped) -> Result<Part, TranslateError> {
+    Ok(match part.wanted_text("type")?.as_str() {
+        "text" => Part::Text(part.wanted_text("text")?),
+        "refusal" => Part::Refusal(part.wanted_text("refusal")?),
+        "image_url" => {
+            let image = part.object("image_url")?;
+            let mut image = image.ok_or_else(|| part.invalid("image_url", "an object"))?;
+            let media = media(image.wanted_text("url")?);
+            image.drop_rest(dropped);
+            Part::Image(media)
+        }
+        "file" => {
+            let file = part.object("file")?;
+            let mut file = file.ok_or_else(|| part.invalid("file", "an object"))?;
+            file.refuse(&[("file_id", "a file kept at one provider is not at another")])?;
+            let document = Part::Document {
+                media: media(file.wanted_text("file_data")?),
+                name: file.text("filename")?,
+            };
+            file.drop_rest(dropped);
+            document
+        }
+        _ => return Err(part.unsupported("type", "only text, image_url, file and refusal")),
+    })
+}
+
+/// A URL, or what a `data:` URL in base64 holds.
+fn media(url: String) -> Media {
+    let inside = url
+        .strip_prefix("data:")
+        .and_then(|rest| rest.split_once(";base64,"));
+    match inside {
+        Some((media_type, data)) => Media::Base64 {
+            media_type: media_type.to_owned(),
+            data: data.to_owned(),
+        },
+        None => Media::Url(url),
+    }
+}
+
+/// What the model thought, as our own answers give it (see `write_answer`).
+pub(super) fn thoughts(fields: &mut Fields) -> Result<Vec<Part>, TranslateError> {
+    let path = fields.path("thinking_blocks");
+    let blocks = fields.list("thinking_blocks")?.unwrap_or_default();
+    let plain = fields.text("reasoning_content")?;
+    if blocks.is_empty() {
+        let thought = plain.filter(|text| !text.is_empty());
+        return Ok(thought
+            .map(|text| Part::Thinking {
+                text,
+                signature: None,
+            })
+            .into_iter()
+            .collect());
+    }
+    let read = |(at, block)| {
+        let mut block = Fields::of(block, &format!("{path}[{at}]"))?;
+        match block.wanted_text("type")?.as_str() {
+            "thinking" => Ok(Part::Thinking {
+                text: block.text("thinking")?.unwrap_or_default(),
+                signature: block.text("signature")?,
+            }),
+            "redacted_thinking" => Ok(Part::RedactedThinking(block.wanted_text("data")?)),
+            _ => Err(block.invalid("type", "thinking or redacted_thinking")),
+        }
+    };
+    blocks.into_iter().enumerate().map(read).collect()
+}
+
+pub(super) fn calls(
+    fields: &mut Fields,
+    parts: &mut Vec<Part>,
+    dropped: &mut Dropped,
+) -> Result<(), TranslateError> {
+    let path = fields.path("tool_calls");
+    let calls = fields.list("tool_calls")?.unwrap_or_default();
+    for (at, call) in calls.into_iter().enumerate() {
+        let mut call = Fields::of(call, &format!("{path}[{at}]"))?;
+        if call.text("type")?.is_some_and(|kind| kind != "function") {
+            return Err(call.unsupported("type", "only functions are tools of every provider"));
+        }
+        let function = call.object("function")?;
+        let mut function = function.ok_or_else(|| call.invalid("function", "an object"))?;
+        let arguments = function.text("arguments")?.unwrap_or_default();
+        let input = match arguments.trim() {
+            "" => Value::Object(serde_json::Map::new()),
+            text => match serde_json::from_str(text) {
+                Ok(input @ Value::Object(_)) => input,
+                _ => return Err(function.invalid("arguments", "the JSON of an object")),
+            },
+        };
+        parts.push(Part::ToolUse {
+            id: call.wanted_text("id")?,
+            name: function.wanted_text("name")?,
+            input,
+        });
+        // Where it stands among the others is its index.
+        call.take("index");
+        function.drop_rest(dropped);
+        call.drop_rest(dropped);
+    }
+    Ok(())
+}

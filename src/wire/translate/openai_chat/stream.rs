@@ -1,0 +1,336 @@
+//! A streamed chat, read and written.
+
+use serde_json::Value;
+
+use super::answer::{stop_of, usage, word_of, write_usage};
+use crate::wire::json_reader::{JsonError, Reader as Json};
+use crate::wire::translate::canonical::{Stop, Usage};
+use crate::wire::translate::piece::{Give, Piece};
+use crate::wire::translate::{AnswerFacts, Dropped, TranslateError, fields};
+
+/// Reads chunks.
+#[derive(Debug, Default)]
+pub(in crate::wire::translate) struct Reader {
+    has_begun: bool,
+    /// Numbers of the calls that have begun.
+    calls: Vec<u64>,
+}
+
+/// What a chunk says of its first choice.
+#[derive(Default)]
+struct Chunk<'a> {
+    model: Option<&'a str>,
+    pieces: Vec<Piece<'a>>,
+    finish: Option<&'a str>,
+    has_other_choices: bool,
+    usage: Option<&'a str>,
+    error: Option<&'a str>,
+}
+
+impl Reader {
+    pub(in crate::wire::translate) fn read<'a>(
+        &mut self,
+        data: &'a str,
+        dropped: &mut Dropped,
+        give: Give<'_, 'a>,
+    ) -> Result<(), TranslateError> {
+        if data.trim() == "[DONE]" {
+            give(Piece::End);
+            return Ok(());
+        }
+        let mut chunk = Chunk::default();
+        let mut json = Json::new(data);
+        json.object(|key, json| {
+            match key.raw {
+                "model" => chunk.model = json.string()?.map(|model| model.raw),
+                "choices" => {
+                    json.array(|json| self.choice(json, &mut chunk))?;
+                }
+                "usage" => chunk.usage = Some(json.raw()?),
+                "error" => chunk.error = Some(json.raw()?),
+                _ => json.skip()?,
+            }
+            Ok(())
+        })?;
+        if chunk.error.is_some_and(|error| error != "null") {
+            let error = serde_json::from_str(data).map(|body: Value| fields::error(&body));
+            return Err(TranslateError::Reported(error.unwrap_or_default()));
+        }
+        // Azure begins with a chunk that has no choice and no model.
+        let is_empty = chunk.pieces.is_empty() && chunk.finish.is_none() && chunk.usage.is_none();
+        let says_nothing = is_empty && chunk.model.is_none_or(str::is_empty);
+        if !self.has_begun && !says_nothing {
+            self.has_begun = true;
+            give(Piece::Start {
+                model: chunk.model.filter(|model| !model.is_empty()),
+            });
+        }
+        if chunk.has_other_choices {
+            dropped.add("choices[1]");
+        }
+        chunk.pieces.into_iter().for_each(&mut *give);
+        let usage = chunk.usage.and_then(|raw| serde_json::from_str(raw).ok());
+        if let Some(usage) = usage.filter(Value::is_object).as_ref().map(self::usage) {
+            give(Piece::Usage(usage));
+        }
+        if let Some(word) = chunk.finish {
+            let stop = match stop_of(word) {
+                // Some servers say `stop` of calls too.
+                Some(Stop::End) if !self.calls.is_empty() => Some(Stop::ToolUse),
+                stop => stop,
+            };
+            give(Piece::Stop {
+                stop,
+                sequence: None,
+            });
+        }
+        Ok(())
+    }
+
+    fn choice<'a>(&mut self, json: &mut Json<'a>, chunk: &mut Chunk<'a>) -> Result<(), JsonError> {
+        let (mut index, mut delta, mut finish) = ("0", None, None);
+        json.object(|key, json| {
+            match key.raw {
+                "index" => index = json.raw()?,
+                "delta" => delta = Some(json.raw()?),
+                "finish_reason" => finish = json.string()?.map(|word| word.raw),
+                _ => json.skip()?,
+            }
+            Ok(())
+        })?;
+        if index != "0" {
+            chunk.has_other_choices = true;
+            return Ok(());
+        }
+        chunk.finish = finish.or(chunk.finish);
+        let Some(delta) = delta else { return Ok(()) };
+        let mut thought = None;
+        Json::new(delta).object(|key, json| {
+            let make: fn(&'a str) -> Piece<'a> = match key.raw {
+                "content" => Piece::Text,
+                "refusal" => Piece::Refusal,
+                // Compatible servers have the one word or the other, and some both.
+                "reasoning_content" | "reasoning" => {
+                    thought = json.string()?.map(|text| text.raw).or(thought);
+                    return Ok(());
+                }
+                "tool_calls" => {
+                    json.array(|json| self.call(json, chunk))?;
+                    return Ok(());
+                }
+                _ => return json.skip(),
+            };
+            let text = json.string()?.filter(|text| !text.raw.is_empty());
+            chunk.pieces.extend(text.map(|text| make(text.raw)));
+            Ok(())
+        })?;
+        if let Some(thought) = thought.filter(|thought| !thought.is_empty()) {
+            chunk.pieces.insert(0, Piece::Thinking(thought));
+        }
+        Ok(())
+    }
+
+    fn call<'a>(&mut self, json: &mut Json<'a>, chunk: &mut Chunk<'a>) -> Result<(), JsonError> {
+        let (mut number, mut id, mut name, mut arguments) = (None, "", "", "");
+        json.object(|key, json| {
+            match key.raw {
+                "index" => number = json.raw()?.parse().ok(),
+                "id" => id = json.string()?.map_or("", |id| id.raw),
+                "function" => {
+                    json.object(|key, json| {
+                        match key.raw {
+                            "name" => name = json.string()?.map_or("", |name| name.raw),
+                            "arguments" => arguments = json.string()?.map_or("", |text| text.raw),
+                            _ => json.skip()?,
+                        }
+                        Ok(())
+                    })?;
+                }
+                _ => json.skip()?,
+            }
+            Ok(())
+        })?;
+        let number = number.unwrap_or_default();
+        if !self.calls.contains(&number) {
+            self.calls.push(number);
+            chunk.pieces.push(Piece::Tool { number, id, name });
+        }
+        if !arguments.is_empty() {
+            let json = arguments;
+            chunk.pieces.push(Piece::Input { number, json });
+        }
+        Ok(())
+    }
+}
+
+/// Writes chunks.
+#[derive(Debug)]
+pub(in crate::wire::translate) struct Writer {
+    /// What each chunk begins with, up to its model.
+    head: String,
+    /// Spelt as in JSON.
+    model: String,
+    include_usage: bool,
+    has_begun: bool,
+    /// The calls in their order: the source's number, and whether any input came.
+    calls: Vec<(u64, bool)>,
+    /// What was thought since the last signature.
+    thought: String,
+    /// How many blocks of thinking went out.
+    thoughts: u64,
+    usage: Usage,
+}
+
+impl Writer {
+    pub(in crate::wire::translate) fn new(facts: &AnswerFacts) -> Self {
+        let spelt = |text: &str| Value::from(text).to_string();
+        let model = spelt(&facts.model);
+        let id = spelt(&format!("chatcmpl-{}", facts.request_id));
+        let created = facts.created_s;
+        Self {
+            head: format!(
+                "data: {{\"id\":{id},\"object\":\"chat.completion.chunk\",\"created\":{created},\"model\":\""
+            ),
+            model: model.trim_matches('"').to_owned(),
+            include_usage: facts.include_usage,
+            has_begun: false,
+            calls: Vec::new(),
+            thought: String::new(),
+            thoughts: 0,
+            usage: Usage::default(),
+        }
+    }
+
+    pub(in crate::wire::translate) fn write(&mut self, piece: Piece<'_>, out: &mut Vec<u8>) {
+        match piece {
+            Piece::Start { model } => {
+                if let Some(model) = model {
+                    model.clone_into(&mut self.model);
+                }
+                self.begin(out);
+            }
+            Piece::Text(text) => self.delta(out, &["\"content\":\"", text, "\""]),
+            Piece::Refusal(text) => self.delta(out, &["\"refusal\":\"", text, "\""]),
+            Piece::Thinking(text) => {
+                self.thought.push_str(text);
+                self.delta(out, &["\"reasoning_content\":\"", text, "\""]);
+            }
+            Piece::Signature(signature) => {
+                let thought = std::mem::take(&mut self.thought);
+                let index = self.next_thought();
+                let begun = ["\"thinking_blocks\":[{\"index\":", &index];
+                let kind = ",\"type\":\"thinking\",\"thinking\":\"";
+                let rest = [kind, &thought, "\",\"signature\":\"", signature, "\"}]"];
+                self.delta(out, &[begun.as_slice(), &rest].concat());
+            }
+            Piece::RedactedThinking(data) => {
+                let index = self.next_thought();
+                let begun = ["\"thinking_blocks\":[{\"index\":", &index];
+                let kind = ",\"type\":\"redacted_thinking\",\"data\":\"";
+                self.delta(out, &[begun.as_slice(), &[kind, data, "\"}]"]].concat());
+            }
+            Piece::Tool { number, id, name } => {
+                let index = self.calls.len().to_string();
+                self.calls.push((number, false));
+                let call = [
+                    "\"tool_calls\":[{\"index\":",
+                    &index,
+                    ",\"id\":\"",
+                    id,
+                    "\",\"type\":\"function\",\"function\":{\"name\":\"",
+                    name,
+                    "\",\"arguments\":\"\"}}]",
+                ];
+                self.delta(out, &call);
+            }
+            Piece::Input { number, json } => self.input(number, json, out),
+            Piece::PartEnd { number } => {
+                let mut calls = self.calls.iter();
+                if calls.any(|(call, has_input)| *call == number && !has_input) {
+                    // Nothing to pass is an empty object, which clients parse.
+                    self.input(number, "{}", out);
+                }
+            }
+            Piece::Usage(usage) => self.usage.update(usage),
+            Piece::Stop { stop, .. } => {
+                let reason =
+                    stop.map_or("null".to_owned(), |stop| format!("\"{}\"", word_of(stop)));
+                self.chunk(out, &[], &reason);
+            }
+            Piece::End => self.end(out),
+        }
+    }
+
+    /// Clients that put lists of a stream together go by the index.
+    fn next_thought(&mut self) -> String {
+        let index = self.thoughts.to_string();
+        self.thoughts += 1;
+        index
+    }
+
+    fn begin(&mut self, out: &mut Vec<u8>) {
+        if !std::mem::replace(&mut self.has_begun, true) {
+            // Whether there will be a text is not known yet.
+            self.chunk(out, &["\"role\":\"assistant\""], "null");
+        }
+    }
+
+    fn input(&mut self, number: u64, json: &str, out: &mut Vec<u8>) {
+        let Some(index) = self.calls.iter().position(|(call, _)| *call == number) else {
+            return;
+        };
+        if json.is_empty() {
+            return;
+        }
+        if let Some((_, has_input)) = self.calls.get_mut(index) {
+            *has_input = true;
+        }
+        let index = index.to_string();
+        let begun = ["\"tool_calls\":[{\"index\":", &index];
+        let rest = [",\"function\":{\"arguments\":\"", json, "\"}}]"];
+        self.delta(out, &[begun.as_slice(), &rest].concat());
+    }
+
+    fn delta(&mut self, out: &mut Vec<u8>, delta: &[&str]) {
+        self.begin(out);
+        self.chunk(out, delta, "null");
+    }
+
+    fn chunk(&self, out: &mut Vec<u8>, delta: &[&str], finish_reason: &str) {
+        let usage = match self.include_usage {
+            true => ",\"usage\":null",
+            false => "",
+        };
+        let begun = [
+            &*self.head,
+            &self.model,
+            "\",\"choices\":[{\"index\":0,\"delta\":{",
+        ];
+        let ended = [
+            "},\"logprobs\":null,\"finish_reason\":",
+            finish_reason,
+            "}]",
+            usage,
+            "}\n\n",
+        ];
+        for text in begun.iter().chain(delta).chain(&ended) {
+            out.extend_from_slice(text.as_bytes());
+        }
+    }
+
+    fn end(&mut self, out: &mut Vec<u8>) {
+        self.begin(out);
+        if self.include_usage && self.usage != Usage::default() {
+            let usage = write_usage(&self.usage).to_string();
+            let chunk = [
+                &*self.head,
+                &self.model,
+                "\",\"choices\":[],\"usage\":",
+                &usage,
+                "}\n\n",
+            ];
+            out.extend_from_slice(chunk.concat().as_bytes());
+        }
+        out.extend_from_slice(b"data: [DONE]\n\n");
+    }
+}

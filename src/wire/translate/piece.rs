@@ -1,0 +1,52 @@
+//! The canonical stream: what one event says, piece by piece. Texts are the insides of JSON strings as they are spelt,
+//! for they go into JSON strings again.
+
+use super::canonical::{Stop, Usage};
+use crate::wire::json_reader::JsonError;
+use crate::wire::translate::TranslateError;
+
+/// A piece of a streamed answer.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Piece<'a> {
+    /// The answer begins.
+    Start {
+        model: Option<&'a str>,
+    },
+    Text(&'a str),
+    Refusal(&'a str),
+    Thinking(&'a str),
+    /// Of the thinking before it.
+    Signature(&'a str),
+    RedactedThinking(&'a str),
+    /// A call begins; `number` is the source's own.
+    Tool {
+        number: u64,
+        id: &'a str,
+        name: &'a str,
+    },
+    /// A piece of a call's input.
+    Input {
+        number: u64,
+        json: &'a str,
+    },
+    /// A part of the answer is complete; `number` is that of a call, if it is one.
+    PartEnd {
+        number: u64,
+    },
+    Usage(Usage),
+    Stop {
+        stop: Option<Stop>,
+        sequence: Option<&'a str>,
+    },
+    /// There is no more.
+    End,
+}
+
+impl From<JsonError> for TranslateError {
+    fn from(error: JsonError) -> Self {
+        Self::Malformed(format!("an event is not JSON: {error}"))
+    }
+}
+
+/// Takes pieces of one event.
+pub(super) type Give<'g, 'a> = &'g mut dyn FnMut(Piece<'a>);

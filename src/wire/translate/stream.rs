@@ -1,0 +1,112 @@
+//! A stream in another format: each event in, what it comes to out, at once.
+
+use super::piece::{Give, Piece};
+use super::{AnswerFacts, Dropped, Format, TranslateError, anthropic, openai_chat};
+
+/// Translates one stream.
+pub struct StreamTranslator {
+    reader: Reader,
+    writer: Writer,
+    dropped: Dropped,
+    has_stop: bool,
+    is_over: bool,
+}
+
+enum Reader {
+    OpenaiChat(openai_chat::Reader),
+    Anthropic(anthropic::Reader),
+}
+
+enum Writer {
+    OpenaiChat(openai_chat::Writer),
+    Anthropic(anthropic::Writer),
+}
+
+impl StreamTranslator {
+    /// From the upstream's format to the client's.
+    pub fn new(from: Format, to: Format, facts: &AnswerFacts) -> Self {
+        Self {
+            reader: match from {
+                Format::OpenaiChat => Reader::OpenaiChat(openai_chat::Reader::default()),
+                Format::Anthropic => Reader::Anthropic(anthropic::Reader::default()),
+            },
+            writer: match to {
+                Format::OpenaiChat => Writer::OpenaiChat(openai_chat::Writer::new(facts)),
+                Format::Anthropic => Writer::Anthropic(anthropic::Writer::new(facts)),
+            },
+            dropped: Dropped::default(),
+            has_stop: false,
+            is_over: false,
+        }
+    }
+
+    /// Takes the data of one event and adds what it comes to, in whole events, to `out`. What comes behind the end is
+    /// nothing.
+    ///
+    /// # Errors
+    /// [`TranslateError`] when it reports an error, or is not of its format; `out` has what came before.
+    pub fn event(&mut self, data: &[u8], out: &mut Vec<u8>) -> Result<(), TranslateError> {
+        if self.is_over {
+            return Ok(());
+        }
+        let data = std::str::from_utf8(data)
+            .map_err(|_| TranslateError::Malformed("an event is not UTF-8".to_owned()))?;
+        let Self {
+            reader,
+            writer,
+            dropped,
+            has_stop,
+            is_over,
+        } = self;
+        let mut give = |piece: Piece<'_>| {
+            *has_stop |= matches!(piece, Piece::Stop { .. });
+            *is_over |= matches!(piece, Piece::End);
+            writer.write(piece, out);
+        };
+        reader.read(data, dropped, &mut give)
+    }
+
+    /// The upstream's body is over. An end that is missing behind a reason to stop is added.
+    ///
+    /// # Errors
+    /// [`TranslateError::Malformed`] when the stream broke off before it said why it stops.
+    pub fn end(&mut self, out: &mut Vec<u8>) -> Result<(), TranslateError> {
+        if self.is_over {
+            return Ok(());
+        }
+        if !self.has_stop {
+            return Err(TranslateError::Malformed("the stream broke off".to_owned()));
+        }
+        self.is_over = true;
+        self.writer.write(Piece::End, out);
+        Ok(())
+    }
+
+    /// What could not be carried since the last time.
+    pub fn take_dropped(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.dropped).into_fields()
+    }
+}
+
+impl Reader {
+    fn read<'a>(
+        &mut self,
+        data: &'a str,
+        dropped: &mut Dropped,
+        give: Give<'_, 'a>,
+    ) -> Result<(), TranslateError> {
+        match self {
+            Self::OpenaiChat(reader) => reader.read(data, dropped, give),
+            Self::Anthropic(reader) => reader.read(data, dropped, give),
+        }
+    }
+}
+
+impl Writer {
+    fn write(&mut self, piece: Piece<'_>, out: &mut Vec<u8>) {
+        match self {
+            Self::OpenaiChat(writer) => writer.write(piece, out),
+            Self::Anthropic(writer) => writer.write(piece, out),
+        }
+    }
+}

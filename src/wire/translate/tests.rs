@@ -1,0 +1,405 @@
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::wire::sse;
+
+const CONVERSATION: &str = include_str!("../../../tests/fixtures/translate/chat_conversation.json");
+const SCHEMA: &str = include_str!("../../../tests/fixtures/translate/chat_schema.json");
+const TOOLS: &str = include_str!("../../../tests/fixtures/translate/message_tools.json");
+const MESSAGE: &str = include_str!("../../../tests/fixtures/translate/message_answer.json");
+const REASONED: &str = include_str!("../../../tests/fixtures/translate/chat_reasoned.json");
+const REASONED_STREAM: &str = include_str!("../../../tests/fixtures/translate/chat_reasoned.sse");
+const CHAT_STREAM: &str = include_str!("../../../tests/fixtures/openai_chat/stream.sse");
+const CHAT_TOOLS: &str = include_str!("../../../tests/fixtures/openai_chat/stream_tools.sse");
+const MESSAGE_STREAM: &str = include_str!("../../../tests/fixtures/anthropic/stream.sse");
+const MESSAGE_TOOLS: &str = include_str!("../../../tests/fixtures/anthropic/stream_tools.sse");
+
+const CHAT: Format = Format::OpenaiChat;
+const ANTHROPIC: Format = Format::Anthropic;
+
+fn facts() -> AnswerFacts {
+    AnswerFacts {
+        request_id: "id-1".to_owned(),
+        model: "a \"model\"".to_owned(),
+        created_s: 1,
+        include_usage: true,
+    }
+}
+
+fn pretty((body, dropped): (Vec<u8>, Dropped)) -> String {
+    let body: Value = serde_json::from_slice(&body).unwrap();
+    let dropped = dropped.into_fields().join("\n");
+    format!("{body:#}\n--- dropped\n{dropped}")
+}
+
+fn asked(from: Format, to: Format, body: &str) -> String {
+    pretty(request(from, to, body.as_bytes(), "the-model").unwrap())
+}
+
+fn answered(from: Format, to: Format, body: &str) -> String {
+    pretty(answer(from, to, body.as_bytes(), &facts()).unwrap())
+}
+
+fn streamed(
+    from: Format,
+    to: Format,
+    stream: &str,
+) -> Result<(String, Vec<String>), TranslateError> {
+    let mut translator = StreamTranslator::new(from, to, &facts());
+    let mut out = Vec::new();
+    for event in sse::events(stream.as_bytes()) {
+        translator.event(&event.data.unwrap_or_default(), &mut out)?;
+    }
+    translator.end(&mut out)?;
+    Ok((String::from_utf8(out).unwrap(), translator.take_dropped()))
+}
+
+#[test]
+fn requests() {
+    insta::assert_snapshot!("chat_as_message", asked(CHAT, ANTHROPIC, CONVERSATION));
+    insta::assert_snapshot!("schema_as_message", asked(CHAT, ANTHROPIC, SCHEMA));
+    insta::assert_snapshot!("message_as_chat", asked(ANTHROPIC, CHAT, TOOLS));
+}
+
+#[test]
+fn thinking_is_not_asked_for_where_it_would_be_refused() {
+    let thinks = |more: Value| {
+        let mut body = json!({ "reasoning_effort": "low", "messages": [{ "role": "user", "content": "x" }],
+            "tools": [{ "type": "function", "function": { "name": "f" } }] });
+        body.as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        let (made, dropped) = request(CHAT, ANTHROPIC, body.to_string().as_bytes(), "m").unwrap();
+        let made: Value = serde_json::from_slice(&made).unwrap();
+        let is_dropped = dropped.into_fields() == ["reasoning_effort"];
+        assert_eq!(made["thinking"].is_null(), is_dropped, "{made}");
+        !is_dropped
+    };
+    let call = json!({ "role": "assistant", "tool_calls": [{ "id": "a", "function": { "name": "f", "arguments": "{}" } }] });
+    let mut signed = call.clone();
+    signed["thinking_blocks"] = json!([{ "type": "thinking", "thinking": "t", "signature": "s" }]);
+    let result = json!({ "role": "tool", "tool_call_id": "a", "content": "r" });
+    assert!(thinks(json!({})));
+    assert!(!thinks(json!({ "tool_choice": "required" })));
+    assert!(!thinks(json!({ "messages": [call, result] })));
+    assert!(thinks(json!({ "messages": [signed, result] })));
+}
+
+#[test]
+fn answers() {
+    insta::assert_snapshot!("message_answer_as_chat", answered(ANTHROPIC, CHAT, MESSAGE));
+    insta::assert_snapshot!(
+        "chat_answer_as_message",
+        answered(CHAT, ANTHROPIC, REASONED)
+    );
+}
+
+#[test]
+fn streams() {
+    let text = |from, to, stream| {
+        let (made, dropped) = streamed(from, to, stream).unwrap();
+        format!("{made}--- dropped\n{}", dropped.join("\n"))
+    };
+    insta::assert_snapshot!(
+        "message_stream_as_chat",
+        text(ANTHROPIC, CHAT, MESSAGE_TOOLS)
+    );
+    insta::assert_snapshot!(
+        "chat_stream_as_message",
+        text(CHAT, ANTHROPIC, REASONED_STREAM)
+    );
+}
+
+/// What a stream says when it is put together by the record's own decoder.
+fn said(format: Format, stream: &str) -> (Option<String>, Option<Value>, Option<String>) {
+    let endpoint = match format {
+        Format::OpenaiChat => Endpoint::ChatCompletions,
+        Format::Anthropic => Endpoint::Messages,
+    };
+    let decoded = crate::wire::decode_stream(endpoint, stream.as_bytes());
+    let calls = decoded.tool_calls.map(|calls| {
+        let mut calls: Value = serde_json::from_str(&calls).unwrap();
+        // What is spelt differently says the same; nothing to pass is an empty object.
+        for call in calls.as_array_mut().into_iter().flatten() {
+            let arguments = call["function"]["arguments"].as_str().unwrap_or_default();
+            let value: Value = serde_json::from_str(arguments).unwrap_or_else(|_| json!({}));
+            call["function"]["arguments"] = value;
+        }
+        calls
+    });
+    (decoded.text, calls, decoded.finish_reason)
+}
+
+#[test]
+fn streams_say_the_same_in_every_format_and_back() {
+    for (format, stream) in [
+        (CHAT, CHAT_STREAM),
+        (CHAT, CHAT_TOOLS),
+        (CHAT, REASONED_STREAM),
+        (ANTHROPIC, MESSAGE_STREAM),
+        (ANTHROPIC, MESSAGE_TOOLS),
+    ] {
+        let other = match format {
+            Format::OpenaiChat => ANTHROPIC,
+            Format::Anthropic => CHAT,
+        };
+        let there = streamed(format, other, stream).unwrap().0;
+        let back = streamed(other, format, &there).unwrap().0;
+        assert_eq!(said(other, &there), said(format, stream), "{there}");
+        assert_eq!(said(format, &back), said(format, stream), "{back}");
+    }
+}
+
+#[test]
+fn a_stream_without_its_last_event_ends_and_one_without_a_reason_does_not() {
+    let without_end = MESSAGE_STREAM.rsplit_once("event: message_stop").unwrap().0;
+    let (made, _) = streamed(ANTHROPIC, CHAT, without_end).unwrap();
+    assert!(made.ends_with("data: [DONE]\n\n"), "{made}");
+    let cut = MESSAGE_STREAM
+        .rsplit_once("event: message_delta")
+        .unwrap()
+        .0;
+    assert!(streamed(ANTHROPIC, CHAT, cut).is_err());
+    assert!(streamed(CHAT, ANTHROPIC, "").is_err());
+}
+
+#[test]
+fn errors_are_read_in_both_shapes() {
+    let ours = error(br#"{"error":{"message":"no","type":"invalid_request_error","code":"c"}}"#);
+    let expected = (Some(400), "no", Some("c"));
+    assert_eq!(
+        (ours.status, &*ours.message, ours.code.as_deref()),
+        expected
+    );
+    let theirs = error(br#"{"type":"error","error":{"type":"overloaded_error","message":"busy"}}"#);
+    assert_eq!((theirs.status, &*theirs.message), (Some(529), "busy"));
+    assert_eq!(error(b"<html>"), ProviderError::default());
+    assert_eq!(error(br#"{"error":"plain"}"#).message, "plain");
+    let stream = "data: {\"error\":{\"message\":\"no\",\"type\":\"server_error\"}}\n\n";
+    let reported = streamed(CHAT, ANTHROPIC, stream).unwrap_err();
+    assert!(matches!(reported, TranslateError::Reported(error) if error.status == Some(500)));
+}
+
+#[track_caller]
+fn refused(from: Format, to: Format, body: &Value, expected: &str) {
+    let error = request(from, to, body.to_string().as_bytes(), "m").unwrap_err();
+    match error {
+        TranslateError::Unsupported { field, .. } | TranslateError::Invalid { field, .. } => {
+            assert_eq!(field, expected);
+        }
+        other => panic!("{other}"),
+    }
+}
+
+#[test]
+fn what_cannot_be_asked_is_named() {
+    let chat = |more: Value| {
+        let mut body = json!({ "messages": [{ "role": "user", "content": "x" }] });
+        body.as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        body
+    };
+    let message = |more: Value| chat(json!({ "messages": [more] }));
+    for (body, field) in [
+        (json!({}), "messages"),
+        (chat(json!({ "messages": "x" })), "messages"),
+        (chat(json!({ "messages": [1] })), "messages[0]"),
+        (chat(json!({ "n": 2 })), "n"),
+        (chat(json!({ "functions": [{}] })), "functions"),
+        (
+            chat(json!({ "modalities": ["text", "audio"] })),
+            "modalities",
+        ),
+        (chat(json!({ "stop": 1 })), "stop"),
+        (chat(json!({ "tool_choice": "some" })), "tool_choice"),
+        (
+            chat(json!({ "reasoning_effort": "much" })),
+            "reasoning_effort",
+        ),
+        (
+            chat(json!({ "tools": [{ "type": "custom" }] })),
+            "tools[0].type",
+        ),
+        (
+            chat(json!({ "tools": [{ "type": "function" }] })),
+            "tools[0].function",
+        ),
+        (
+            chat(json!({ "response_format": { "type": "json_object" } })),
+            "response_format.type",
+        ),
+        (
+            message(json!({ "role": "function", "content": "x" })),
+            "messages[0].role",
+        ),
+        (
+            message(json!({ "role": "user", "content": 1 })),
+            "messages[0].content",
+        ),
+        (
+            message(json!({ "role": "user", "content": [{ "type": "input_audio" }] })),
+            "messages[0].content[0].type",
+        ),
+        (
+            message(
+                json!({ "role": "user", "content": [{ "type": "file", "file": { "file_id": "f" } }] }),
+            ),
+            "messages[0].content[0].file.file_id",
+        ),
+        (
+            message(json!({ "role": "tool", "content": "x" })),
+            "messages[0].tool_call_id",
+        ),
+        (
+            message(
+                json!({ "role": "assistant", "tool_calls": [{ "id": "a", "function": { "name": "f", "arguments": "[" } }] }),
+            ),
+            "messages[0].tool_calls[0].function.arguments",
+        ),
+    ] {
+        refused(CHAT, ANTHROPIC, &body, field);
+    }
+    for (body, field) in [
+        (
+            chat(json!({ "tools": [{ "type": "web_search_20250305", "name": "w" }] })),
+            "tools[0].type",
+        ),
+        (chat(json!({ "mcp_servers": [{}] })), "mcp_servers"),
+        (chat(json!({ "stop_sequences": [1] })), "stop_sequences"),
+        (
+            chat(json!({ "thinking": { "type": "deep" } })),
+            "thinking.type",
+        ),
+        (
+            message(json!({ "role": "tool", "content": "x" })),
+            "messages[0].role",
+        ),
+        (
+            message(json!({ "role": "user", "content": [{ "type": "search_result" }] })),
+            "messages[0].content[0].type",
+        ),
+        (
+            message(
+                json!({ "role": "user", "content": [{ "type": "image", "source": { "type": "file", "file_id": "f" } }] }),
+            ),
+            "messages[0].content[0].source.type",
+        ),
+        (
+            message(
+                json!({ "role": "user", "content": [{ "type": "document", "source": { "type": "url", "url": "u" } }] }),
+            ),
+            "messages[0]",
+        ),
+        (
+            message(
+                json!({ "role": "user", "content": [{ "type": "tool_use", "id": "a", "name": "b", "input": {} }] }),
+            ),
+            "messages[0]",
+        ),
+    ] {
+        refused(ANTHROPIC, CHAT, &body, field);
+    }
+}
+
+fn any_json() -> impl Strategy<Value = Value> {
+    let word = prop::sample::select(vec![
+        "model",
+        "messages",
+        "role",
+        "content",
+        "type",
+        "text",
+        "user",
+        "assistant",
+        "tool",
+        "system",
+        "tool_calls",
+        "function",
+        "arguments",
+        "{}",
+        "name",
+        "id",
+        "choices",
+        "delta",
+        "index",
+        "usage",
+        "message_start",
+        "content_block_delta",
+        "content_block",
+        "text_delta",
+        "tool_use",
+        "input",
+        "message",
+        "finish_reason",
+        "stop",
+        "error",
+        "tool_result",
+        "image",
+        "source",
+        "é\u{1f600}\"",
+    ]);
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i32>().prop_map(Value::from),
+        word.clone().prop_map(Value::from),
+    ];
+    leaf.prop_recursive(5, 40, 6, move |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..5).prop_map(Value::Array),
+            prop::collection::vec((word.clone(), inner), 0..6).prop_map(|members| {
+                let members = members.into_iter();
+                Value::Object(
+                    members
+                        .map(|(key, value)| (key.to_owned(), value))
+                        .collect(),
+                )
+            }),
+        ]
+    })
+}
+
+proptest! {
+    #[test]
+    fn nothing_panics_and_what_is_made_is_json(body in any_json()) {
+        let text = body.to_string();
+        for (from, to) in [(CHAT, ANTHROPIC), (ANTHROPIC, CHAT)] {
+            for made in [
+                request(from, to, text.as_bytes(), "m"),
+                answer(from, to, text.as_bytes(), &facts()),
+            ].into_iter().flatten() {
+                prop_assert!(serde_json::from_slice::<Value>(&made.0).is_ok());
+            }
+            let mut translator = StreamTranslator::new(from, to, &facts());
+            let mut out = Vec::new();
+            // Whether it is taken is not the question.
+            translator.event(text.as_bytes(), &mut out).ok();
+            translator.end(&mut out).ok();
+            for event in sse::events(&out) {
+                let data = event.data.unwrap_or_default();
+                let is_json = serde_json::from_slice::<Value>(&data).is_ok();
+                prop_assert!(is_json || &*data == b"[DONE]", "{}", String::from_utf8_lossy(&out));
+            }
+        }
+    }
+
+    #[test]
+    fn texts_and_calls_come_back_as_they_were(
+        texts in prop::collection::vec("[a-zäß😀\"\\\\\n ]{1,12}", 1..5),
+        input in any_json().prop_filter("an object", Value::is_object),
+    ) {
+        let messages: Vec<Value> = texts.iter().enumerate().map(|(at, text)| {
+            let role = ["user", "assistant"][at % 2];
+            json!({ "role": role, "content": text })
+        }).chain([json!({ "role": "assistant", "content": null, "tool_calls": [
+            { "id": "a", "type": "function", "function": { "name": "f", "arguments": input.to_string() } },
+        ] }), json!({ "role": "tool", "tool_call_id": "a", "content": "done" })]).collect();
+        let body = json!({ "model": "m", "messages": messages, "max_tokens": 5 });
+        let there = request(CHAT, ANTHROPIC, body.to_string().as_bytes(), "m").unwrap().0;
+        let back = request(ANTHROPIC, CHAT, &there, "m").unwrap().0;
+        let again = request(CHAT, ANTHROPIC, &back, "m").unwrap().0;
+        prop_assert_eq!(String::from_utf8(there).unwrap(), String::from_utf8(again).unwrap());
+    }
+}

@@ -164,6 +164,8 @@ impl Head {
 /// What the mock sends for one kind of request: the text between the places where its number stands.
 pub(crate) struct Reference {
     pieces: Vec<Vec<u8>>,
+    /// Of an answer that the mock does not know: how many events it has.
+    events: Option<usize>,
 }
 
 impl Reference {
@@ -199,11 +201,26 @@ impl Reference {
             from = at + NUMBER_DIGITS;
         }
         pieces.push(body[from..].to_vec());
-        Ok(Self { pieces })
+        Ok(Self {
+            pieces,
+            events: None,
+        })
+    }
+
+    /// A chat's stream of so many events, whatever they say.
+    pub(crate) fn stream_of(events: usize) -> Self {
+        Self {
+            pieces: Vec::new(),
+            events: Some(events),
+        }
     }
 
     /// Whether an answer is what the mock sent, byte for byte but for its number, which is the same throughout.
     pub(crate) fn fits(&self, head: &Head, mut body: &[u8]) -> bool {
+        if let Some(events) = self.events {
+            let came = memmem::find_iter(body, "\n\n").count();
+            return head.status == 200 && came == events && body.ends_with(b"data: [DONE]\n\n");
+        }
         let first = self.pieces.first().map_or(0, Vec::len);
         let number = body.get(first..first + NUMBER_DIGITS).unwrap_or_default();
         for (index, piece) in self.pieces.iter().enumerate() {

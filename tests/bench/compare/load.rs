@@ -56,6 +56,18 @@ impl Ask {
         })
     }
 
+    /// A chat's stream that is translated from another dialect's, of so many pieces of text.
+    pub(crate) fn translated(pieces: usize) -> Self {
+        let model = format!("claude/mock-s{pieces}");
+        // The role, the reason to stop and the end come with them.
+        let reference = Rc::new(Reference::stream_of(pieces + 3));
+        Self {
+            request: client::chat(&model, true, 730).into(),
+            with_usage_asked: reference.clone(),
+            reference,
+        }
+    }
+
     /// The request with the answer that is right through this proxy.
     pub(crate) fn through(&self, kind: Kind) -> Self {
         let reference = match kind {

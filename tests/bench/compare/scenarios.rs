@@ -99,6 +99,31 @@ impl Series {
             "an Anthropic message, 32 connections, CPU µs per request; beside it a plain chat";
         let line = Line::of(what, anthropic / openai, "x a chat", 1.1, 1.1);
         self.lines.push(line.beside_of_ours(openai, anthropic));
+        self.translated().await
+    }
+
+    /// A stream of another dialect, translated, beside one that passes as it is.
+    async fn translated(&mut self) -> anyhow::Result<()> {
+        const PIECES: usize = 200;
+        let asks = [
+            Ask::stream(self.mock, &format!("mock-s{PIECES}")).await?,
+            Ask::translated(PIECES),
+        ];
+        let load = Loop {
+            connections: CONNECTIONS,
+            requests: 1_500,
+            warm_up: 100,
+        };
+        let mut cpu: [Vec<f64>; 2] = Default::default();
+        for _ in 0..self.runs {
+            for (at, ask) in asks.iter().enumerate() {
+                cpu[at].push(self.closed_loop(Kind::Full, ask, &load).await?.all);
+            }
+        }
+        let [passed, translated] = cpu.map(|cpu| median(&cpu) / PIECES as f64);
+        let what = "a translated stream of 200, 32 connections, CPU µs per event; beside it one that passes";
+        let line = Line::of(what, translated, "µs", 25.0, 25.0);
+        self.lines.push(line.beside_of_ours(passed, translated));
         Ok(())
     }
 

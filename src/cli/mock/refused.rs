@@ -46,7 +46,11 @@ impl Family {
     /// By the path.
     pub(super) fn of(request: &RawRequest) -> Self {
         let path = request.path();
-        if path.starts_with("/v1beta/") || gemini::endpoint(&request.method, path).is_some() {
+        let names_gemini = request.header("x-goog-api-key").is_some();
+        if names_gemini
+            || path.starts_with("/v1beta/")
+            || gemini::endpoint(&request.method, path).is_some()
+        {
             return Self::Gemini;
         }
         let path = path.strip_prefix("/v1").unwrap_or(path);

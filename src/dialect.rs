@@ -3,6 +3,7 @@
 //! Pure: no socket, no clock, no provider.
 
 pub mod anthropic;
+pub mod gemini;
 pub mod openai;
 
 use crate::filter::{Dialect, Endpoint};

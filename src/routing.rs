@@ -61,9 +61,10 @@ pub fn choose(
         is_translated: false,
     };
     if let Some(name) = named {
-        // `/openai/…` means the first provider of that kind where none has that name.
+        // `/openai/…` and `/googleaistudio/…` mean the first provider of that kind where none has that name.
         let provider = by_name(name)
             .or_else(|| first(Dialect::Openai).filter(|_| name == "openai"))
+            .or_else(|| first(Dialect::Gemini).filter(|_| name == "googleaistudio"))
             .ok_or(NoTarget::UnknownProvider)?;
         return Ok(native(provider));
     }

@@ -2,6 +2,7 @@
 
 mod anthropic;
 mod azure;
+mod gemini;
 pub mod headers;
 mod openai;
 pub mod provider;

@@ -5,6 +5,7 @@
 pub mod anthropic;
 pub mod content;
 pub mod decoded;
+pub mod gemini;
 pub mod json_check;
 pub mod json_error;
 pub mod json_reader;
@@ -13,6 +14,7 @@ pub mod openai_chat;
 pub mod openai_completions;
 pub mod openai_embeddings;
 pub mod openai_responses;
+pub mod percent;
 pub mod relay_scanner;
 pub mod request;
 pub mod sse;
@@ -52,6 +54,9 @@ pub fn decode_whole(endpoint: Endpoint, body: &[u8]) -> Decoded {
         Endpoint::ChatCompletions | Endpoint::Completions => openai_chat::decode_whole(text),
         Endpoint::Responses => openai_responses::decode_whole(text),
         Endpoint::Messages | Endpoint::MessagesCountTokens => anthropic::decode_whole(text),
+        Endpoint::GenerateContent | Endpoint::CountTokens | Endpoint::EmbedContent => {
+            gemini::decode_whole(text)
+        }
         Endpoint::Embeddings | Endpoint::Models | Endpoint::Passthrough => {
             openai_embeddings::decode_whole(text)
         }
@@ -64,7 +69,10 @@ pub fn decode_stream(endpoint: Endpoint, body: &[u8]) -> Decoded {
         Endpoint::ChatCompletions | Endpoint::Completions => openai_chat::decode_stream(body),
         Endpoint::Responses => openai_responses::decode_stream(body),
         Endpoint::Messages => anthropic::decode_stream(body),
+        Endpoint::GenerateContent => gemini::decode_stream(body),
         Endpoint::MessagesCountTokens
+        | Endpoint::CountTokens
+        | Endpoint::EmbedContent
         | Endpoint::Embeddings
         | Endpoint::Models
         | Endpoint::Passthrough => Decoded {
@@ -88,7 +96,11 @@ pub fn prompt_pieces(endpoint: Endpoint, body: &[u8]) -> Option<PromptPieces<'_>
         Endpoint::Embeddings => Some(openai_completions::prompt_pieces(text, "input")),
         Endpoint::Responses => Some(openai_responses::prompt_pieces(text)),
         Endpoint::Messages => Some(anthropic::prompt_pieces(text)),
-        Endpoint::MessagesCountTokens | Endpoint::Models | Endpoint::Passthrough => None,
+        Endpoint::GenerateContent | Endpoint::EmbedContent => Some(gemini::prompt_pieces(text)),
+        Endpoint::MessagesCountTokens
+        | Endpoint::CountTokens
+        | Endpoint::Models
+        | Endpoint::Passthrough => None,
     }
 }
 

@@ -2,6 +2,7 @@
 //! of requests, responses and stream events. No I/O; it does not translate between formats.
 mod document;
 mod event;
+mod gemini;
 mod headers;
 mod json;
 mod message;
@@ -43,6 +44,15 @@ pub enum Endpoint {
     /// `POST /v1/messages/count_tokens`, Anthropic's.
     #[serde(rename = "messages.count_tokens")]
     MessagesCountTokens,
+    /// `POST /v1beta/models/{model}:generateContent` and `:streamGenerateContent`, Gemini's.
+    #[serde(rename = "generate_content")]
+    GenerateContent,
+    /// `POST /v1beta/models/{model}:countTokens`, Gemini's.
+    #[serde(rename = "count_tokens")]
+    CountTokens,
+    /// `POST /v1beta/models/{model}:embedContent` and `:batchEmbedContents`, Gemini's.
+    #[serde(rename = "embed_content")]
+    EmbedContent,
     /// `GET /v1/models` and `/v1/models/{id}`.
     #[serde(rename = "models")]
     Models,
@@ -61,6 +71,9 @@ impl Endpoint {
             Self::Responses => "responses",
             Self::Messages => "messages",
             Self::MessagesCountTokens => "messages.count_tokens",
+            Self::GenerateContent => "generate_content",
+            Self::CountTokens => "count_tokens",
+            Self::EmbedContent => "embed_content",
             Self::Models => "models",
             Self::Passthrough => "passthrough",
         }
@@ -74,7 +87,10 @@ impl Endpoint {
             | Self::Embeddings
             | Self::Responses
             | Self::Messages
-            | Self::MessagesCountTokens => true,
+            | Self::MessagesCountTokens
+            | Self::GenerateContent
+            | Self::CountTokens
+            | Self::EmbedContent => true,
             Self::Models | Self::Passthrough => false,
         }
     }
@@ -91,6 +107,8 @@ pub enum Dialect {
     Azure,
     /// Anthropic's.
     Anthropic,
+    /// Gemini's, as Google AI Studio serves it.
+    Gemini,
 }
 
 impl Dialect {
@@ -100,6 +118,7 @@ impl Dialect {
             Self::Openai => "openai",
             Self::Azure => "azure",
             Self::Anthropic => "anthropic",
+            Self::Gemini => "gemini",
         }
     }
 }

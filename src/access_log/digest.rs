@@ -132,9 +132,10 @@ impl<'a> Exchange<'a> {
         let upstream_response = BodyBytes::of(bodies.upstream_response.as_ref());
         let is_stream = match closed {
             Some(closed) => closed.response_is_stream,
-            // Nobody said; a whole answer begins with a brace.
+            // Nobody said; a whole answer begins with a brace, or a bracket.
             None => {
-                opened.stream == Some(true) && !response.bytes.trim_ascii_start().starts_with(b"{")
+                opened.stream == Some(true)
+                    && !matches!(response.bytes.trim_ascii_start().first(), Some(b'{' | b'['))
             }
         };
         let decode = |endpoint, body: &BodyBytes| {
@@ -271,8 +272,11 @@ fn generates(endpoint: Endpoint) -> bool {
         Endpoint::ChatCompletions
         | Endpoint::Completions
         | Endpoint::Responses
-        | Endpoint::Messages => true,
+        | Endpoint::Messages
+        | Endpoint::GenerateContent => true,
         Endpoint::MessagesCountTokens
+        | Endpoint::CountTokens
+        | Endpoint::EmbedContent
         | Endpoint::Embeddings
         | Endpoint::Models
         | Endpoint::Passthrough => false,

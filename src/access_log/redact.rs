@@ -11,6 +11,8 @@ use bytes::{Bytes, BytesMut};
 use memchr::memmem::Finder;
 use sha2::{Digest, Sha256};
 
+use crate::wire::percent;
+
 /// Headers whose whole value is a credential.
 const CREDENTIAL_HEADERS: &[&str] = &[
     "authorization",
@@ -91,6 +93,24 @@ pub fn marks_in(headers_json: &str) -> Vec<String> {
         .collect()
 }
 
+/// The credentials in a query, with or without its question mark.
+pub fn credentials_in_query(query: &str) -> impl Iterator<Item = &str> {
+    let parameters = query.strip_prefix('?').unwrap_or(query).split('&');
+    let pairs = parameters.filter_map(|parameter| parameter.split_once('='));
+    pairs
+        .filter(|(name, _)| is_credential_parameter(name))
+        .map(|(_, value)| value)
+}
+
+/// Whether a parameter's value is a credential, in whatever spelling its name has.
+fn is_credential_parameter(name: &str) -> bool {
+    let decoded = percent::decoded(name);
+    let name = decoded.as_deref().unwrap_or(name);
+    CREDENTIAL_PARAMETERS
+        .iter()
+        .any(|known| name.eq_ignore_ascii_case(known))
+}
+
 /// Path and query with the values of credential parameters marked.
 pub fn path(path_and_query: &str) -> String {
     let Some((path, query)) = path_and_query.split_once('?') else {
@@ -99,11 +119,7 @@ pub fn path(path_and_query: &str) -> String {
     let parameters: Vec<String> = query
         .split('&')
         .map(|parameter| match parameter.split_once('=') {
-            Some((name, value))
-                if CREDENTIAL_PARAMETERS
-                    .iter()
-                    .any(|known| name.eq_ignore_ascii_case(known)) =>
-            {
+            Some((name, value)) if is_credential_parameter(name) => {
                 format!("{name}={}", mark(value.as_bytes()))
             }
             _ => parameter.to_owned(),

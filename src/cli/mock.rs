@@ -1,4 +1,4 @@
-//! The `mock` command: an upstream that speaks the APIs of OpenAI and Anthropic with set speed, size and faults, for
+//! The `mock` command: an upstream that speaks the APIs of OpenAI, Anthropic and Gemini with set speed, size and faults, for
 //! tests, benches and a first look without a key.
 //!
 //! It misbehaves below HTTP too (resets, bodies that end too soon, writes of one byte), so it has a small server of its
@@ -9,6 +9,7 @@ mod behaviour;
 mod chat;
 mod completions;
 mod connection;
+mod generate_content;
 mod ledger;
 mod media;
 mod messages;
@@ -58,7 +59,8 @@ How it behaves is in the model's name, parts joined by `-`, such as mock-s200-d2
   crlf bom emptydata comments noblank nodone errevent    oddities of a stream
   echo             request headers come back as x-echo-… headers and as the text
 
-The same names work for Anthropic's POST /v1/messages.
+The same names work for Anthropic's POST /v1/messages, and for Gemini's
+POST /v1beta/models/NAME:generateContent and :streamGenerateContent.
 
 GET /__mock/stats, GET /__mock/last?n=5 and POST /__mock/reset tell what it has seen.";
 

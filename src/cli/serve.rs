@@ -44,6 +44,9 @@ pub struct Args {
     /// Key for Anthropic, as ANTHROPIC_API_KEY; seen in the process list likewise
     #[arg(long, value_name = "KEY", alias = "anthropic_api_key")]
     pub anthropic_api_key: Option<String>,
+    /// Key for Gemini, as GEMINI_API_KEY; seen in the process list likewise
+    #[arg(long, value_name = "KEY", alias = "google_api_key")]
+    pub google_api_key: Option<String>,
 }
 
 impl Args {
@@ -58,6 +61,7 @@ impl Args {
             database_url: self.database_url.or(other.database_url),
             openai_api_key: self.openai_api_key.or(other.openai_api_key),
             anthropic_api_key: self.anthropic_api_key.or(other.anthropic_api_key),
+            google_api_key: self.google_api_key.or(other.google_api_key),
         }
     }
 
@@ -70,6 +74,7 @@ impl Args {
                 "--anthropic-api-key",
                 "ANTHROPIC_API_KEY",
             ),
+            (&self.google_api_key, "--google-api-key", "GEMINI_API_KEY"),
         ];
         given
             .into_iter()

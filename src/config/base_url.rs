@@ -68,6 +68,16 @@ impl BaseUrl {
         }
     }
 
+    /// Gemini's API, as Google AI Studio serves it.
+    pub fn gemini() -> Self {
+        Self {
+            text: "https://generativelanguage.googleapis.com".to_owned(),
+            host: "generativelanguage.googleapis.com".to_owned(),
+            port: 443,
+            https: true,
+        }
+    }
+
     /// The URL, without a slash at its end.
     pub fn as_str(&self) -> &str {
         &self.text
@@ -133,7 +143,7 @@ mod tests {
     fn host_and_port_are_those_that_are_connected_to() {
         let url = BaseUrl::parse("https://[::1]/v1").expect("valid");
         assert_eq!((url.host(), url.port(), url.is_https()), ("::1", 443, true));
-        for url in [BaseUrl::openai(), BaseUrl::anthropic()] {
+        for url in [BaseUrl::openai(), BaseUrl::anthropic(), BaseUrl::gemini()] {
             assert_eq!(BaseUrl::parse(url.as_str()), Ok(url));
         }
     }

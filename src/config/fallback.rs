@@ -31,8 +31,8 @@ pub(super) fn tree_without_file(environment: &Environment, problems: &mut Vec<Pr
     root
 }
 
-/// The providers that the environment names: those of `ENDPOINTS`, Azure's resource, and OpenAI and Anthropic unless only
-/// others are there. Without a key the client's own is passed on. `TIMEOUT` counts only where there is no file.
+/// The providers that the environment names: those of `ENDPOINTS`, Azure's resource, and OpenAI, Anthropic and Gemini
+/// unless only others are there. Without a key the client's own is passed on. `TIMEOUT` counts only where there is no file.
 pub(super) fn providers(reading: &Reading<'_>, without_file: bool) -> Vec<ProviderConfig> {
     let shared_key = key(reading, "API_KEY");
     let endpoints = variable(reading, "ENDPOINTS").filter(|text| !text.trim().is_empty());
@@ -43,6 +43,9 @@ pub(super) fn providers(reading: &Reading<'_>, without_file: bool) -> Vec<Provid
     let anthropic_url =
         variable(reading, "ANTHROPIC_BASE_URL").filter(|url| !url.trim().is_empty());
     let has_anthropic = endpoints.is_none() || anthropic_key.is_some() || anthropic_url.is_some();
+    let gemini_key = key(reading, "GEMINI_API_KEY").or_else(|| key(reading, "GOOGLE_API_KEY"));
+    let gemini_url = variable(reading, "GEMINI_BASE_URL").filter(|url| !url.trim().is_empty());
+    let has_gemini = endpoints.is_none() || gemini_key.is_some() || gemini_url.is_some();
     let mut compatible = Vec::new();
     if has_openai {
         let own_key = key(reading, "OPENAI_API_KEY");
@@ -82,16 +85,24 @@ pub(super) fn providers(reading: &Reading<'_>, without_file: bool) -> Vec<Provid
         let url = url.unwrap_or_else(BaseUrl::anthropic);
         of_kind(ProviderKind::Anthropic, url, anthropic_key)
     });
+    let gemini = has_gemini.then(|| {
+        let url = gemini_url.map(|url| checked_url(reading, "GEMINI_BASE_URL", &url));
+        let url = url.unwrap_or_else(BaseUrl::gemini);
+        of_kind(ProviderKind::Gemini, url, gemini_key)
+    });
     compatible
         .chain(azure)
         .chain(anthropic)
+        .chain(gemini)
         .map(|(kind, name, base_url, key)| ProviderConfig {
             name,
             kind,
             base_url,
             api_version: match kind {
                 ProviderKind::Azure => azure_version(reading),
-                ProviderKind::Openai | ProviderKind::Anthropic => String::new(),
+                ProviderKind::Openai | ProviderKind::Anthropic | ProviderKind::Gemini => {
+                    String::new()
+                }
             },
             deployments: Vec::new(),
             api_keys: key
@@ -307,6 +318,12 @@ mod tests {
                 ("OPENAI_API_KEY", "sk-1"),
             ],
             &[("ANTHROPIC_API_KEY", "sk-ant"), ("ENDPOINTS", "http://a:1")],
+            &[("GEMINI_API_KEY", "g1"), ("GOOGLE_API_KEY", "g2")],
+            &[
+                ("GOOGLE_API_KEY", "g2"),
+                ("ENDPOINTS", "http://a:1"),
+                ("GEMINI_BASE_URL", "http://h:9/"),
+            ],
         ];
         let shown: Vec<String> = cases
             .iter()

@@ -100,6 +100,9 @@ const ENDPOINTS: &[Endpoint] = &[
     Endpoint::Responses,
     Endpoint::Messages,
     Endpoint::MessagesCountTokens,
+    Endpoint::GenerateContent,
+    Endpoint::CountTokens,
+    Endpoint::EmbedContent,
     Endpoint::Models,
     Endpoint::Passthrough,
 ];

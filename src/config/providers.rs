@@ -169,11 +169,11 @@ pub(super) fn read_provider(mut section: Section<'_>) -> ProviderConfig {
         base_url: read_base_url(&mut section, kind),
         api_version: match kind {
             ProviderKind::Azure => read_api_version(&mut section),
-            ProviderKind::Openai | ProviderKind::Anthropic => String::new(),
+            ProviderKind::Openai | ProviderKind::Anthropic | ProviderKind::Gemini => String::new(),
         },
         deployments: match kind {
             ProviderKind::Azure => read_deployments(&mut section),
-            ProviderKind::Openai | ProviderKind::Anthropic => Vec::new(),
+            ProviderKind::Openai | ProviderKind::Anthropic | ProviderKind::Gemini => Vec::new(),
         },
         api_keys: read_keys(&mut section),
         models: read_models(&mut section),

@@ -49,6 +49,9 @@ pub fn error_event(error: &ErrorText<'_>, endpoint: Endpoint) -> Bytes {
         | Endpoint::Embeddings
         | Endpoint::Messages
         | Endpoint::MessagesCountTokens
+        | Endpoint::GenerateContent
+        | Endpoint::CountTokens
+        | Endpoint::EmbedContent
         | Endpoint::Models
         | Endpoint::Passthrough => format!("data: {}\n\n", json!({ "error": object })),
     };
@@ -76,6 +79,9 @@ pub fn text_answer(endpoint: Endpoint, id: &str, created_s: i64, text: &str) -> 
         | Endpoint::Embeddings
         | Endpoint::Messages
         | Endpoint::MessagesCountTokens
+        | Endpoint::GenerateContent
+        | Endpoint::CountTokens
+        | Endpoint::EmbedContent
         | Endpoint::Models
         | Endpoint::Passthrough => json!({
             "id": id, "object": "chat.completion", "created": created_s, "model": FILTER_MODEL,

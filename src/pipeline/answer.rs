@@ -78,14 +78,28 @@ pub async fn answer(
         Kind::Events => Delivery::Streamed,
         Kind::Whole | Kind::Error => Delivery::Whole,
     };
+    let is_array =
+        asked.stream && asked.endpoint == Endpoint::GenerateContent && matches!(kind, Kind::Whole);
     let holds_json = matches!(kind, Kind::Events) || asked.endpoint != Endpoint::Passthrough;
-    let run = filters
-        .as_mut()
-        .filter(|run| holds_json && run.needs_whole_response(delivery));
+    let run = filters.as_mut().filter(|run| {
+        let wanted = match is_array {
+            // Its items cannot be held back one by one: whoever looks at them gets all of them.
+            true => run.needs_whole_response(Delivery::Streamed) || run.has_stream_hooks(),
+            false => run.needs_whole_response(delivery),
+        };
+        holds_json && wanted
+    });
     match (kind, run) {
         (Kind::Error, _) => {
             note_filters(filters.as_ref(), &mut guard);
             Box::pin(error(worker, provider, asked, reply, guard)).await
+        }
+        (Kind::Whole, Some(run)) if is_array => {
+            let delivery = Delivery::Streamed;
+            Box::pin(collected(
+                worker, provider, asked, reply, run, delivery, guard,
+            ))
+            .await
         }
         (Kind::Whole, Some(run)) => {
             Box::pin(collected(
@@ -158,6 +172,7 @@ async fn collected(
     delivery: Delivery,
     mut guard: RecordGuard,
 ) -> Reply {
+    let is_array = delivery == Delivery::Streamed && !is_events(&reply);
     let (status, headers) = head(worker, &reply, &mut guard);
     let read = collected::read(reply.body, provider, guard.started(), worker).await;
     guard.upstream_ends(Instant::now());
@@ -171,6 +186,9 @@ async fn collected(
         }
         (Ok(body), Delivery::Whole) => {
             collected::filter_whole(run, asked.endpoint, status, body, &mut guard).await
+        }
+        (Ok(body), Delivery::Streamed) if is_array => {
+            collected::filter_array(run, &asked, status, body, &mut guard).await
         }
         (Ok(body), Delivery::Streamed) => {
             let repair = worker.settings.repair_streams;
@@ -192,7 +210,7 @@ async fn collected(
         Err(failure) => refuse(guard, &failure, &asked.request_id, worker.form.as_ref()),
         Ok(body) => {
             let now = Instant::now();
-            let is_stream = delivery == Delivery::Streamed;
+            let is_stream = delivery == Delivery::Streamed && !is_array;
             guard.closed_mut().response_is_stream = is_stream;
             guard.closed_mut().response_complete = Some(outcome == Outcome::Ok);
             match is_stream {
@@ -236,16 +254,23 @@ pub(super) fn classify(reply: &UpstreamReply, endpoint: Endpoint) -> Result<Kind
         400.. => return Ok(Kind::Error),
         _ => {}
     }
-    let content_type = reply.headers.get("content-type").unwrap_or_default();
-    let media_type = content_type.split(';').next().unwrap_or_default().trim();
-    if media_type.eq_ignore_ascii_case("text/event-stream") {
+    if is_events(reply) {
         return Ok(Kind::Events);
     }
     let wants_json = endpoint != Endpoint::Passthrough && !matches!(reply.status, 204 | 304);
-    if wants_json && !is_json(media_type) {
+    if wants_json && !is_json(media_type(reply)) {
         return Err(Failure::UpstreamBadContentType);
     }
     Ok(Kind::Whole)
+}
+
+fn media_type(reply: &UpstreamReply) -> &str {
+    let content_type = reply.headers.get("content-type").unwrap_or_default();
+    content_type.split(';').next().unwrap_or_default().trim()
+}
+
+fn is_events(reply: &UpstreamReply) -> bool {
+    media_type(reply).eq_ignore_ascii_case("text/event-stream")
 }
 
 fn is_json(media_type: &str) -> bool {
@@ -324,7 +349,10 @@ fn note_upstream_error(guard: &mut RecordGuard, body: &[u8]) {
     struct Body {
         error: serde_json::Value,
     }
-    let Ok(Body { error }) = serde_json::from_slice::<Body>(body) else {
+    // Gemini puts the error of a stream without events into an array.
+    let read = serde_json::from_slice::<Body>(body)
+        .or_else(|_| serde_json::from_slice::<[Body; 1]>(body).map(|[only]| only));
+    let Ok(Body { error }) = read else {
         return;
     };
     let text = |key: &str| {
@@ -335,7 +363,8 @@ fn note_upstream_error(guard: &mut RecordGuard, body: &[u8]) {
         })
     };
     guard.closed_mut().error = Some(crate::access_log::draft::RecordedError {
-        kind: text("type"),
+        // Gemini's word for a type is its status.
+        kind: text("type").or_else(|| Some(error.get("status")?.as_str()?.to_owned())),
         code: text("code"),
         message: text("message").or_else(|| error.as_str().map(str::to_owned)),
     });

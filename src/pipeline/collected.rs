@@ -19,6 +19,7 @@ use crate::pipeline::filtering;
 use crate::pipeline::whole::broken;
 use crate::upstream::provider::Provider;
 use crate::upstream::transport::UpstreamBody;
+use crate::wire::gemini::array;
 use crate::wire::relay_scanner::{Piece, ScanOptions, Scanner, StreamEnd};
 use crate::wire::sse::SseDecoder;
 
@@ -163,6 +164,41 @@ pub async fn filter_stream(
     })
 }
 
+/// Passes a stream that came as one array through the filters, as [`filter_stream`] does.
+///
+/// # Errors
+/// As with [`filter_stream`]; what came is on record then.
+pub async fn filter_array(
+    run: &mut ChainRun,
+    asked: &Asked,
+    status: u16,
+    body: Bytes,
+    guard: &mut RecordGuard,
+) -> Result<Bytes, Failure> {
+    let Some(events) = array::to_events(&body) else {
+        let mut end = array::ArrayEnd::default();
+        end.see(&body);
+        if end.is_open() {
+            guard.upstream_response_piece(body);
+            return Err(Failure::UpstreamTruncated);
+        }
+        return filter_whole(run, asked.endpoint, status, body, guard).await;
+    };
+    let stream = mend(events, asked, false, guard);
+    let made = filter_stream(run, asked.endpoint, &stream, usize::MAX).await;
+    match made {
+        Ok(made) if made == stream.bytes => Ok(body),
+        Ok(made) => {
+            guard.upstream_response_piece(body);
+            Ok(array::of_events(&made))
+        }
+        Err(failure) => {
+            guard.upstream_response_piece(body);
+            Err(failure)
+        }
+    }
+}
+
 fn joined(events: &[StreamEvent]) -> Bytes {
     let bytes: Vec<Bytes> = events.iter().map(StreamEvent::to_bytes).collect();
     Bytes::from(bytes.concat())
@@ -201,6 +237,7 @@ impl WholeStream for Folding {
         let whole = match self.endpoint {
             Endpoint::Responses => reported(events, &texts).unwrap_or_else(|| messages(&texts)),
             Endpoint::Messages => blocks(events, &texts),
+            Endpoint::GenerateContent => candidates(events, &texts),
             endpoint => choices(endpoint, events, texts),
         };
         LlmResponse::from_body(self.endpoint, GOOD, whole)
@@ -299,6 +336,50 @@ fn blocks(events: &[StreamEvent], texts: &BTreeMap<u64, String>) -> Bytes {
         "type": "message", "role": "assistant", "model": decoded.model, "content": content,
         "stop_reason": stop_reason,
     });
+    Bytes::from(whole.to_string())
+}
+
+/// Gemini's answer: its texts, the calls of the first candidate, its reason.
+fn candidates(events: &[StreamEvent], texts: &BTreeMap<u64, String>) -> Bytes {
+    let mut parts: BTreeMap<u64, Vec<Value>> = BTreeMap::new();
+    for (number, text) in texts {
+        parts.insert(*number, vec![json!({ "text": text })]);
+    }
+    let mut reasons: BTreeMap<u64, Value> = BTreeMap::new();
+    let found = events.iter().filter_map(|event| event.get("candidates"));
+    for list in found.filter_map(|raw| serde_json::from_str::<Vec<Value>>(raw).ok()) {
+        for (at, candidate) in (0..).zip(&list) {
+            let number = candidate["index"].as_u64().unwrap_or(at);
+            let others = candidate["content"]["parts"]
+                .as_array()
+                .into_iter()
+                .flatten();
+            let others = others.filter(|part| part.get("text").is_none()).cloned();
+            parts.entry(number).or_default().extend(others);
+            if let Some(reason) = candidate.get("finishReason") {
+                reasons.insert(number, reason.clone());
+            }
+        }
+    }
+    let candidate = |(number, parts): (u64, Vec<Value>)| {
+        let content = json!({ "parts": parts, "role": "model" });
+        let mut candidate = json!({ "index": number, "content": content });
+        if let Some(reason) = reasons.get(&number) {
+            candidate["finishReason"] = reason.clone();
+        }
+        candidate
+    };
+    let candidates: Vec<Value> = parts.into_iter().map(candidate).collect();
+    let last = |key| {
+        let mut found = events.iter().rev().filter_map(|event| event.get(key));
+        found.find_map(|raw| serde_json::from_str::<Value>(raw).ok())
+    };
+    let mut whole = json!({ "candidates": candidates });
+    for key in ["usageMetadata", "modelVersion", "promptFeedback"] {
+        if let Some(value) = last(key) {
+            whole[key] = value;
+        }
+    }
     Bytes::from(whole.to_string())
 }
 

@@ -85,7 +85,10 @@ pub(super) fn dialect(endpoint: Endpoint) -> Dialect {
         Endpoint::ChatCompletions | Endpoint::Completions => Dialect::Chat,
         Endpoint::Responses => Dialect::Responses,
         Endpoint::Messages => Dialect::Messages,
+        Endpoint::GenerateContent => Dialect::Candidates,
         Endpoint::MessagesCountTokens
+        | Endpoint::CountTokens
+        | Endpoint::EmbedContent
         | Endpoint::Embeddings
         | Endpoint::Models
         | Endpoint::Passthrough => Dialect::Raw,

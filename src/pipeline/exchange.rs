@@ -17,6 +17,7 @@ use crate::pipeline::reply::{Reply, ReplyBody, ReplyHeaders, note_headers, own_h
 use crate::pipeline::{Worker, answer, filtering, models};
 use crate::upstream::provider::{Place, Provider};
 use crate::upstream::transport::BodyStream;
+use crate::wire::gemini::{array, asks_for_events};
 
 /// An accepted request, its body read or flowing.
 pub struct Exchange {
@@ -30,7 +31,7 @@ pub struct Exchange {
     pub endpoint: Endpoint,
     /// Whose API.
     pub dialect: Dialect,
-    /// The deployment that the path names, which decides about the model.
+    /// The deployment or, of Gemini's API, the model that the path names, which decides about the model.
     pub deployment: Option<String>,
     /// HTTP method.
     pub method: String,
@@ -143,6 +144,7 @@ fn answered_by_filter(
         mut guard,
         request_id,
         endpoint,
+        query,
         ..
     } = exchange;
     let to = filtering::AnswerTo {
@@ -153,6 +155,11 @@ fn answered_by_filter(
         with_usage: asked.has_include_usage,
     };
     let (body, is_stream) = filtering::answer_body(worker.form.as_ref(), response, &to);
+    let as_array = is_stream && endpoint == Endpoint::GenerateContent && !asks_for_events(&query);
+    let (body, is_stream) = match as_array {
+        true => (array::of_events(&body), false),
+        false => (body, is_stream),
+    };
     let mut headers = ReplyHeaders::of_type(match is_stream {
         true => "text/event-stream; charset=utf-8",
         false => "application/json",
@@ -194,6 +201,9 @@ async fn carry_out(
     exchange.guard.closed_mut().usage_asked = plan.usage_asked;
     if provider.key.is_none() && plan.translation.is_none() {
         // Then the client's own travel, and may come back.
+        for value in redact::credentials_in_query(&exchange.query) {
+            exchange.guard.add_secret(value.as_bytes());
+        }
         for (name, value) in exchange.headers.iter() {
             if redact::is_credential_header(name) {
                 exchange.guard.add_secret(value);

@@ -8,12 +8,13 @@ use bytes::Bytes;
 use crate::access_log::draft::VerdictDraft;
 use crate::access_log::guard::RecordGuard;
 use crate::filter::{
-    self, Caller, Capabilities, Chain, ChainRun, ExchangeInfo, FailureKind, FilterVerdict,
+    self, Caller, Capabilities, Chain, ChainRun, Dialect, ExchangeInfo, FailureKind, FilterVerdict,
     LlmRequest, LlmResponse, Phase, RequestOutcome, Stop, StopCause,
 };
 use crate::pipeline::exchange::{Body, Exchange};
 use crate::pipeline::failure::{Failure, FilterFailure, FilterPhase};
 use crate::pipeline::reply::ClientForm;
+use crate::wire::gemini;
 
 /// The configured filters, and what the program gives to them.
 #[derive(Clone)]
@@ -83,10 +84,18 @@ pub async fn request(run: &mut ChainRun, exchange: &mut Exchange) -> Result<Aske
         Body::None | Body::Flowing(..) => Bytes::new(),
     };
     let mut request = LlmRequest::new(exchange.endpoint, body);
+    if let (Dialect::Gemini, Some(model)) = (exchange.dialect, &exchange.deployment) {
+        request = request.with_path(model, gemini::is_stream(&exchange.rest));
+    }
     let outcome = run.request(&mut request).await;
     note(run, &mut exchange.guard);
     match outcome {
         RequestOutcome::Continue => {
+            let model = request.model_in_path().map(str::to_owned);
+            let other_model = model.is_some() && model != exchange.deployment;
+            if other_model {
+                exchange.deployment = model;
+            }
             let made = request.into_body();
             match &mut exchange.body {
                 Body::Whole(body) if made != *body => {
@@ -94,6 +103,7 @@ pub async fn request(run: &mut ChainRun, exchange: &mut Exchange) -> Result<Aske
                     *body = made;
                     Ok(Asked::Changed)
                 }
+                Body::Whole(_) if other_model => Ok(Asked::Changed),
                 Body::Whole(_) | Body::None | Body::Flowing(..) => Ok(Asked::Unchanged),
             }
         }

@@ -14,6 +14,7 @@ use crate::pipeline::failure::Failure;
 use crate::pipeline::reply::{Reply, ReplyBody, ReplyHeaders, note_headers, own_headers, refuse};
 use crate::pipeline::{Worker, collected, filtering};
 use crate::upstream::provider::Provider;
+pub use crate::wire::percent::decoded as percent_decoded;
 
 /// Whether an exchange asks for the list, and there is more than one to give.
 pub fn wants_merged_list(exchange: &Exchange, worker: &Worker) -> bool {
@@ -40,20 +41,6 @@ pub fn model_in_path(exchange: &Exchange) -> Option<String> {
         .strip_prefix("/models/")
         .filter(|_| exchange.endpoint == Endpoint::Models)?;
     percent_decoded(id)
-}
-
-/// A segment of a path with its percent signs resolved; `None` where they are none, or give no text.
-pub fn percent_decoded(segment: &str) -> Option<String> {
-    let mut bytes = segment.bytes();
-    let mut decoded = Vec::with_capacity(segment.len());
-    while let Some(byte) = bytes.next() {
-        let hex = |byte: Option<u8>| char::from(byte.unwrap_or(b'x')).to_digit(16);
-        match byte {
-            b'%' => decoded.push(u8::try_from(hex(bytes.next())? * 16 + hex(bytes.next())?).ok()?),
-            other => decoded.push(other),
-        }
-    }
-    String::from_utf8(decoded).ok()
 }
 
 /// Asks every provider and gives one list. A provider that fails is left out and stands among the attempts; when

@@ -4,13 +4,14 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 
-use crate::filter::Endpoint;
+use crate::filter::{Dialect, Endpoint};
 use crate::pipeline::exchange::{Body, Exchange};
 use crate::pipeline::failure::Failure;
 use crate::pipeline::translation::{self, Translation};
 use crate::pipeline::{Worker, models};
 use crate::routing::{NoTarget, Target, choose};
 use crate::upstream::provider::Provider;
+use crate::wire::gemini;
 use crate::wire::json_check::{self, RequestHead};
 use crate::wire::translate::{AnswerFacts, Format};
 
@@ -45,6 +46,13 @@ pub fn read_head(exchange: &Exchange) -> Result<Asked, Failure> {
             Err(error) => return Err(error.into()),
         },
     };
+    let head = match exchange.dialect {
+        Dialect::Gemini => Asked {
+            stream: Some(gemini::is_stream(&exchange.rest)),
+            ..head
+        },
+        Dialect::Openai | Dialect::Azure | Dialect::Anthropic => head,
+    };
     Ok(match &exchange.deployment {
         None => head,
         Some(deployment) => Asked {
@@ -54,8 +62,11 @@ pub fn read_head(exchange: &Exchange) -> Result<Asked, Failure> {
     })
 }
 
-/// The model in the body where the path names a deployment, which counts in its place.
+/// The model in the body where the path names a deployment, which counts in its place. Gemini's bodies name none.
 pub fn body_model(exchange: &Exchange) -> Option<String> {
+    if exchange.dialect == Dialect::Gemini {
+        return None;
+    }
     let (Body::Whole(body), Some(_)) = (&exchange.body, &exchange.deployment) else {
         return None;
     };
@@ -129,7 +140,16 @@ pub fn plan(exchange: &mut Exchange, head: Asked, worker: &Worker) -> Result<Pla
     }
     let deployment = exchange.deployment.as_deref();
     let deployment = deployment.filter(|_| !provider.api.model_in_url);
-    let renamed = rename(body, &head, target.model.as_deref().or(deployment));
+    let renamed = match exchange.dialect {
+        Dialect::Gemini => {
+            let model = target.model.as_deref().or(exchange.deployment.as_deref());
+            let other = model.filter(|model| !path_names(&exchange.rest, model));
+            other.and_then(|model| gemini::rename(body, model))
+        }
+        Dialect::Openai | Dialect::Azure | Dialect::Anthropic => {
+            rename(body, &head, target.model.as_deref().or(deployment))
+        }
+    };
     let (changed, usage_asked) =
         with_usage_asked(exchange.endpoint, provider, body, renamed.as_ref(), &head)?;
     let plan = Plan {
@@ -197,6 +217,12 @@ fn translated(
     exchange.guard.closed_mut().dropped = written.dropped;
     exchange.guard.upstream_request(written.body);
     Ok(plan)
+}
+
+/// Whether a path of Gemini's names this model.
+fn path_names(path: &str, model: &str) -> bool {
+    let named = gemini::ModelPath::read(path).and_then(|path| models::percent_decoded(path.model));
+    named.as_deref() == Some(model)
 }
 
 /// The body with another name of the model, where there is one: without its provider, or the path's. `None` when the

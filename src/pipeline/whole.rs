@@ -8,7 +8,7 @@ use bytes::{Bytes, BytesMut};
 use futures_util::{FutureExt, StreamExt};
 
 use crate::access_log::guard::RecordGuard;
-use crate::filter::Outcome;
+use crate::filter::{Endpoint, Outcome};
 use crate::pipeline::Worker;
 use crate::pipeline::answer::{Asked, note_cut};
 use crate::pipeline::failure::Failure;
@@ -18,6 +18,7 @@ use crate::pipeline::reply::{Reply, ReplyBody, refuse};
 use crate::pipeline::timer::{PieceTimer, TimedOut};
 use crate::upstream::provider::Provider;
 use crate::upstream::transport::{BodyFailure, UpstreamBody, UpstreamReply};
+use crate::wire::gemini::array::ArrayEnd;
 
 /// Relays the body. What has arrived already is taken at once: a short answer leaves in one piece.
 ///
@@ -33,10 +34,16 @@ pub async fn relay(
 ) -> Result<ReplyBody, Reply> {
     let mut body = reply.body;
     let at_hand = take_what_is_there(&mut body).await;
+    let mut array = ArrayEnd::default();
     for piece in &at_hand.pieces {
+        array.see(piece);
         guard.response_piece(piece.clone());
     }
-    match at_hand.end {
+    let end = match at_hand.end {
+        Some(Ok(())) if is_cut(&asked, array) => Some(Err(BodyFailure::Truncated)),
+        end => end,
+    };
+    match end {
         Some(Ok(())) => {
             let now = Instant::now();
             guard.upstream_ends(now);
@@ -78,6 +85,7 @@ pub async fn relay(
                 body,
                 timer,
                 link: link.clone(),
+                array,
             };
             let length = reply.content_length;
             let left = Left(length);
@@ -104,6 +112,12 @@ struct Rest {
     body: UpstreamBody,
     timer: PieceTimer,
     link: ClientLink,
+    array: ArrayEnd,
+}
+
+/// Whether a body that ended is a stream's array that did not.
+fn is_cut(asked: &Asked, array: ArrayEnd) -> bool {
+    asked.stream && asked.endpoint == Endpoint::GenerateContent && array.is_open()
 }
 
 /// What is still to come of a body whose length is known, in bytes.
@@ -143,8 +157,12 @@ impl Rest {
             match next {
                 Some(Ok(piece)) => {
                     self.timer.piece_came(now);
+                    self.array.see(&piece);
                     guard.response_piece(piece.clone());
                     self.send(piece, &mut guard, &mut left, &mut out, now).await;
+                }
+                None if is_cut(&self.asked, self.array) => {
+                    return self.cut(guard, &Failure::UpstreamTruncated).await;
                 }
                 None => {
                     guard.upstream_ends(now);

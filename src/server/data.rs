@@ -67,6 +67,7 @@ async fn respond(
         method: request.method().as_str(),
         path: request.path(),
         names_anthropic: whose(request) == Dialect::Anthropic,
+        names_gemini: whose(request) == Dialect::Gemini,
     };
     let route = routes::find(said, |name| state.is_provider(name));
     match route {
@@ -109,11 +110,26 @@ async fn respond(
     }
 }
 
-/// Whose a request is by its headers, where its path does not say.
+/// Whose a request is by its headers, its version or its key, where its path does not say.
 fn whose(request: &HttpRequest) -> Dialect {
-    match request.headers().contains_key("anthropic-version") {
-        true => Dialect::Anthropic,
-        false => Dialect::Openai,
+    let has = |name: &str| request.headers().contains_key(name);
+    let path = request.path();
+    let is_key = |parameter: &str| parameter.starts_with("key=");
+    if has("anthropic-version") {
+        Dialect::Anthropic
+    } else if ["/v1beta/", "/v1alpha/"]
+        .iter()
+        .any(|version| path.starts_with(version))
+        || has("x-goog-api-key")
+        || has("x-goog-api-client")
+        || request
+            .uri()
+            .query()
+            .is_some_and(|query| query.split('&').any(is_key))
+    {
+        Dialect::Gemini
+    } else {
+        Dialect::Openai
     }
 }
 

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::dialect::{ErrorText, anthropic, openai};
+use crate::dialect::{ErrorText, anthropic, gemini, openai};
 use crate::filter::{Dialect, Endpoint};
 use crate::pipeline::failure::Failure;
 use crate::pipeline::reply::{ClientForm, ErrorForm};
@@ -17,6 +17,7 @@ impl ClientForm for Forms {
         let body = match dialect {
             Dialect::Openai | Dialect::Azure => openai::error_body(&text(&reply), request_id),
             Dialect::Anthropic => anthropic::error_body(&text(&reply), request_id),
+            Dialect::Gemini => gemini::error_body(&text(&reply), reply.status, request_id),
         };
         form(reply, Bytes::from(body))
     }
@@ -25,6 +26,11 @@ impl ClientForm for Forms {
         if is_anthropic(endpoint) {
             let reply = in_words_of(Dialect::Anthropic, error::reply(failure));
             let event = anthropic::error_event(&text(&reply));
+            return (form(reply, Bytes::new()), Bytes::from(event));
+        }
+        if is_gemini(endpoint) {
+            let reply = in_words_of(Dialect::Gemini, error::reply(failure));
+            let event = gemini::error_event(&text(&reply), reply.status);
             return (form(reply, Bytes::new()), Bytes::from(event));
         }
         let reply = error::reply(failure);
@@ -46,6 +52,7 @@ impl ClientForm for Forms {
         let id = answer_id(endpoint, request_id);
         Bytes::from(match is_anthropic(endpoint) {
             true => anthropic::text_answer(&id, text),
+            false if is_gemini(endpoint) => gemini::text_answer(&id, text),
             false => openai::text_answer(endpoint, &id, created_s, text),
         })
     }
@@ -61,6 +68,7 @@ impl ClientForm for Forms {
         let id = answer_id(endpoint, request_id);
         Bytes::from(match is_anthropic(endpoint) {
             true => anthropic::text_stream(&id, text),
+            false if is_gemini(endpoint) => gemini::text_stream(&id, text),
             false => openai::text_stream(endpoint, &id, created_s, text, with_usage),
         })
     }
@@ -71,12 +79,24 @@ fn is_anthropic(endpoint: Endpoint) -> bool {
     matches!(endpoint, Endpoint::Messages | Endpoint::MessagesCountTokens)
 }
 
-/// Anthropic's words for kinds of errors go by the status.
+/// Whether an endpoint is Gemini's alone.
+fn is_gemini(endpoint: Endpoint) -> bool {
+    matches!(
+        endpoint,
+        Endpoint::GenerateContent | Endpoint::CountTokens | Endpoint::EmbedContent
+    )
+}
+
+/// Anthropic's and Gemini's words for kinds of errors go by the status.
 fn in_words_of(dialect: Dialect, reply: ErrorReply) -> ErrorReply {
     match dialect {
         Dialect::Openai | Dialect::Azure => reply,
         Dialect::Anthropic => ErrorReply {
             kind: anthropic::error_kind(reply.status, reply.kind),
+            ..reply
+        },
+        Dialect::Gemini => ErrorReply {
+            kind: gemini::error_status(reply.status),
             ..reply
         },
     }
@@ -98,6 +118,9 @@ fn answer_id(endpoint: Endpoint, request_id: &str) -> String {
         | Endpoint::Embeddings
         | Endpoint::Messages
         | Endpoint::MessagesCountTokens
+        | Endpoint::GenerateContent
+        | Endpoint::CountTokens
+        | Endpoint::EmbedContent
         | Endpoint::Models
         | Endpoint::Passthrough => request_id.to_owned(),
     }

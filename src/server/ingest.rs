@@ -84,7 +84,10 @@ pub async fn body(
             | Endpoint::Embeddings
             | Endpoint::Responses
             | Endpoint::Messages
-            | Endpoint::MessagesCountTokens => Body::Whole(Bytes::new()),
+            | Endpoint::MessagesCountTokens
+            | Endpoint::GenerateContent
+            | Endpoint::CountTokens
+            | Endpoint::EmbedContent => Body::Whole(Bytes::new()),
             Endpoint::Models | Endpoint::Passthrough => Body::None,
         });
     }

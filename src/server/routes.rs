@@ -1,6 +1,6 @@
 //! Which paths the data port serves, and what each means.
 
-use crate::dialect::{self, openai};
+use crate::dialect::{self, gemini, openai};
 use crate::filter::{Dialect, Endpoint};
 use crate::pipeline::failure::Failure;
 use crate::pipeline::models::percent_decoded;
@@ -22,11 +22,12 @@ pub enum Route {
         endpoint: Endpoint,
         /// Whose API.
         dialect: Dialect,
-        /// The deployment that an Azure client's path names, percent signs resolved.
+        /// The deployment that an Azure client's path names, or the model that one of Gemini's names, percent signs
+        /// resolved.
         deployment: Option<String>,
         /// The provider named by the first path segment, if one was.
         provider: Option<String>,
-        /// The raw path behind `/v1`, beginning with a slash.
+        /// The raw path behind `/v1`, beginning with a slash; of Gemini's API with its version.
         rest: String,
     },
 }
@@ -59,6 +60,8 @@ pub struct Said<'a> {
     pub path: &'a str,
     /// Whether it has Anthropic's header `anthropic-version`.
     pub names_anthropic: bool,
+    /// Whether it has a header or a key of Gemini's.
+    pub names_gemini: bool,
 }
 
 /// Finds the route of a request whose path was checked. `is_provider` says whether a provider has this name.
@@ -78,6 +81,10 @@ pub fn find(said: Said<'_>, is_provider: impl Fn(&str) -> bool) -> Result<Route,
     }
     let first = path.split('/').nth(1).unwrap_or_default();
     let behind_first = path.get(1 + first.len()..).unwrap_or_default();
+    let is_gemini = |path: &str| said.names_gemini || gemini::endpoint(method, path).is_some();
+    if is_gemini_version(first) || first == "v1" && is_gemini(path) {
+        return of_gemini(said, path, None);
+    }
     if first == "v1" {
         return api(said, behind_first, None);
     }
@@ -89,7 +96,11 @@ pub fn find(said: Said<'_>, is_provider: impl Fn(&str) -> bool) -> Result<Route,
     {
         return azure(said, behind);
     }
-    if first == "openai" || is_provider(first) {
+    if first == "openai" || first == GOOGLE || is_provider(first) {
+        let second = behind_first.split('/').nth(1).unwrap_or_default();
+        if is_gemini_version(second) || is_gemini(behind_first) {
+            return of_gemini(said, behind_first, Some(first.to_owned()));
+        }
         // A doubled `v1` is dropped: the provider's base URL has one.
         let rest = match behind_first.strip_prefix("/v1") {
             Some(rest) if rest.is_empty() || rest.starts_with('/') => rest,
@@ -100,6 +111,34 @@ pub fn find(said: Said<'_>, is_provider: impl Fn(&str) -> bool) -> Result<Route,
     Err(Unserved {
         failure: Failure::UnknownPath,
         recorded: false,
+    })
+}
+
+/// What stands for the first provider of Gemini's API.
+const GOOGLE: &str = "googleaistudio";
+
+/// Whether a segment is a version of an API that only Gemini has.
+fn is_gemini_version(segment: &str) -> bool {
+    matches!(segment, "v1beta" | "v1alpha")
+}
+
+/// A path of Gemini's; `rest` has its version, if it has one.
+fn of_gemini(said: Said<'_>, rest: &str, provider: Option<String>) -> Result<Route, Unserved> {
+    let (endpoint, model) = gemini::any_endpoint(said.method, rest);
+    let model = model.map(percent_decoded);
+    let behind_version = rest.split('/').nth(2).unwrap_or_default();
+    if behind_version.is_empty() || model == Some(None) {
+        return Err(Unserved {
+            failure: Failure::UnknownPath,
+            recorded: true,
+        });
+    }
+    Ok(Route::Api {
+        endpoint,
+        dialect: Dialect::Gemini,
+        deployment: model.flatten(),
+        provider,
+        rest: rest.to_owned(),
     })
 }
 
@@ -149,6 +188,7 @@ mod tests {
             method,
             path,
             names_anthropic: false,
+            names_gemini: false,
         }
     }
 
@@ -217,6 +257,52 @@ mod tests {
     }
 
     #[test]
+    fn geminis_paths_name_a_model() {
+        let of = |method: &str, path: &str| match find(said(method, path), |name| name == "gem") {
+            Ok(Route::Api {
+                endpoint,
+                dialect: Dialect::Gemini,
+                deployment,
+                provider,
+                rest,
+            }) => Some((endpoint, deployment, provider, rest)),
+            _ => None,
+        };
+        let chat = Endpoint::GenerateContent;
+        for (path, provider, rest) in [
+            ("/v1beta/models/a%2Fb:generateContent", None, ""),
+            ("/v1/models/a/b:streamGenerateContent", None, ""),
+            (
+                "/googleaistudio/v1beta/models/a/b:generateContent",
+                Some(GOOGLE),
+                GOOGLE,
+            ),
+            ("/gem/models/a/b:generateContent", Some("gem"), "gem"),
+        ] {
+            let rest = path.trim_start_matches('/').trim_start_matches(rest);
+            let rest = format!("/{}", rest.trim_start_matches('/'));
+            let expected = (
+                chat,
+                Some("a/b".to_owned()),
+                provider.map(str::to_owned),
+                rest,
+            );
+            assert_eq!(of("POST", path), Some(expected), "{path}");
+        }
+        for path in [
+            "/v1/models/gpt-4o",
+            "/v1/models/ft:gpt-4o:org::id",
+            "/v1/models",
+        ] {
+            assert_eq!(of("GET", path), None, "{path}");
+        }
+        for path in ["/v1beta", "/v1beta/", "/v1beta/models/%ff:generateContent"] {
+            let unserved = find(said("POST", path), |_| false).unwrap_err();
+            assert!(unserved.recorded, "{path}");
+        }
+    }
+
+    #[test]
     fn strangers_get_404_without_a_row() {
         for path in ["/wp-login.php", "/admin", "/other/chat/completions"] {
             let unserved = find(said("GET", path), |_| false).unwrap_err();
@@ -232,8 +318,8 @@ mod tests {
             );
         }
         assert_eq!(
-            rest_of("GET", "/openai/v1beta").map(|found| found.2),
-            Some("/v1beta".to_owned())
+            rest_of("GET", "/openai/v1beta/files").map(|found| found.2),
+            Some("/v1beta/files".to_owned())
         );
         assert_eq!(find(said("GET", "/healthz"), |_| false), Ok(Route::Health));
         assert_eq!(

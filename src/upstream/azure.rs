@@ -4,6 +4,7 @@
 
 use crate::filter::{Dialect, Endpoint};
 use crate::upstream::provider::{Api, Generation, Place, Provider};
+use crate::wire::percent::push_encoded;
 
 pub(super) const API: Api = Api {
     dialects: &[Dialect::Openai, Dialect::Azure],
@@ -74,18 +75,6 @@ pub(super) fn without_version(query: &str) -> String {
     match rest.is_empty() {
         true => String::new(),
         false => format!("?{}", rest.join("&")),
-    }
-}
-
-/// A name as one segment of a path.
-fn push_encoded(url: &mut String, name: &str) {
-    for byte in name.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-                url.push(char::from(byte));
-            }
-            _ => url.push_str(&format!("%{byte:02X}")),
-        }
     }
 }
 

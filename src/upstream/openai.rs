@@ -30,5 +30,10 @@ fn url(provider: &Provider, place: &Place<'_>) -> String {
         Dialect::Openai | Dialect::Anthropic => {
             [&*provider.base_url, place.rest, place.query].concat()
         }
+        Dialect::Gemini => {
+            let rest = place.rest.strip_prefix("/v1/").map_or(0, |_| "/v1".len());
+            let rest = place.rest.get(rest..).unwrap_or_default();
+            [&*provider.base_url, rest, place.query].concat()
+        }
     }
 }

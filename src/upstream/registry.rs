@@ -7,7 +7,7 @@ use secrecy::SecretString;
 use crate::config::{ProviderConfig, ProviderKind, UsageMode};
 use crate::upstream::provider::{Api, Provider, ProviderKey, Timeouts};
 use crate::upstream::transport::{TlsError, TlsOptions, client_config};
-use crate::upstream::{anthropic, azure, openai};
+use crate::upstream::{anthropic, azure, gemini, openai};
 
 /// A provider that cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +53,7 @@ fn api(kind: ProviderKind) -> &'static Api {
         ProviderKind::Openai => &openai::API,
         ProviderKind::Azure => &azure::API,
         ProviderKind::Anthropic => &anthropic::API,
+        ProviderKind::Gemini => &gemini::API,
     }
 }
 

@@ -32,7 +32,7 @@ pub struct Decoded {
 /// An error object.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ErrorFields {
-    /// `type`.
+    /// `type`, else a `status` that is a word.
     pub kind: Option<String>,
     /// `code`, a number as its text.
     pub code: Option<String>,
@@ -69,6 +69,10 @@ impl ErrorFields {
             "type" => self.kind = scalar(reader)?,
             "code" => self.code = scalar(reader)?,
             "message" => self.message = scalar(reader)?,
+            // Gemini's word for what others call the type.
+            "status" if reader.peek()? == Kind::String && self.kind.is_none() => {
+                self.kind = scalar(reader)?;
+            }
             _ => reader.skip()?,
         }
         Ok(())

@@ -110,6 +110,8 @@ pub struct Scanner {
     progress: Progress,
     /// Within a comment line before an event: such lines go on at once.
     in_comment: bool,
+    /// An event that ends the stream if nothing follows. It waits for what comes next.
+    last: Option<Last>,
     /// The chunk before ended in the CR that ended a line: a following LF shares its fate.
     after_cr: Option<Fate>,
     /// The first bytes, while they may still be a BOM.
@@ -124,6 +126,14 @@ enum Progress {
     Held,
     /// Went to the client; what follows of the event goes too.
     Sent,
+}
+
+/// Such an event, or its rest.
+#[derive(Debug)]
+struct Last {
+    bytes: Bytes,
+    /// Whether its beginning went to the client.
+    begun: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -148,6 +158,7 @@ impl Scanner {
             event: Vec::new(),
             progress: Progress::Undecided,
             in_comment: false,
+            last: None,
             after_cr: None,
             start: Some(Vec::new()),
         }
@@ -161,7 +172,8 @@ impl Scanner {
     /// Whether the client's stream stands between two events, so that an event or a comment may be put in now.
     pub fn at_event_border(&self) -> bool {
         let between = self.event.is_empty() || self.progress != Progress::Sent;
-        between && !self.in_comment && self.after_cr != Some(Fate::Kept)
+        let begun = self.last.as_ref().is_some_and(|last| last.begun);
+        between && !begun && !self.in_comment && self.after_cr != Some(Fate::Kept)
     }
 
     /// Takes the upstream's next bytes and appends to `out` what is to be done with them, and with earlier ones.
@@ -186,8 +198,13 @@ impl Scanner {
         {
             at = 1;
             run = usize::from(fate == Fate::TakenOut);
+            if let Some(last) = &mut self.last {
+                last.bytes = Bytes::from([&last.bytes[..], b"\n"].concat());
+                run = 1;
+            }
         }
         while at < chunk.len() {
+            self.release_last(out);
             if self.event.is_empty() && (self.in_comment || chunk[at] == b':') {
                 at = self.comment(&chunk, at);
                 continue;
@@ -290,6 +307,15 @@ impl Scanner {
         let piece = match classify(event, lines, &self.options, &mut self.facts) {
             Class::Ordinary => return Fate::Kept,
             Class::Terminal => Some(Piece::Terminal(chunk.slice(at..end))),
+            Class::Last => {
+                self.last = Some(Last {
+                    bytes: chunk.slice(at..end),
+                    begun: false,
+                });
+                send(chunk, *run, at, out);
+                *run = end;
+                return Fate::Kept;
+            }
             Class::Usage(data) => Some(Piece::Stripped(chunk.slice_ref(data))),
             Class::Empty => None,
         };
@@ -298,6 +324,11 @@ impl Scanner {
         let kept = matches!(piece, Some(Piece::Terminal(_)));
         out.extend(piece);
         if kept { Fate::Kept } else { Fate::TakenOut }
+    }
+
+    /// Something follows: what might have been the last event was not.
+    fn release_last(&mut self, out: &mut Vec<Piece>) {
+        out.extend(self.last.take().map(|last| Piece::Send(last.bytes)));
     }
 
     /// The last part of an event that began in an earlier chunk.
@@ -324,6 +355,13 @@ impl Scanner {
         let (piece, fate) = match classify(&event, lines, &self.options, &mut self.facts) {
             Class::Ordinary => (Some(Piece::Send(rest)), Fate::Kept),
             Class::Terminal => (Some(Piece::Terminal(rest)), Fate::Kept),
+            Class::Last => {
+                self.last = Some(Last {
+                    bytes: rest,
+                    begun: sent,
+                });
+                (None, Fate::Kept)
+            }
             Class::Usage(data) => (Some(Piece::Stripped(event.slice_ref(data))), Fate::TakenOut),
             Class::Empty => (None, Fate::TakenOut),
         };

@@ -4,7 +4,7 @@ use aiproxy_filters::Endpoint;
 
 use super::content::Content;
 use super::json_reader::Reader;
-use super::{openai_completions, openai_responses};
+use super::{gemini, openai_completions, openai_responses};
 
 /// What the record wants to know of a request.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -25,7 +25,11 @@ pub(super) fn decode(endpoint: Endpoint, text: &str, wants_text: bool) -> Reques
         }
         Endpoint::Completions => "prompt",
         Endpoint::Embeddings | Endpoint::Responses => "input",
-        Endpoint::Models | Endpoint::Passthrough => "",
+        Endpoint::GenerateContent
+        | Endpoint::CountTokens
+        | Endpoint::EmbedContent
+        | Endpoint::Models
+        | Endpoint::Passthrough => "",
     };
     let (mut asked, mut last, mut user, mut user_id) = (None, None, None, None);
     // What breaks off gives what stands before.
@@ -52,7 +56,7 @@ pub(super) fn decode(endpoint: Endpoint, text: &str, wants_text: bool) -> Reques
         }
         Ok(())
     });
-    let text = match endpoint {
+    let said = match endpoint {
         _ if !wants_text => None,
         Endpoint::ChatCompletions | Endpoint::Messages | Endpoint::MessagesCountTokens => {
             last.and_then(message_text)
@@ -61,11 +65,14 @@ pub(super) fn decode(endpoint: Endpoint, text: &str, wants_text: bool) -> Reques
             asked.and_then(openai_completions::input_text)
         }
         Endpoint::Responses => asked.and_then(openai_responses::input_text),
+        Endpoint::GenerateContent | Endpoint::CountTokens | Endpoint::EmbedContent => {
+            gemini::request_text(text)
+        }
         Endpoint::Models | Endpoint::Passthrough => None,
     };
     let user = user.or(user_id).map(|user| user.text().into_owned());
     RequestFacts {
-        text,
+        text: said,
         user: user.filter(|user| !user.is_empty()),
     }
 }

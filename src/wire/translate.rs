@@ -41,6 +41,9 @@ impl Format {
             | Endpoint::Responses
             | Endpoint::MessagesCountTokens
             | Endpoint::Embeddings
+            | Endpoint::GenerateContent
+            | Endpoint::CountTokens
+            | Endpoint::EmbedContent
             | Endpoint::Models
             | Endpoint::Passthrough => None,
         }

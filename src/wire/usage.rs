@@ -73,6 +73,49 @@ pub fn read_anthropic(raw: &str) -> Option<Usage> {
     })
 }
 
+/// Reads a `usageMetadata` of Gemini's: thoughts are counted beside the answer's tokens, and the results of its own
+/// tools beside the prompt's. Numbers that are zero are left out there. `None` as with [`read`].
+pub fn read_gemini(raw: &str) -> Option<Usage> {
+    let [
+        mut prompt,
+        mut tools,
+        mut answer,
+        mut thoughts,
+        mut cached,
+        mut total,
+    ] = [Number::Absent; 6];
+    let read = Reader::new(raw).object(|key, reader| {
+        let place = match key.raw {
+            "promptTokenCount" => &mut prompt,
+            "toolUsePromptTokenCount" => &mut tools,
+            "candidatesTokenCount" => &mut answer,
+            "thoughtsTokenCount" => &mut thoughts,
+            "cachedContentTokenCount" => &mut cached,
+            "totalTokenCount" => &mut total,
+            _ => return reader.skip(),
+        };
+        *place = number(reader)?;
+        Ok(())
+    });
+    if read != Ok(true) {
+        return None;
+    }
+    let prompt = prompt.believed()?? + tools.believed()?.unwrap_or(0);
+    let (answer, thoughts) = (answer.believed()?, thoughts.believed()?);
+    let total = total.believed()?;
+    let told = (answer.is_some() || thoughts.is_some())
+        .then(|| answer.unwrap_or(0) + thoughts.unwrap_or(0));
+    let completion = told.or_else(|| total?.checked_sub(prompt));
+    Some(Usage {
+        prompt,
+        completion,
+        total: total.unwrap_or(prompt + completion.unwrap_or(0)),
+        cached: cached.at_most(prompt),
+        cache_write: None,
+        reasoning: thoughts,
+    })
+}
+
 #[derive(Debug, Clone, Copy, Default)]
 enum Number {
     #[default]

@@ -11,6 +11,7 @@ mod doors;
 mod filter_faults;
 mod filtered_streams;
 mod filters;
+mod gemini;
 mod headers;
 mod http_framing;
 mod kill_loop;

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde_json::Value;
 
 use super::document::Document;
-use super::{BodyError, Endpoint, Usage, json, texts};
+use super::{BodyError, Endpoint, Usage, gemini, json, texts};
 
 mod sse;
 
@@ -114,6 +114,14 @@ impl StreamEvent {
         if self.name() == Some("error") || get("error").is_some() || failed {
             return EventKind::Error;
         }
+        if self.endpoint == Endpoint::GenerateContent {
+            return match get("candidates").and_then(json::items) {
+                Some(candidates) if !candidates.is_empty() => EventKind::Delta,
+                Some(_) | None if get("promptFeedback").is_some() => EventKind::Other,
+                Some(_) | None if get("usageMetadata").is_some() => EventKind::Usage,
+                Some(_) | None => EventKind::Other,
+            };
+        }
         match get("choices").and_then(json::items) {
             Some(choices) if !choices.is_empty() => EventKind::Delta,
             Some(_) if get("usage").is_some() => EventKind::Usage,
@@ -134,7 +142,7 @@ impl StreamEvent {
 
     /// The pieces of text that the event adds, those of refusals included, each with the number of
     /// its choice. In the Responses API the number is `output_index` · 2³² + `content_index`, in Anthropic's
-    /// Messages the block's.
+    /// Messages the block's, in Gemini's answers the candidate's.
     pub fn text_delta(&self) -> Vec<(u64, String)> {
         self.read(texts::in_delta)
     }
@@ -193,6 +201,14 @@ impl StreamEvent {
 
     /// The choices whose text is complete with this event.
     pub fn ended_choices(&self) -> Vec<u64> {
+        if self.endpoint == Endpoint::GenerateContent {
+            let ended = |(number, candidate)| {
+                json::member(candidate, "finishReason").filter(|reason| *reason != "null")?;
+                Some(number)
+            };
+            let data = self.data().unwrap_or_default();
+            return gemini::candidates(data).filter_map(ended).collect();
+        }
         if let Some(choices) = self.get("choices").and_then(json::items) {
             let ended = |(at, choice): (usize, &str)| {
                 let members = json::members(choice)?;
@@ -222,6 +238,7 @@ impl StreamEvent {
     pub fn usage(&self) -> Option<Usage> {
         let usage = self
             .get("usage")
+            .or_else(|| self.get("usageMetadata"))
             .or_else(|| self.document()?.get_path("response.usage"))
             .or_else(|| self.document()?.get_path("message.usage"))?;
         Usage::from_json(usage)

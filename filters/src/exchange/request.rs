@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::document::Document;
 use super::message::{self, Message};
-use super::{BodyError, Endpoint, json, texts};
+use super::{BodyError, Endpoint, gemini, json, texts};
 
 /// A view over a received request body.
 ///
@@ -18,8 +18,17 @@ use super::{BodyError, Endpoint, json, texts};
 pub struct LlmRequest {
     endpoint: Endpoint,
     document: Document,
+    path: Option<Path>,
     model: OnceLock<Option<Arc<str>>>,
     user: OnceLock<Option<Arc<str>>>,
+}
+
+/// What the path of a request says that bodies of other formats say.
+#[derive(Debug, Clone)]
+struct Path {
+    model: String,
+    stream: bool,
+    revision: u64,
 }
 
 impl LlmRequest {
@@ -29,9 +38,28 @@ impl LlmRequest {
         Self {
             endpoint,
             document,
+            path: None,
             model: OnceLock::new(),
             user: OnceLock::new(),
         }
+    }
+
+    /// The same, where the path names the model and says whether the answer is to be a stream, as Gemini's does.
+    pub fn with_path(self, model: &str, stream: bool) -> Self {
+        let path = Path {
+            model: model.to_owned(),
+            stream,
+            revision: 0,
+        };
+        Self {
+            path: Some(path),
+            ..self
+        }
+    }
+
+    /// The model that the path is to name; `None` where the body names it.
+    pub fn model_in_path(&self) -> Option<&str> {
+        self.path.as_ref().map(|path| &*path.model)
     }
 
     /// Which API is called.
@@ -51,7 +79,7 @@ impl LlmRequest {
 
     /// How often the request was edited; 0 while it is as received.
     pub fn revision(&self) -> u64 {
-        self.document.revision()
+        self.document.revision() + self.path.as_ref().map_or(0, |path| path.revision)
     }
 
     /// Whether the body can be read and edited by field.
@@ -64,7 +92,10 @@ impl LlmRequest {
 
     /// The model asked for, `None` when absent or no string.
     pub fn model(&self) -> Option<&str> {
-        self.model.get_or_init(|| self.shared("model")).as_deref()
+        match &self.path {
+            Some(path) => Some(&path.model),
+            None => self.model.get_or_init(|| self.shared("model")).as_deref(),
+        }
     }
 
     /// The end user: `user`, else `metadata.user_id`. `None` when neither is a non-empty string.
@@ -79,7 +110,10 @@ impl LlmRequest {
 
     /// Whether the client asked for a stream; false when `stream` is absent.
     pub fn stream(&self) -> bool {
-        self.document.get("stream") == Some("true")
+        match &self.path {
+            Some(path) => path.stream,
+            None => self.document.get("stream") == Some("true"),
+        }
     }
 
     /// The messages of a chat or of Anthropic's Messages, or the items of a Responses `input`; empty for other formats.
@@ -91,6 +125,9 @@ impl LlmRequest {
             Endpoint::Responses => self.document.get("input"),
             Endpoint::Completions
             | Endpoint::Embeddings
+            | Endpoint::GenerateContent
+            | Endpoint::CountTokens
+            | Endpoint::EmbedContent
             | Endpoint::Models
             | Endpoint::Passthrough => None,
         };
@@ -112,6 +149,8 @@ impl LlmRequest {
                 Some(text) => Some(text),
                 None => self.last_item_text(),
             },
+            Endpoint::GenerateContent | Endpoint::CountTokens => self.last_content_text(),
+            Endpoint::EmbedContent => gemini_text(self.document.get("content")?),
             Endpoint::Models | Endpoint::Passthrough => None,
         }
     }
@@ -121,6 +160,10 @@ impl LlmRequest {
         ["max_completion_tokens", "max_tokens", "max_output_tokens"]
             .into_iter()
             .find_map(|key| self.document.get(key)?.parse().ok())
+            .or_else(|| {
+                let limit = self.document.get_path("generationConfig.maxOutputTokens");
+                limit?.parse().ok()
+            })
     }
 
     /// The number at a path such as `temperature` or `metadata.turn`.
@@ -138,11 +181,18 @@ impl LlmRequest {
         self.document.get(key)
     }
 
-    /// Asks for another model.
+    /// Asks for another model; where the path names it, in the path.
     ///
     /// # Errors
     /// When the body is no JSON object.
     pub fn set_model(&mut self, model: &str) -> Result<(), BodyError> {
+        if let Some(path) = &mut self.path {
+            if path.model != model {
+                model.clone_into(&mut path.model);
+                path.revision += 1;
+            }
+            return Ok(());
+        }
         self.set("model", &Value::from(model))
     }
 
@@ -199,6 +249,16 @@ impl LlmRequest {
             .find_map(|message| message.text_if_message())?
     }
 
+    fn last_content_text(&self) -> Option<Cow<'_, str>> {
+        let contents = self
+            .document
+            .get("contents")
+            .or_else(|| self.document.get_path("generateContentRequest.contents"))?;
+        let last =
+            json::items(contents).map_or(Some(contents), |contents| contents.last().copied());
+        gemini_text(last?)
+    }
+
     fn shared(&self, path: &str) -> Option<Arc<str>> {
         self.document.string(path).map(Arc::from)
     }
@@ -206,6 +266,17 @@ impl LlmRequest {
     fn forget(&mut self) {
         self.model = OnceLock::new();
         self.user = OnceLock::new();
+    }
+}
+
+/// The text parts of one of Gemini's contents with line breaks between them, or the JSON of its parts.
+fn gemini_text(content: &str) -> Option<Cow<'_, str>> {
+    let texts: Vec<_> = gemini::texts_of_parts(content)
+        .filter_map(json::string)
+        .collect();
+    match texts.is_empty() {
+        true => json::member(content, "parts").map(Cow::Borrowed),
+        false => Some(Cow::Owned(texts.join("\n"))),
     }
 }
 

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use serde_json::Value;
 
 use super::document::Document;
-use super::{BodyError, Endpoint, Usage, json, texts};
+use super::{BodyError, Endpoint, Usage, gemini, json, texts};
 
 /// A whole answer: a view over an upstream's body, or a filter's own text, which the program
 /// encodes in the form that the client asked in.
@@ -99,7 +99,7 @@ impl LlmResponse {
 
     /// Every text, refusals included, with the number of its choice, in the order in which they
     /// stand. In the Responses API the number is `output_index` · 2³² + `content_index`, in Anthropic's
-    /// Messages the block's.
+    /// Messages the block's, in Gemini's answers the candidate's.
     pub fn texts(&self) -> Vec<(u64, String)> {
         match &self.content {
             Content::Answer { text, .. } => vec![(0, text.clone())],
@@ -117,18 +117,28 @@ impl LlmResponse {
                 let first = json::items(choices)?.into_iter().next()?;
                 json::string(json::member(first, "finish_reason")?).map(Cow::into_owned)
             }
-            None => self.string("stop_reason").or_else(|| self.string("status")),
+            None => self
+                .first_candidate_ended()
+                .or_else(|| self.string("stop_reason"))
+                .or_else(|| self.string("status")),
         }
     }
 
     /// The model that the upstream says answered.
     pub fn model(&self) -> Option<Cow<'_, str>> {
-        self.document()?.string("model")
+        let document = self.document()?;
+        document
+            .string("model")
+            .or_else(|| document.string("modelVersion"))
     }
 
     /// The tokens that the upstream reported.
     pub fn usage(&self) -> Option<Usage> {
-        Usage::from_json(self.document()?.get("usage")?)
+        let document = self.document()?;
+        let usage = document
+            .get("usage")
+            .or_else(|| document.get("usageMetadata"));
+        Usage::from_json(usage?)
     }
 
     /// The number at a path such as `usage.total_tokens`.
@@ -193,6 +203,11 @@ impl LlmResponse {
                 Ok(texts::map(document, find, |_, text| edit(text)))
             }
         }
+    }
+
+    fn first_candidate_ended(&self) -> Option<String> {
+        let (_, first) = gemini::candidates(self.document()?.text()?).next()?;
+        json::string(json::member(first, "finishReason")?).map(Cow::into_owned)
     }
 
     fn document(&self) -> Option<&Document> {

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::document::{Document, Edit};
-use super::{Endpoint, json};
+use super::{Endpoint, gemini, json};
 
 /// One text: which choice it belongs to, and where its JSON string stands.
 pub(crate) struct Spot {
@@ -47,6 +47,11 @@ pub(crate) fn in_request(endpoint: Endpoint, whole: &str) -> Vec<Spot> {
                     finder.blocks(json::member(message, "content").unwrap_or_default());
                 }
             }
+            Endpoint::GenerateContent | Endpoint::CountTokens | Endpoint::EmbedContent => {
+                for text in gemini::in_request_member(key, value) {
+                    finder.push(text, 0, None);
+                }
+            }
             Endpoint::ChatCompletions
             | Endpoint::Completions
             | Endpoint::Embeddings
@@ -71,7 +76,10 @@ pub(crate) fn in_response(endpoint: Endpoint, whole: &str) -> Vec<Spot> {
         Endpoint::Completions => finder.choices(whole, None),
         Endpoint::Responses => finder.output(whole),
         Endpoint::Messages => finder.answer_blocks(whole),
+        Endpoint::GenerateContent => finder.candidates(),
         Endpoint::MessagesCountTokens
+        | Endpoint::CountTokens
+        | Endpoint::EmbedContent
         | Endpoint::Embeddings
         | Endpoint::Models
         | Endpoint::Passthrough => {}
@@ -90,7 +98,10 @@ pub(crate) fn in_delta(endpoint: Endpoint, whole: &str) -> Vec<Spot> {
         Endpoint::Completions => finder.choices(whole, None),
         Endpoint::Responses => finder.output_delta(),
         Endpoint::Messages => finder.block_delta(),
+        Endpoint::GenerateContent => finder.candidates(),
         Endpoint::MessagesCountTokens
+        | Endpoint::CountTokens
+        | Endpoint::EmbedContent
         | Endpoint::Embeddings
         | Endpoint::Models
         | Endpoint::Passthrough => {}
@@ -309,6 +320,13 @@ impl Finder<'_> {
             Some(_) | None => return,
         };
         self.text_block(part.unwrap_or_default(), wanted, choice);
+    }
+
+    /// The texts of Gemini's candidates.
+    fn candidates(&mut self) {
+        for (candidate, text) in gemini::in_candidates(self.whole) {
+            self.push(text, candidate, None);
+        }
     }
 
     /// The texts of choices: `content` and `refusal` of the object under `message`, or else the `text`. A refusal

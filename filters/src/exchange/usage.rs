@@ -17,10 +17,13 @@ pub struct Usage {
 }
 
 impl Usage {
-    /// Reads a usage object of the chat, completions, embeddings or Responses API, or of Anthropic's Messages.
-    /// `None` when it is no object.
+    /// Reads a usage object of the chat, completions, embeddings or Responses API, or of Anthropic's Messages, or of Gemini's
+    /// answers. `None` when it is no object.
     pub fn from_json(raw: &str) -> Option<Self> {
         let members = json::members(raw)?;
+        if let Some(usage) = gemini_usage(&members) {
+            return Some(usage);
+        }
         let count = |name: &str| json::find(&members, name)?.parse().ok();
         let part = |group: &str, name: &str| {
             json::member(json::find(&members, group)?, name)?
@@ -47,4 +50,23 @@ impl Usage {
                 .or_else(|| part("output_tokens_details", "reasoning_tokens")),
         })
     }
+}
+
+/// Gemini counts thoughts beside the answer's tokens, and the results of its own tools beside the prompt's. `None`
+/// when there are no such numbers.
+fn gemini_usage(members: &[(&str, &str)]) -> Option<Usage> {
+    let count = |name: &str| json::find(members, name)?.parse::<u64>().ok();
+    let both = |whole: Option<u64>, more: Option<u64>| match (whole, more) {
+        (None, None) => None,
+        (whole, more) => Some(whole.unwrap_or(0).saturating_add(more.unwrap_or(0))),
+    };
+    let prompt = count("promptTokenCount")?;
+    let thoughts = count("thoughtsTokenCount");
+    Some(Usage {
+        prompt_tokens: both(Some(prompt), count("toolUsePromptTokenCount")),
+        completion_tokens: both(count("candidatesTokenCount"), thoughts),
+        total_tokens: count("totalTokenCount"),
+        cached_tokens: count("cachedContentTokenCount"),
+        reasoning_tokens: thoughts,
+    })
 }

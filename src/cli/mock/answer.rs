@@ -39,6 +39,8 @@ pub(super) struct Ask<'a> {
     #[serde(default, borrow)]
     messages: Option<&'a RawValue>,
     #[serde(default, borrow)]
+    contents: Option<&'a RawValue>,
+    #[serde(default, borrow)]
     pub(super) input: Option<&'a RawValue>,
     #[serde(default)]
     pub(super) encoding_format: Option<Cow<'a, str>>,
@@ -92,13 +94,7 @@ impl<'a> Ask<'a> {
     /// # Errors
     /// When the body is not such JSON, or names no model.
     pub(super) fn read(body: &'a [u8]) -> Result<(Self, String), Refused> {
-        let mut ask: Ask<'_> = serde_json::from_slice(body).map_err(|error| {
-            Refused::new(
-                400,
-                "invalid_json",
-                format!("could not parse the JSON body: {error}"),
-            )
-        })?;
+        let mut ask = Self::read_without_model(body)?;
         match ask.model.take().filter(|model| !model.is_empty()) {
             Some(model) => Ok((ask, model)),
             None => Err(Refused::new(
@@ -107,6 +103,20 @@ impl<'a> Ask<'a> {
                 "you must provide a model parameter",
             )),
         }
+    }
+
+    /// Reads a body where the path names the model.
+    ///
+    /// # Errors
+    /// When the body is not such JSON.
+    pub(super) fn read_without_model(body: &'a [u8]) -> Result<Self, Refused> {
+        serde_json::from_slice(body).map_err(|error| {
+            Refused::new(
+                400,
+                "invalid_json",
+                format!("could not parse the JSON body: {error}"),
+            )
+        })
     }
 }
 
@@ -254,6 +264,7 @@ fn tool_calls(tools: Option<&RawValue>) -> Vec<ToolCall> {
         .unwrap_or_default();
     let names: Vec<&str> = tools
         .iter()
+        .flat_map(declared)
         .filter_map(|tool| tool.pointer("/function/name").or_else(|| tool.get("name")))
         .filter_map(Value::as_str)
         .collect();
@@ -274,19 +285,34 @@ fn tool_calls(tools: Option<&RawValue>) -> Vec<ToolCall> {
         .collect()
 }
 
+/// The tools of an entry: Gemini's has several.
+fn declared(tool: &Value) -> Vec<&Value> {
+    match tool["functionDeclarations"].as_array() {
+        Some(declared) => declared.iter().collect(),
+        None => vec![tool],
+    }
+}
+
 /// Says how many images came and how long their URLs are.
 fn images_seen(ask: &Ask<'_>) -> String {
-    let source = ask.messages.or(ask.input).map_or("null", RawValue::get);
+    let source = ask.messages.or(ask.input).or(ask.contents);
+    let source = source.map_or("null", RawValue::get);
     let value = serde_json::from_str::<Value>(source).unwrap_or_default();
     let messages = value.as_array().into_iter().flatten();
     let parts = messages
-        .filter_map(|message| message["content"].as_array())
+        .filter_map(|message| {
+            message["content"]
+                .as_array()
+                .or(message["parts"].as_array())
+        })
         .flatten();
     let places = [
         "/image_url/url",
         "/image_url",
         "/source/url",
         "/source/data",
+        "/inlineData/data",
+        "/fileData/fileUri",
     ];
     let urls: Vec<usize> = parts
         .filter_map(|part| {

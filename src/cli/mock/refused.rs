@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::cli::mock::reply::Reply;
 use crate::cli::mock::request::RawRequest;
+use crate::dialect::gemini;
 
 /// Why a request gets an error for an answer.
 #[derive(Debug)]
@@ -27,6 +28,7 @@ impl Refused {
         let error = match family {
             Family::Openai => error_json(self.status, self.code, &self.message),
             Family::Anthropic => anthropic_error_json(self.status, &self.message),
+            Family::Gemini => gemini_error_json(self.status, &self.message),
         };
         Reply::json(self.status, &error)
     }
@@ -37,12 +39,20 @@ impl Refused {
 pub(super) enum Family {
     Openai,
     Anthropic,
+    Gemini,
 }
 
 impl Family {
     /// By the path.
     pub(super) fn of(request: &RawRequest) -> Self {
         let path = request.path();
+        let names_gemini = request.header("x-goog-api-key").is_some();
+        if names_gemini
+            || path.starts_with("/v1beta/")
+            || gemini::endpoint(&request.method, path).is_some()
+        {
+            return Self::Gemini;
+        }
         let path = path.strip_prefix("/v1").unwrap_or(path);
         match path == "/messages" || path.starts_with("/messages/") {
             true => Self::Anthropic,
@@ -64,6 +74,21 @@ pub(super) fn anthropic_error_json(status: u16, message: &str) -> Value {
         _ => "invalid_request_error",
     };
     json!({"type": "error", "error": {"type": kind, "message": message}})
+}
+
+/// The error object of a status, in Gemini's words.
+pub(super) fn gemini_error_json(status: u16, message: &str) -> Value {
+    let word = match status {
+        401 => "UNAUTHENTICATED",
+        403 => "PERMISSION_DENIED",
+        404 => "NOT_FOUND",
+        429 => "RESOURCE_EXHAUSTED",
+        500 => "INTERNAL",
+        504 => "DEADLINE_EXCEEDED",
+        501.. => "UNAVAILABLE",
+        _ => "INVALID_ARGUMENT",
+    };
+    json!({"error": {"code": status, "message": message, "status": word}})
 }
 
 /// The error object of a status.

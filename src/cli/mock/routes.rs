@@ -6,10 +6,14 @@ use serde_json::Value;
 use crate::cli::mock::answer::{Ask, Said, Turn, headers_json};
 use crate::cli::mock::behaviour::{Behaviour, ErrorAnswer, Form, Oddities};
 use crate::cli::mock::multipart::Upload;
-use crate::cli::mock::refused::{Family, Refused, anthropic_error_json, error_json};
+use crate::cli::mock::refused::{
+    Family, Refused, anthropic_error_json, error_json, gemini_error_json,
+};
 use crate::cli::mock::reply::{Body, Filler, Reply};
 use crate::cli::mock::request::RawRequest;
-use crate::cli::mock::{chat, completions, media, messages, responses};
+use crate::cli::mock::{chat, completions, generate_content, media, messages, responses};
+use crate::wire::gemini::{ModelPath, asks_for_events};
+use crate::wire::percent;
 
 /// Text bytes of an event when a stream of so many bytes was asked for.
 const BIG_EVENT_BYTES: u32 = 64 << 10;
@@ -51,6 +55,19 @@ const MESSAGES: Format = Format {
     end: messages::STOP,
 };
 
+const EVENTS: Format = Format {
+    whole: generate_content::whole,
+    stream: generate_content::events,
+    text_mark: "\"text\":\"",
+    end: b"",
+};
+const ARRAY: Format = Format {
+    whole: generate_content::whole,
+    stream: generate_content::array,
+    text_mark: "\"text\":\"",
+    end: b"\n]\n",
+};
+
 /// Decides what is answered to request `number`, whose test id has come `before` times.
 pub(super) fn answer(request: &RawRequest, number: u64, before: u32) -> (Behaviour, Reply) {
     let (behaviour, reply) = match route(request, number, before) {
@@ -60,6 +77,7 @@ pub(super) fn answer(request: &RawRequest, number: u64, before: u32) -> (Behavio
     let id = format!("req_mock_{number:010}");
     let reply = match Family::of(request) {
         Family::Anthropic => reply.header("request-id", id),
+        Family::Gemini => reply.header("server-timing", "gfet4t7; dur=1"),
         Family::Openai => reply
             .header("x-request-id", id)
             .header("openai-processing-ms", "1")
@@ -71,6 +89,9 @@ pub(super) fn answer(request: &RawRequest, number: u64, before: u32) -> (Behavio
 type Answered = Result<(Behaviour, Reply), Refused>;
 
 fn route(request: &RawRequest, number: u64, before: u32) -> Answered {
+    if Family::of(request) == Family::Gemini {
+        return gemini(request, number, before);
+    }
     let path = request.path();
     let path = path
         .strip_prefix("/v1/")
@@ -119,6 +140,37 @@ fn route(request: &RawRequest, number: u64, before: u32) -> Answered {
     }
 }
 
+/// Gemini's API, whose paths name the model.
+fn gemini(request: &RawRequest, number: u64, before: u32) -> Answered {
+    let plain = |reply: Reply| Ok((Behaviour::default(), reply));
+    let path = ModelPath::read(request.path());
+    let model = path.and_then(|path| percent::decoded(path.model));
+    let is_list = request.path().ends_with("/models");
+    let (Some(ModelPath { verb, .. }), Some(model)) = (path, model) else {
+        return plain(match (&*request.method, is_list) {
+            ("GET", true) => generate_content::models(),
+            _ => media::echo(request),
+        });
+    };
+    let Some(verb) = verb.filter(|_| request.method == "POST") else {
+        return plain(generate_content::model(&model));
+    };
+    let mut ask = Ask::read_without_model(&request.body)?;
+    let behaved = behaviour(&model)?;
+    let whole = match verb {
+        "countTokens" => generate_content::count(),
+        "embedContent" | "batchEmbedContents" => generate_content::embeddings(&request.body),
+        "generateContent" | "streamGenerateContent" => {
+            ask.stream = Some(verb == "streamGenerateContent");
+            let events = asks_for_events(request.query().unwrap_or_default());
+            let format = if events { &EVENTS } else { &ARRAY };
+            return generated(request, number, before, format, ask, &model);
+        }
+        _ => return plain(media::echo(request)),
+    };
+    Ok(dressed(behaved, whole, request, before))
+}
+
 fn read_upload(request: &RawRequest) -> Result<Upload, Refused> {
     let refusal = || Refused::new(400, "invalid_form", "could not parse the multipart form");
     Upload::read(request).ok_or_else(refusal)
@@ -133,13 +185,24 @@ fn behaviour(model: &str) -> Result<Behaviour, Refused> {
 
 fn generate(request: &RawRequest, number: u64, before: u32, format: &Format) -> Answered {
     let (ask, model) = Ask::read(&request.body)?;
-    let mut behaviour = behaviour(&model)?;
+    generated(request, number, before, format, ask, &model)
+}
+
+fn generated(
+    request: &RawRequest,
+    number: u64,
+    before: u32,
+    format: &Format,
+    ask: Ask<'_>,
+    model: &str,
+) -> Answered {
+    let mut behaviour = behaviour(model)?;
     let streamed = ask.stream == Some(true) && behaviour.form != Form::Whole;
     if let Some(bytes) = behaviour.big_bytes.filter(|_| streamed) {
         behaviour.chunks = u32::try_from(bytes / u64::from(BIG_EVENT_BYTES)).unwrap_or(u32::MAX);
         behaviour.size_bytes = usize::try_from(BIG_EVENT_BYTES).ok();
     }
-    let mut turn = Turn::new(number, &model, &behaviour, &ask, request);
+    let mut turn = Turn::new(number, model, &behaviour, &ask, request);
     let reply = if streamed {
         with_oddities(
             (format.stream)(&turn),
@@ -186,6 +249,13 @@ fn with_oddities(
             let message = "mock error inside the stream";
             let event = match family {
                 Family::Openai => format!("data: {}\n\n", error_json(500, "server_error", message)),
+                Family::Gemini => {
+                    let error = gemini_error_json(503, message);
+                    match end.is_empty() {
+                        true => format!("data: {error}\r\n\r\n"),
+                        false => format!(",\r\n{error}\n]\n"),
+                    }
+                }
                 Family::Anthropic => {
                     format!(
                         "event: error\ndata: {}\n\n",

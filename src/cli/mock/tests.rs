@@ -9,6 +9,7 @@ use super::*;
 
 mod api;
 mod faults;
+mod generate_content;
 mod messages;
 mod own_paths;
 mod streams;

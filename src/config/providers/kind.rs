@@ -16,6 +16,8 @@ pub enum ProviderKind {
     Azure,
     /// Anthropic's.
     Anthropic,
+    /// Gemini's, as Google AI Studio serves it.
+    Gemini,
 }
 
 impl Word for ProviderKind {
@@ -23,6 +25,7 @@ impl Word for ProviderKind {
         ("openai", Self::Openai),
         ("azure", Self::Azure),
         ("anthropic", Self::Anthropic),
+        ("gemini", Self::Gemini),
     ];
 }
 
@@ -33,6 +36,7 @@ impl ProviderKind {
             // Azure has no address of its own for all.
             Self::Openai | Self::Azure => BaseUrl::openai(),
             Self::Anthropic => BaseUrl::anthropic(),
+            Self::Gemini => BaseUrl::gemini(),
         }
     }
 
@@ -42,6 +46,7 @@ impl ProviderKind {
             Self::Openai => "openai",
             Self::Azure => "azure",
             Self::Anthropic => "anthropic",
+            Self::Gemini => "gemini",
         }
     }
 }
@@ -54,10 +59,16 @@ pub(super) fn read_base_url(section: &mut Section<'_>, kind: ProviderKind) -> Ba
             ProviderKind::Anthropic if url.as_str().ends_with("/v1") => {
                 Err("expected a URL without its version; leave out /v1")
             }
+            ProviderKind::Gemini if names_version(&url) => {
+                Err("expected a URL without its version; leave out /v1beta")
+            }
             ProviderKind::Azure if url.has_path() => {
                 Err("expected the resource alone, such as https://NAME.openai.azure.com")
             }
-            ProviderKind::Anthropic | ProviderKind::Azure | ProviderKind::Openai => Ok(url),
+            ProviderKind::Anthropic
+            | ProviderKind::Azure
+            | ProviderKind::Gemini
+            | ProviderKind::Openai => Ok(url),
         }
     });
     if read.is_none() && kind == ProviderKind::Azure {
@@ -74,6 +85,12 @@ pub(super) fn read_base_url(section: &mut Section<'_>, kind: ProviderKind) -> Ba
         }
         None => kind.base_url(),
     }
+}
+
+/// Whether a URL of Gemini's ends with the version that its clients' paths have.
+fn names_version(url: &BaseUrl) -> bool {
+    let text = url.as_str();
+    text.ends_with("/v1") || text.ends_with("/v1beta") || text.ends_with("/v1alpha")
 }
 
 /// The newest version that is no preview. (learn.microsoft.com, Azure OpenAI API version lifecycle, read 2026-11.)

@@ -8,6 +8,7 @@ use memchr::memmem::{Finder, find};
 use memchr::memrchr2;
 
 use super::{Facts, HOLD_LIMIT, ScanOptions};
+use crate::wire::gemini;
 use crate::wire::json_reader::{Kind, Reader};
 use crate::wire::sse::{self, Fields};
 
@@ -20,6 +21,9 @@ pub enum Dialect {
     Responses,
     /// Anthropic's Messages: `message_stop`, or `error`.
     Messages,
+    /// Gemini's: nothing but the end of the body ends it, behind the reason of a candidate or of a refused prompt; or
+    /// an error object.
+    Candidates,
     /// Anything else, never mended: only `[DONE]`.
     Raw,
 }
@@ -29,6 +33,8 @@ pub enum Dialect {
 pub(super) enum Class<'a> {
     Ordinary,
     Terminal,
+    /// It ends the stream if nothing follows.
+    Last,
     /// The usage chunk that we asked for: its data.
     Usage(&'a [u8]),
     /// Data lines without data.
@@ -51,6 +57,9 @@ pub(super) const DONE_DATA: &[u8] = b"[DONE]";
 static ERROR: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"error\""));
 static FINISH_REASON: LazyLock<Finder<'static>> =
     LazyLock::new(|| Finder::new(b"\"finish_reason\""));
+static CANDIDATE_REASON: LazyLock<Finder<'static>> =
+    LazyLock::new(|| Finder::new(b"\"finishReason\""));
+static BLOCK_REASON: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"blockReason\""));
 static CHOICES: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"choices\""));
 
 /// In place of a number of lines where nobody counted.
@@ -92,7 +101,9 @@ pub(super) fn classify<'a>(
     }
     let choices = match options.dialect {
         Dialect::Chat => choices(trimmed),
-        Dialect::Responses | Dialect::Messages | Dialect::Raw => Choices::Unknown,
+        Dialect::Responses | Dialect::Messages | Dialect::Candidates | Dialect::Raw => {
+            Choices::Unknown
+        }
     };
     if options.strip_usage
         && data_lines == 1
@@ -129,12 +140,20 @@ pub(super) fn classify<'a>(
             facts.saw_error_event |= *kind == *b"error";
             is_terminal_type(&kind)
         }
+        Dialect::Candidates => {
+            facts.first_content_seen = facts.first_content_seen || has_content(trimmed);
+            false
+        }
     };
     let error = options.dialect != Dialect::Raw && is_error(trimmed);
     facts.saw_error_event = facts.saw_error_event || error;
     if terminal || error {
         facts.saw_terminal = true;
         return Class::Terminal;
+    }
+    if options.dialect == Dialect::Candidates && ends_candidates(trimmed) {
+        facts.saw_finish_reason = true;
+        return Class::Last;
     }
     Class::Ordinary
 }
@@ -168,7 +187,7 @@ fn decide_object(name: Option<&[u8]>, data: &[u8], options: &ScanOptions) -> Dec
     let first_key = data.get(1..).unwrap_or_default().trim_ascii_start();
     match options.dialect {
         Dialect::Raw => Decision::Pass,
-        Dialect::Chat | Dialect::Responses | Dialect::Messages
+        Dialect::Chat | Dialect::Responses | Dialect::Messages | Dialect::Candidates
             if may_begin(first_key, b"\"error\"") =>
         {
             if first_key.len() < b"\"error\"".len() {
@@ -182,7 +201,7 @@ fn decide_object(name: Option<&[u8]>, data: &[u8], options: &ScanOptions) -> Dec
             Choices::None => Decision::Hold,
             Choices::Some(_) => Decision::Pass,
         },
-        Dialect::Chat => Decision::Pass,
+        Dialect::Chat | Dialect::Candidates => Decision::Pass,
         Dialect::Responses | Dialect::Messages => {
             let kind = match (first_type(data), name) {
                 (FirstType::Unfinished, _) => return Decision::Undecided,
@@ -225,6 +244,14 @@ fn has_finish_reason(choices: Choices<'_>) -> bool {
         }
         Choices::Unknown | Choices::None => false,
     }
+}
+
+/// Whether a chunk of Gemini's may be the last. The keys are cheap to find; arguments of a call may have them too.
+fn ends_candidates(data: &[u8]) -> bool {
+    let is_text = |value: &[u8]| value.starts_with(b"\"");
+    let may_end =
+        any_value(&CANDIDATE_REASON, data, is_text) || any_value(&BLOCK_REASON, data, is_text);
+    may_end && std::str::from_utf8(data).is_ok_and(gemini::ends_answer)
 }
 
 fn has_stop_reason(data: &[u8]) -> bool {
@@ -300,7 +327,12 @@ const TEXT_KEYS: [&[u8]; 5] = [
     b"\"reasoning_content\"",
     b"\"reasoning\"",
 ];
-const CALL_KEYS: [&[u8]; 2] = [b"\"tool_calls\"", b"\"function_call\""];
+const CALL_KEYS: [&[u8]; 4] = [
+    b"\"tool_calls\"",
+    b"\"function_call\"",
+    b"\"functionCall\"",
+    b"\"inlineData\"",
+];
 
 fn has_content(data: &[u8]) -> bool {
     let has = |key: &[u8], is_content: fn(&[u8]) -> bool| {

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::event_class::{self, Class, Decision, UNKNOWN_LINES, classify};
-use super::{Dialect, HOLD_LIMIT, Piece, Progress, Scanner, StreamEnd, send};
+use super::{Dialect, HOLD_LIMIT, Last, Piece, Progress, Scanner, StreamEnd, send};
 use crate::wire::json_reader::Reader;
 use crate::wire::sse;
 
@@ -45,13 +45,20 @@ impl Scanner {
         self.end_partial(out);
         let in_comment = std::mem::take(&mut self.in_comment);
         let facts = &mut self.facts;
+        if let Some(last) = self.last.take() {
+            facts.saw_terminal = true;
+            out.push(Piece::Terminal(last.bytes));
+        }
         if facts.saw_terminal || self.options.dialect == Dialect::Raw {
             return StreamEnd::Complete;
         }
         let end = match self.options.dialect {
             Dialect::Chat => DONE,
             Dialect::Messages => MESSAGE_STOP,
-            Dialect::Responses | Dialect::Raw => return StreamEnd::Truncated,
+            Dialect::Candidates if facts.saw_finish_reason => return StreamEnd::Complete,
+            Dialect::Candidates | Dialect::Responses | Dialect::Raw => {
+                return StreamEnd::Truncated;
+            }
         };
         if !facts.saw_finish_reason {
             return StreamEnd::Truncated;
@@ -76,6 +83,7 @@ impl Scanner {
     /// by itself; the client then sees one event with broken JSON. Without repairs only held bytes are given back.
     pub fn cut(&mut self, out: &mut Vec<Piece>) {
         self.end_partial(out);
+        self.release_last(out);
         if std::mem::take(&mut self.in_comment) && self.options.repair {
             out.push(Piece::Send(Bytes::from_static(b"\n")));
         }
@@ -108,7 +116,7 @@ impl Scanner {
         if !self.options.repair {
             let event = Bytes::from(event);
             let class = classify(&event, UNKNOWN_LINES, &self.options, &mut self.facts);
-            out.extend(piece(class, &event, sent));
+            self.give_back(class, &event, sent, out);
             return;
         }
         if !complete && sent == 0 {
@@ -126,10 +134,23 @@ impl Scanner {
             return;
         }
         let class = classify(&event, UNKNOWN_LINES, &self.options, &mut self.facts);
-        if matches!(class, Class::Ordinary | Class::Terminal) {
+        if matches!(class, Class::Ordinary | Class::Terminal | Class::Last) {
             self.facts.repairs.final_blank_line = true;
         }
-        out.extend(piece(class, &event, sent));
+        self.give_back(class, &event, sent, out);
+    }
+
+    /// Of an event whose first bytes were sent, the rest.
+    fn give_back(&mut self, class: Class<'_>, event: &Bytes, sent: usize, out: &mut Vec<Piece>) {
+        match class {
+            Class::Last => {
+                self.last = Some(Last {
+                    bytes: event.slice(sent..),
+                    begun: 0 < sent,
+                });
+            }
+            class => out.extend(piece(class, event, sent)),
+        }
     }
 }
 
@@ -138,9 +159,9 @@ fn piece(class: Class<'_>, event: &Bytes, sent: usize) -> Option<Piece> {
     match class {
         Class::Usage(data) => Some(Piece::Stripped(event.slice_ref(data))),
         Class::Empty => None,
-        Class::Ordinary | Class::Terminal if rest.is_empty() => None,
+        Class::Ordinary | Class::Terminal | Class::Last if rest.is_empty() => None,
         Class::Ordinary => Some(Piece::Send(rest)),
-        Class::Terminal => Some(Piece::Terminal(rest)),
+        Class::Terminal | Class::Last => Some(Piece::Terminal(rest)),
     }
 }
 

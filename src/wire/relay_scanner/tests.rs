@@ -1,5 +1,6 @@
 //! Tables for each dialect, and every way to cut a stream. Over 400 lines: the cases of one state machine, side by side.
 
+mod candidates;
 mod messages;
 mod properties;
 

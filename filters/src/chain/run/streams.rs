@@ -44,6 +44,12 @@ impl ChainRun {
         Ok((!stages.is_empty()).then(|| StreamChain::new(stages, clock)))
     }
 
+    /// Whether a selected filter looks at streams event by event.
+    pub fn has_stream_hooks(&self) -> bool {
+        let hooks: Vec<_> = self.selection.outward().collect();
+        entries(&self.chain, &hooks).any(|(_, entry)| entry.filter.stream.is_some())
+    }
+
     /// Passes a stream that was collected whole through the filters, last to first: each that
     /// buffers streams sees it as one response, each other with a stream hook event by event.
     /// What stream hooks did is then among the [`verdicts`](Self::verdicts).

@@ -1,0 +1,105 @@
+//! A stream without `alt=sse`: one JSON array whose items come piece by piece. Here it becomes events and an array
+//! again, for those who have to look at it as a stream; and here is told whether it came to its end.
+
+use bytes::Bytes;
+
+use crate::wire::json_reader::{Kind, Reader};
+use crate::wire::sse;
+
+/// What stands between two items, as Google writes it.
+const BETWEEN: &str = ",\r\n";
+
+/// The items of an array as an event stream. `None` when it is no whole array of objects.
+pub fn to_events(array: &[u8]) -> Option<Bytes> {
+    let text = std::str::from_utf8(array).ok()?;
+    let mut reader = Reader::new(text);
+    let mut events = String::new();
+    let mut only_objects = reader.peek().ok()? == Kind::Array;
+    let read = reader.array(|reader| {
+        only_objects &= reader.peek()? == Kind::Object;
+        let item = reader.raw()?;
+        for line in item.lines() {
+            events.push_str("data: ");
+            events.push_str(line);
+            events.push('\n');
+        }
+        events.push('\n');
+        Ok(())
+    });
+    let whole = read.ok()? && reader.end().is_ok() && only_objects;
+    whole.then(|| Bytes::from(events))
+}
+
+/// An event stream as one array; events without data are left out.
+pub fn of_events(events: &[u8]) -> Bytes {
+    let mut array = String::from("[");
+    sse::each_text(events, |_, data| {
+        if 1 < array.len() {
+            array.push_str(BETWEEN);
+        }
+        array.push_str(data);
+    });
+    array.push(']');
+    Bytes::from(array)
+}
+
+/// Watches an array go by, whatever its pieces.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ArrayEnd {
+    first: Option<u8>,
+    last: Option<u8>,
+}
+
+impl ArrayEnd {
+    /// Takes the next bytes.
+    pub fn see(&mut self, bytes: &[u8]) {
+        let inside = bytes.trim_ascii();
+        self.first = self.first.or(inside.first().copied());
+        self.last = inside.last().copied().or(self.last);
+    }
+
+    /// Whether an array has begun and not ended. (A bracket at the end of a piece may be another one; at the end of the body it is not.)
+    pub fn is_open(self) -> bool {
+        self.first == Some(b'[') && self.last != Some(b']')
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arrays_become_events_and_arrays_again() {
+        let array = "[{\"a\": [1]}\n,\r\n{\n  \"b\": \"x\\n\"\n}\n]\n";
+        let events = to_events(array.as_bytes()).expect("an array");
+        assert_eq!(
+            events,
+            "data: {\"a\": [1]}\n\ndata: {\ndata:   \"b\": \"x\\n\"\ndata: }\n\n"
+        );
+        let again = of_events(&events);
+        assert_eq!(again, "[{\"a\": [1]},\r\n{\n  \"b\": \"x\\n\"\n}]");
+        assert_eq!(of_events(b""), "[]");
+        for wrong in ["", "{}", "[1]", "[{}", "[{}]x", "[\"a\"]"] {
+            assert_eq!(to_events(wrong.as_bytes()), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn the_end_of_an_array_is_seen_whatever_its_pieces() {
+        let open = |body: &str, bytes: usize| {
+            let mut end = ArrayEnd::default();
+            body.as_bytes()
+                .chunks(bytes)
+                .for_each(|piece| end.see(piece));
+            end.is_open()
+        };
+        for bytes in 1..9 {
+            assert!(
+                open(" [{\"a\":[]},\n", bytes) && open("[{\"a\":1}", bytes) && open("[", bytes)
+            );
+            assert!(
+                !open("[{\"a\":1}\n]\n ", bytes) && !open("{\"a\":1}", bytes) && !open("", bytes)
+            );
+        }
+    }
+}

@@ -1,4 +1,5 @@
 //! Answers that a response filter wants to see whole: collected within limits, filtered, and sent in one burst.
+//! Over 400 lines: each format of streams becomes one response and back here.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;

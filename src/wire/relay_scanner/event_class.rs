@@ -1,5 +1,5 @@
 //! What an event of a stream is, told from its bytes. The hot path: byte searches only, and a closer look at the
-//! few events where such a search hits.
+//! few events where such a search hits. Over 400 lines: every dialect's words, which the searches share.
 
 use std::borrow::Cow;
 use std::sync::LazyLock;

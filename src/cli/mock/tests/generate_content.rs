@@ -114,7 +114,7 @@ fn errors_have_geminis_shape() {
         );
         assert_eq!(error["status"], word, "{model}");
     }
-    let wrong = post(&path("mock", "generateContent"), &json!([]));
+    let wrong = post(&path("mock", "generateContent"), &json!(5));
     assert_eq!(wrong.status(), 400);
 }
 

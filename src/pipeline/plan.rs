@@ -13,7 +13,7 @@ use crate::routing::{NoTarget, Target, choose};
 use crate::upstream::provider::Provider;
 use crate::wire::gemini;
 use crate::wire::json_check::{self, RequestHead};
-use crate::wire::translate::{AnswerFacts, Format};
+use crate::wire::translate::{AnswerFacts, ClientFormat};
 
 /// What a body asks for; the default where it is not JSON that is ours to read.
 pub type Asked = RequestHead<'static>;
@@ -125,7 +125,7 @@ pub fn plan(exchange: &mut Exchange, head: Asked, worker: &Worker) -> Result<Pla
         });
     };
     let model = head.model.as_deref();
-    let translatable = Format::of(exchange.endpoint).is_some();
+    let translatable = ClientFormat::of(exchange.endpoint).is_some();
     let target = choose(
         &worker.providers,
         named,

@@ -16,7 +16,9 @@ use crate::pipeline::{Worker, collected};
 use crate::upstream::provider::{Generation, Place, Provider};
 use crate::upstream::transport::{BodyFailure, UpstreamBody, UpstreamReply};
 use crate::wire::sse::SseDecoder;
-use crate::wire::translate::{self, AnswerFacts, Format, StreamTranslator, TranslateError};
+use crate::wire::translate::{
+    self, AnswerFacts, ClientFormat, Format, StreamTranslator, TranslateError,
+};
 
 /// What is asked, and how.
 pub struct Asked<'a> {
@@ -34,7 +36,7 @@ pub struct Asked<'a> {
 
 /// A call that is translated, once its request is.
 pub struct Translation {
-    client: Format,
+    client: ClientFormat,
     provider: Format,
     endpoint: Endpoint,
     rest: String,
@@ -58,9 +60,10 @@ impl Translation {
     /// # Errors
     /// [`Failure`] when it asks for what that format cannot say.
     pub fn begin(asked: Asked<'_>, generation: &Generation) -> Result<Written, Failure> {
-        let (Some(client), Some(provider)) =
-            (Format::of(asked.client), Format::of(generation.endpoint))
-        else {
+        let (Some(client), Some(provider)) = (
+            ClientFormat::of(asked.client),
+            Format::of(generation.endpoint),
+        ) else {
             return Err(Failure::Internal);
         };
         let (body, dropped) =

@@ -1,7 +1,7 @@
 //! Gemini's API as Google AI Studio serves it: the path names the model.
 
-use crate::filter::Dialect;
-use crate::upstream::provider::{Api, Place, Provider};
+use crate::filter::{Dialect, Endpoint};
+use crate::upstream::provider::{Api, Generation, Place, Provider};
 use crate::wire::gemini::ModelPath;
 use crate::wire::percent;
 
@@ -10,7 +10,10 @@ pub(super) const API: Api = Api {
     url,
     model_in_url: true,
     streams_usage: false,
-    generation: None,
+    generation: Some(Generation {
+        endpoint: Endpoint::GenerateContent,
+        place: generation,
+    }),
     vendor_host: "generativelanguage.googleapis.com",
     key_header: "x-goog-api-key",
     key_scheme: "",
@@ -19,6 +22,17 @@ pub(super) const API: Api = Api {
 
 /// The version of paths that came without one. (ai.google.dev, API versions, read 2026-11.)
 const VERSION: &str = "/v1beta";
+
+/// Where a call of another dialect goes.
+fn generation(model: &str, stream: bool) -> (String, &'static str) {
+    let (verb, query) = match stream {
+        true => ("streamGenerateContent", "?alt=sse"),
+        false => ("generateContent", ""),
+    };
+    let mut path = format!("{VERSION}/models/");
+    percent::push_encoded(&mut path, model);
+    (format!("{path}:{verb}"), query)
+}
 
 /// Parameters of a query that are a client's credential.
 const CREDENTIALS: &[&str] = &["key", "access_token"];

@@ -8,6 +8,7 @@
 mod anthropic;
 mod canonical;
 mod fields;
+mod gemini;
 mod openai_chat;
 mod piece;
 mod stream;
@@ -22,16 +23,27 @@ pub use self::stream::StreamTranslator;
 use self::canonical::{Answer, Request};
 use self::fields::parse;
 
-/// The format of a body that can be translated.
+/// The format of a provider's bodies: requests are written in it and answers read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
     /// OpenAI's chat completions.
     OpenaiChat,
     /// Anthropic's Messages.
     Anthropic,
+    /// Gemini's `generateContent`.
+    Gemini,
 }
 
-impl Format {
+/// The format of a client's bodies: requests are read in it and answers written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClientFormat {
+    /// OpenAI's chat completions.
+    OpenaiChat,
+    /// Anthropic's Messages.
+    Anthropic,
+}
+
+impl ClientFormat {
     /// The format of an endpoint's bodies. `None` where they are not translated.
     pub fn of(endpoint: Endpoint) -> Option<Self> {
         match endpoint {
@@ -56,6 +68,32 @@ impl Format {
         }
     }
 
+    fn write_answer(self, answer: Answer, facts: &AnswerFacts, dropped: &mut Dropped) -> Value {
+        match self {
+            Self::OpenaiChat => openai_chat::write_answer(answer, facts),
+            Self::Anthropic => anthropic::write_answer(answer, facts, dropped),
+        }
+    }
+}
+
+impl Format {
+    /// The format of an endpoint's bodies. `None` where they are not translated.
+    pub fn of(endpoint: Endpoint) -> Option<Self> {
+        match endpoint {
+            Endpoint::ChatCompletions => Some(Self::OpenaiChat),
+            Endpoint::Messages => Some(Self::Anthropic),
+            Endpoint::GenerateContent => Some(Self::Gemini),
+            Endpoint::Completions
+            | Endpoint::Responses
+            | Endpoint::MessagesCountTokens
+            | Endpoint::Embeddings
+            | Endpoint::CountTokens
+            | Endpoint::EmbedContent
+            | Endpoint::Models
+            | Endpoint::Passthrough => None,
+        }
+    }
+
     fn write_request(
         self,
         request: Request,
@@ -64,6 +102,7 @@ impl Format {
         match self {
             Self::OpenaiChat => openai_chat::write_request(request, dropped),
             Self::Anthropic => anthropic::write_request(request, dropped),
+            Self::Gemini => gemini::write_request(request, dropped),
         }
     }
 
@@ -71,13 +110,7 @@ impl Format {
         match self {
             Self::OpenaiChat => openai_chat::read_answer(body, dropped),
             Self::Anthropic => anthropic::read_answer(body, dropped),
-        }
-    }
-
-    fn write_answer(self, answer: Answer, facts: &AnswerFacts, dropped: &mut Dropped) -> Value {
-        match self {
-            Self::OpenaiChat => openai_chat::write_answer(answer, facts),
-            Self::Anthropic => anthropic::write_answer(answer, facts, dropped),
+            Self::Gemini => gemini::read_answer(body, dropped),
         }
     }
 }
@@ -162,7 +195,7 @@ pub struct AnswerFacts {
 /// # Errors
 /// [`TranslateError`] when it asks for what the other format cannot say, or is not what its own format has.
 pub fn request(
-    from: Format,
+    from: ClientFormat,
     to: Format,
     body: &[u8],
     model: &str,
@@ -180,7 +213,7 @@ pub fn request(
 /// [`TranslateError`] when it is not what its format has.
 pub fn answer(
     from: Format,
-    to: Format,
+    to: ClientFormat,
     body: &[u8],
     facts: &AnswerFacts,
 ) -> Result<(Vec<u8>, Dropped), TranslateError> {

@@ -62,6 +62,8 @@ pub(super) enum Part {
         name: String,
         /// An object.
         input: Value,
+        /// Of the thought behind it: some models do not take the call back without.
+        signature: Option<String>,
     },
     ToolResult {
         id: String,

@@ -181,9 +181,14 @@ pub(super) fn error(body: &Value) -> ProviderError {
         Value::Number(number) => Some(number.to_string()),
         _ => None,
     };
-    let kind = word("type");
+    let kind = word("type").or_else(|| word("status"));
+    // Gemini's code is the status.
+    let code = error["code"]
+        .as_u64()
+        .and_then(|code| u16::try_from(code).ok());
+    let code = code.filter(|code| (400..600).contains(code));
     ProviderError {
-        status: kind.as_deref().and_then(status_of),
+        status: kind.as_deref().and_then(status_of).or(code),
         code: word("code"),
         message: word("message")
             .or_else(|| error.as_str().map(str::to_owned))

@@ -1,6 +1,8 @@
 //! The canonical stream: what one event says, piece by piece. Texts are the insides of JSON strings as they are spelt,
 //! for they go into JSON strings again.
 
+use serde_json::Value;
+
 use super::canonical::{Stop, Usage};
 use crate::wire::json_reader::JsonError;
 use crate::wire::translate::TranslateError;
@@ -23,6 +25,8 @@ pub(super) enum Piece<'a> {
         number: u64,
         id: &'a str,
         name: &'a str,
+        /// Of the thought behind it; empty where there is none.
+        signature: &'a str,
     },
     /// A piece of a call's input.
     Input {
@@ -49,4 +53,14 @@ impl From<JsonError> for TranslateError {
 }
 
 /// Takes pieces of one event.
-pub(super) type Give<'g, 'a> = &'g mut dyn FnMut(Piece<'a>);
+pub(super) type Give<'g> = &'g mut dyn FnMut(Piece<'_>);
+
+/// A text as it is spelt between the quotes of a JSON string.
+pub(super) fn spelt(text: &str) -> String {
+    let quoted = Value::from(text).to_string();
+    quoted
+        .strip_prefix('"')
+        .and_then(|rest| rest.strip_suffix('"'))
+        .unwrap_or_default()
+        .to_owned()
+}

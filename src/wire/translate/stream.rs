@@ -1,7 +1,9 @@
 //! A stream in another format: each event in, what it comes to out, at once.
 
 use super::piece::{Give, Piece};
-use super::{AnswerFacts, Dropped, Format, TranslateError, anthropic, openai_chat};
+use super::{
+    AnswerFacts, ClientFormat, Dropped, Format, TranslateError, anthropic, gemini, openai_chat,
+};
 
 /// Translates one stream.
 pub struct StreamTranslator {
@@ -15,6 +17,7 @@ pub struct StreamTranslator {
 enum Reader {
     OpenaiChat(openai_chat::Reader),
     Anthropic(anthropic::Reader),
+    Gemini(gemini::Reader),
 }
 
 enum Writer {
@@ -24,15 +27,16 @@ enum Writer {
 
 impl StreamTranslator {
     /// From the upstream's format to the client's.
-    pub fn new(from: Format, to: Format, facts: &AnswerFacts) -> Self {
+    pub fn new(from: Format, to: ClientFormat, facts: &AnswerFacts) -> Self {
         Self {
             reader: match from {
                 Format::OpenaiChat => Reader::OpenaiChat(openai_chat::Reader::default()),
                 Format::Anthropic => Reader::Anthropic(anthropic::Reader::default()),
+                Format::Gemini => Reader::Gemini(gemini::Reader::default()),
             },
             writer: match to {
-                Format::OpenaiChat => Writer::OpenaiChat(openai_chat::Writer::new(facts)),
-                Format::Anthropic => Writer::Anthropic(anthropic::Writer::new(facts)),
+                ClientFormat::OpenaiChat => Writer::OpenaiChat(openai_chat::Writer::new(facts)),
+                ClientFormat::Anthropic => Writer::Anthropic(anthropic::Writer::new(facts)),
             },
             dropped: Dropped::default(),
             has_stop: false,
@@ -89,15 +93,16 @@ impl StreamTranslator {
 }
 
 impl Reader {
-    fn read<'a>(
+    fn read(
         &mut self,
-        data: &'a str,
+        data: &str,
         dropped: &mut Dropped,
-        give: Give<'_, 'a>,
+        give: Give<'_>,
     ) -> Result<(), TranslateError> {
         match self {
             Self::OpenaiChat(reader) => reader.read(data, dropped, give),
             Self::Anthropic(reader) => reader.read(data, dropped, give),
+            Self::Gemini(reader) => reader.read(data, dropped, give),
         }
     }
 }

@@ -1,8 +1,12 @@
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::*;
+use super::{
+    AnswerFacts, ClientFormat, Dropped, Format, ProviderError, StreamTranslator, TranslateError,
+    error,
+};
 use crate::wire::sse;
+use aiproxy_filters::Endpoint;
 
 const CONVERSATION: &str = include_str!("../../../tests/fixtures/translate/chat_conversation.json");
 const SCHEMA: &str = include_str!("../../../tests/fixtures/translate/chat_schema.json");
@@ -15,8 +19,46 @@ const CHAT_TOOLS: &str = include_str!("../../../tests/fixtures/openai_chat/strea
 const MESSAGE_STREAM: &str = include_str!("../../../tests/fixtures/anthropic/stream.sse");
 const MESSAGE_TOOLS: &str = include_str!("../../../tests/fixtures/anthropic/stream_tools.sse");
 
-const CHAT: Format = Format::OpenaiChat;
-const ANTHROPIC: Format = Format::Anthropic;
+const GEMINI_TOOLS: &str = include_str!("../../../tests/fixtures/gemini/stream_tools.sse");
+const GEMINI: &str = include_str!("../../../tests/fixtures/gemini/plain.json");
+const GEMINI_STREAM: &str = include_str!("../../../tests/fixtures/gemini/stream.sse");
+
+/// A format that has both sides.
+#[derive(Clone, Copy)]
+struct Both(ClientFormat, Format);
+
+const CHAT: Both = Both(ClientFormat::OpenaiChat, Format::OpenaiChat);
+const ANTHROPIC: Both = Both(ClientFormat::Anthropic, Format::Anthropic);
+
+impl From<Both> for ClientFormat {
+    fn from(both: Both) -> Self {
+        both.0
+    }
+}
+
+impl From<Both> for Format {
+    fn from(both: Both) -> Self {
+        both.1
+    }
+}
+
+fn request(
+    from: Both,
+    to: impl Into<Format>,
+    body: &[u8],
+    model: &str,
+) -> Result<(Vec<u8>, Dropped), TranslateError> {
+    super::request(from.into(), to.into(), body, model)
+}
+
+fn answer(
+    from: impl Into<Format>,
+    to: Both,
+    body: &[u8],
+    facts: &AnswerFacts,
+) -> Result<(Vec<u8>, Dropped), TranslateError> {
+    super::answer(from.into(), to.into(), body, facts)
+}
 
 fn facts() -> AnswerFacts {
     AnswerFacts {
@@ -33,20 +75,20 @@ fn pretty((body, dropped): (Vec<u8>, Dropped)) -> String {
     format!("{body:#}\n--- dropped\n{dropped}")
 }
 
-fn asked(from: Format, to: Format, body: &str) -> String {
+fn asked(from: Both, to: impl Into<Format>, body: &str) -> String {
     pretty(request(from, to, body.as_bytes(), "the-model").unwrap())
 }
 
-fn answered(from: Format, to: Format, body: &str) -> String {
+fn answered(from: impl Into<Format>, to: Both, body: &str) -> String {
     pretty(answer(from, to, body.as_bytes(), &facts()).unwrap())
 }
 
 fn streamed(
-    from: Format,
-    to: Format,
+    from: impl Into<Format>,
+    to: Both,
     stream: &str,
 ) -> Result<(String, Vec<String>), TranslateError> {
-    let mut translator = StreamTranslator::new(from, to, &facts());
+    let mut translator = StreamTranslator::new(from.into(), to.into(), &facts());
     let mut out = Vec::new();
     for event in sse::events(stream.as_bytes()) {
         translator.event(&event.data.unwrap_or_default(), &mut out)?;
@@ -60,6 +102,11 @@ fn requests() {
     insta::assert_snapshot!("chat_as_message", asked(CHAT, ANTHROPIC, CONVERSATION));
     insta::assert_snapshot!("schema_as_message", asked(CHAT, ANTHROPIC, SCHEMA));
     insta::assert_snapshot!("message_as_chat", asked(ANTHROPIC, CHAT, TOOLS));
+    let without_url =
+        CONVERSATION.replace("https://example.com/cat.png", "data:image/png;base64,eA==");
+    insta::assert_snapshot!("chat_as_gemini", asked(CHAT, Format::Gemini, &without_url));
+    insta::assert_snapshot!("schema_as_gemini", asked(CHAT, Format::Gemini, SCHEMA));
+    insta::assert_snapshot!("message_as_gemini", asked(ANTHROPIC, Format::Gemini, TOOLS));
 }
 
 #[test]
@@ -93,29 +140,45 @@ fn answers() {
         "chat_answer_as_message",
         answered(CHAT, ANTHROPIC, REASONED)
     );
+    insta::assert_snapshot!(
+        "gemini_answer_as_chat",
+        answered(Format::Gemini, CHAT, GEMINI)
+    );
+    insta::assert_snapshot!(
+        "gemini_answer_as_message",
+        answered(Format::Gemini, ANTHROPIC, GEMINI)
+    );
 }
 
 #[test]
 fn streams() {
-    let text = |from, to, stream| {
+    let text = |from: Format, to, stream| {
         let (made, dropped) = streamed(from, to, stream).unwrap();
         format!("{made}--- dropped\n{}", dropped.join("\n"))
     };
     insta::assert_snapshot!(
         "message_stream_as_chat",
-        text(ANTHROPIC, CHAT, MESSAGE_TOOLS)
+        text(Format::Anthropic, CHAT, MESSAGE_TOOLS)
     );
     insta::assert_snapshot!(
         "chat_stream_as_message",
-        text(CHAT, ANTHROPIC, REASONED_STREAM)
+        text(Format::OpenaiChat, ANTHROPIC, REASONED_STREAM)
+    );
+    insta::assert_snapshot!(
+        "gemini_stream_as_chat",
+        text(Format::Gemini, CHAT, GEMINI_TOOLS)
+    );
+    insta::assert_snapshot!(
+        "gemini_stream_as_message",
+        text(Format::Gemini, ANTHROPIC, GEMINI_STREAM)
     );
 }
 
 /// What a stream says when it is put together by the record's own decoder.
-fn said(format: Format, stream: &str) -> (Option<String>, Option<Value>, Option<String>) {
+fn said(format: ClientFormat, stream: &str) -> (Option<String>, Option<Value>, Option<String>) {
     let endpoint = match format {
-        Format::OpenaiChat => Endpoint::ChatCompletions,
-        Format::Anthropic => Endpoint::Messages,
+        ClientFormat::OpenaiChat => Endpoint::ChatCompletions,
+        ClientFormat::Anthropic => Endpoint::Messages,
     };
     let decoded = crate::wire::decode_stream(endpoint, stream.as_bytes());
     let calls = decoded.tool_calls.map(|calls| {
@@ -140,14 +203,14 @@ fn streams_say_the_same_in_every_format_and_back() {
         (ANTHROPIC, MESSAGE_STREAM),
         (ANTHROPIC, MESSAGE_TOOLS),
     ] {
-        let other = match format {
-            Format::OpenaiChat => ANTHROPIC,
-            Format::Anthropic => CHAT,
+        let other = match format.0 {
+            ClientFormat::OpenaiChat => ANTHROPIC,
+            ClientFormat::Anthropic => CHAT,
         };
         let there = streamed(format, other, stream).unwrap().0;
         let back = streamed(other, format, &there).unwrap().0;
-        assert_eq!(said(other, &there), said(format, stream), "{there}");
-        assert_eq!(said(format, &back), said(format, stream), "{back}");
+        assert_eq!(said(other.0, &there), said(format.0, stream), "{there}");
+        assert_eq!(said(format.0, &back), said(format.0, stream), "{back}");
     }
 }
 
@@ -181,8 +244,67 @@ fn errors_are_read_in_both_shapes() {
     assert!(matches!(reported, TranslateError::Reported(error) if error.status == Some(500)));
 }
 
+#[test]
+fn a_refusal_of_gemini_is_a_refusal() {
+    let blocked =
+        br#"{"promptFeedback":{"blockReason":"SAFETY"},"usageMetadata":{"promptTokenCount":3}}"#;
+    let (made, _) = answer(Format::Gemini, CHAT, blocked, &facts()).unwrap();
+    let made: Value = serde_json::from_slice(&made).unwrap();
+    assert_eq!(made["choices"][0]["finish_reason"], "content_filter");
+    let empty = br#"{"candidates":[{"finishReason":"MAX_TOKENS","index":0}]}"#;
+    let (made, _) = answer(Format::Gemini, ANTHROPIC, empty, &facts()).unwrap();
+    let made: Value = serde_json::from_slice(&made).unwrap();
+    assert_eq!(
+        (&made["stop_reason"], &made["content"]),
+        (&json!("max_tokens"), &json!([]))
+    );
+    let stream = format!("data: {}\n\n", String::from_utf8_lossy(blocked));
+    let (made, _) = streamed(Format::Gemini, CHAT, &stream).unwrap();
+    assert!(
+        made.contains(r#""finish_reason":"content_filter""#),
+        "{made}"
+    );
+    let broken = streamed(
+        Format::Gemini,
+        CHAT,
+        "data: {\"error\":{\"code\":503,\"message\":\"busy\",\"status\":\"UNAVAILABLE\"}}\n\n",
+    );
+    let expected = ProviderError {
+        status: Some(503),
+        kind: Some("UNAVAILABLE".to_owned()),
+        code: Some("503".to_owned()),
+        message: "busy".to_owned(),
+    };
+    assert_eq!(broken.unwrap_err(), TranslateError::Reported(expected));
+}
+
+#[test]
+fn a_signature_of_gemini_travels_with_its_call() {
+    let said = br#"{"candidates":[{"content":{"parts":[{"functionCall":{"name":"f","args":{"a":1}},"thoughtSignature":"c2ln"}]},"finishReason":"STOP"}]}"#;
+    let (made, _) = answer(Format::Gemini, CHAT, said, &facts()).unwrap();
+    let made: Value = serde_json::from_slice(&made).unwrap();
+    let message = &made["choices"][0]["message"];
+    assert_eq!(made["choices"][0]["finish_reason"], "tool_calls");
+    let id = &message["tool_calls"][0]["id"];
+    let body =
+        json!({ "messages": [message, { "role": "tool", "tool_call_id": id, "content": "r" }] });
+    let (back, _) = request(CHAT, Format::Gemini, body.to_string().as_bytes(), "m").unwrap();
+    let back: Value = serde_json::from_slice(&back).unwrap();
+    assert_eq!(back["contents"][0]["parts"][0]["thoughtSignature"], "c2ln");
+    assert_eq!(
+        back["contents"][1]["parts"][0]["functionResponse"]["name"],
+        "f"
+    );
+    let stream = format!("data: {}\n\n", String::from_utf8_lossy(said));
+    let (streamed, _) = streamed(Format::Gemini, CHAT, &stream).unwrap();
+    assert!(
+        streamed.contains(r#""extra_content":{"google":{"thought_signature":"c2ln"}}"#),
+        "{streamed}"
+    );
+}
+
 #[track_caller]
-fn refused(from: Format, to: Format, body: &Value, expected: &str) {
+fn refused(from: Both, to: impl Into<Format>, body: &Value, expected: &str) {
     let error = request(from, to, body.to_string().as_bytes(), "m").unwrap_err();
     match error {
         TranslateError::Unsupported { field, .. } | TranslateError::Invalid { field, .. } => {
@@ -365,14 +487,14 @@ proptest! {
     #[test]
     fn nothing_panics_and_what_is_made_is_json(body in any_json()) {
         let text = body.to_string();
-        for (from, to) in [(CHAT, ANTHROPIC), (ANTHROPIC, CHAT)] {
+        for (to, from) in [(ANTHROPIC, CHAT.1), (CHAT, ANTHROPIC.1), (CHAT, Format::Gemini), (ANTHROPIC, Format::Gemini)] {
             for made in [
-                request(from, to, text.as_bytes(), "m"),
+                request(to, from, text.as_bytes(), "m"),
                 answer(from, to, text.as_bytes(), &facts()),
             ].into_iter().flatten() {
                 prop_assert!(serde_json::from_slice::<Value>(&made.0).is_ok());
             }
-            let mut translator = StreamTranslator::new(from, to, &facts());
+            let mut translator = StreamTranslator::new(from.into(), to.into(), &facts());
             let mut out = Vec::new();
             // Whether it is taken is not the question.
             translator.event(text.as_bytes(), &mut out).ok();

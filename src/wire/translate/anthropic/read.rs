@@ -200,6 +200,7 @@ pub(super) fn block(block: &mut Fields, dropped: &mut Dropped) -> Result<Part, T
                 Some(input @ Value::Object(_)) => input,
                 Some(_) => return Err(block.invalid("input", "an object")),
             },
+            signature: None,
         },
         "tool_result" => Part::ToolResult {
             id: block.wanted_text("tool_use_id")?,

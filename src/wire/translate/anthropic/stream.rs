@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::answer::{stop_of, usage, word_of, write_usage};
 use crate::wire::json_reader::{JsonError, Reader as Json};
 use crate::wire::translate::canonical::{Stop, Usage};
-use crate::wire::translate::piece::{Give, Piece};
+use crate::wire::translate::piece::{Give, Piece, spelt};
 use crate::wire::translate::{AnswerFacts, Dropped, TranslateError, fields};
 
 /// Reads events.
@@ -41,7 +41,7 @@ impl Reader {
         &mut self,
         data: &'a str,
         dropped: &mut Dropped,
-        give: Give<'_, 'a>,
+        give: Give<'_>,
     ) -> Result<(), TranslateError> {
         let event = event(data)?;
         match event.kind {
@@ -54,6 +54,7 @@ impl Reader {
                         number: event.index,
                         id: block.id,
                         name: block.name,
+                        signature: "",
                     }),
                     "text" => text.map(Piece::Text).into_iter().for_each(give),
                     "thinking" => text.map(Piece::Thinking).into_iter().for_each(give),
@@ -104,7 +105,7 @@ impl Reader {
         Ok(())
     }
 
-    fn begin<'a>(&mut self, message: &'a str, give: Give<'_, 'a>) -> Result<(), JsonError> {
+    fn begin<'a>(&mut self, message: &'a str, give: Give<'_>) -> Result<(), JsonError> {
         let (mut model, mut usage) = (None, None);
         Json::new(message).object(|key, json| {
             match key.raw {
@@ -120,7 +121,7 @@ impl Reader {
     }
 
     /// Later numbers are of the whole answer; those that are not repeated stand.
-    fn count<'a>(&mut self, raw: Option<&'a str>, give: Give<'_, 'a>) {
+    fn count<'a>(&mut self, raw: Option<&'a str>, give: Give<'_>) {
         let Some(Value::Object(counted)) = raw.and_then(|raw| serde_json::from_str(raw).ok())
         else {
             return;
@@ -195,9 +196,8 @@ enum Block {
 
 impl Writer {
     pub(in crate::wire::translate) fn new(facts: &AnswerFacts) -> Self {
-        let spelt = |text: &str| Value::from(text).to_string();
         Self {
-            id: spelt(&format!("msg_{}", facts.request_id)),
+            id: format!("msg_{}", spelt(&facts.request_id)),
             model: spelt(&facts.model),
             has_begun: false,
             next: 0,
@@ -212,7 +212,7 @@ impl Writer {
         match piece {
             Piece::Start { model } => {
                 if let Some(model) = model {
-                    self.model = format!("\"{model}\"");
+                    model.clone_into(&mut self.model);
                 }
                 self.begin(out);
             }
@@ -237,7 +237,9 @@ impl Writer {
                 let index = self.start_block(&block, out);
                 stop_block(index, out);
             }
-            Piece::Tool { number, id, name } => {
+            Piece::Tool {
+                number, id, name, ..
+            } => {
                 let begun = [
                     "{\"type\":\"tool_use\",\"id\":\"",
                     id,
@@ -274,11 +276,11 @@ impl Writer {
         // What is not known yet reads 0 here; the true numbers come with the end.
         let usage = write_usage(&self.usage).to_string();
         let message = [
-            "\"message\":{\"id\":",
+            "\"message\":{\"id\":\"",
             &self.id,
-            ",\"type\":\"message\",\"role\":\"assistant\",\"model\":",
+            "\",\"type\":\"message\",\"role\":\"assistant\",\"model\":\"",
             &self.model,
-            ",\"content\":[],\"stop_reason\":null,\"stop_sequence\":null,\"usage\":",
+            "\",\"content\":[],\"stop_reason\":null,\"stop_sequence\":null,\"usage\":",
             &usage,
             "}",
         ];

@@ -268,7 +268,9 @@ pub(super) fn block(part: Part, path: &str, dropped: &mut Dropped) -> Option<Val
             return None;
         }
         Part::RedactedThinking(data) => json!({ "type": "redacted_thinking", "data": data }),
-        Part::ToolUse { id, name, input } => {
+        Part::ToolUse {
+            id, name, input, ..
+        } => {
             json!({ "type": "tool_use", "id": permitted(&id), "name": name, "input": input })
         }
         Part::ToolResult {

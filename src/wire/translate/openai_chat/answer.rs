@@ -145,7 +145,12 @@ pub(in crate::wire::translate) fn write_answer(answer: Answer, facts: &AnswerFac
             Part::RedactedThinking(data) => {
                 blocks.push(json!({ "type": "redacted_thinking", "data": data }));
             }
-            Part::ToolUse { id, name, input } => calls.push(call(&id, &name, &input)),
+            Part::ToolUse {
+                id,
+                name,
+                input,
+                signature,
+            } => calls.push(call(&id, &name, &input, signature)),
             // No answer has them.
             Part::Image(_) | Part::Document { .. } | Part::ToolResult { .. } => {}
         }

@@ -285,6 +285,18 @@ pub(super) fn thoughts(fields: &mut Fields) -> Result<Vec<Part>, TranslateError>
     blocks.into_iter().enumerate().map(read).collect()
 }
 
+/// Of the thought behind a call, where Google's own compatible API has it. (ai.google.dev, OpenAI compatibility, read
+/// 2026-11.)
+fn signature(call: &mut Fields) -> Result<Option<String>, TranslateError> {
+    let Some(mut extra) = call.object("extra_content")? else {
+        return Ok(None);
+    };
+    match extra.object("google")? {
+        Some(mut google) => google.text("thought_signature"),
+        None => Ok(None),
+    }
+}
+
 pub(super) fn calls(
     fields: &mut Fields,
     parts: &mut Vec<Part>,
@@ -311,6 +323,7 @@ pub(super) fn calls(
             id: call.wanted_text("id")?,
             name: function.wanted_text("name")?,
             input,
+            signature: signature(&mut call)?,
         });
         // Where it stands among the others is its index.
         call.take("index");

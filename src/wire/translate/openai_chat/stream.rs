@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::answer::{stop_of, usage, word_of, write_usage};
 use crate::wire::json_reader::{JsonError, Reader as Json};
 use crate::wire::translate::canonical::{Stop, Usage};
-use crate::wire::translate::piece::{Give, Piece};
+use crate::wire::translate::piece::{Give, Piece, spelt};
 use crate::wire::translate::{AnswerFacts, Dropped, TranslateError, fields};
 
 /// Reads chunks.
@@ -32,7 +32,7 @@ impl Reader {
         &mut self,
         data: &'a str,
         dropped: &mut Dropped,
-        give: Give<'_, 'a>,
+        give: Give<'_>,
     ) -> Result<(), TranslateError> {
         if data.trim() == "[DONE]" {
             give(Piece::End);
@@ -153,7 +153,12 @@ impl Reader {
         let number = number.unwrap_or_default();
         if !self.calls.contains(&number) {
             self.calls.push(number);
-            chunk.pieces.push(Piece::Tool { number, id, name });
+            chunk.pieces.push(Piece::Tool {
+                number,
+                id,
+                name,
+                signature: "",
+            });
         }
         if !arguments.is_empty() {
             let json = arguments;
@@ -183,15 +188,13 @@ pub(in crate::wire::translate) struct Writer {
 
 impl Writer {
     pub(in crate::wire::translate) fn new(facts: &AnswerFacts) -> Self {
-        let spelt = |text: &str| Value::from(text).to_string();
-        let model = spelt(&facts.model);
-        let id = spelt(&format!("chatcmpl-{}", facts.request_id));
+        let id = spelt(&facts.request_id);
         let created = facts.created_s;
         Self {
             head: format!(
-                "data: {{\"id\":{id},\"object\":\"chat.completion.chunk\",\"created\":{created},\"model\":\""
+                "data: {{\"id\":\"chatcmpl-{id}\",\"object\":\"chat.completion.chunk\",\"created\":{created},\"model\":\""
             ),
-            model: model.trim_matches('"').to_owned(),
+            model: spelt(&facts.model),
             include_usage: facts.include_usage,
             has_begun: false,
             calls: Vec::new(),
@@ -229,18 +232,28 @@ impl Writer {
                 let kind = ",\"type\":\"redacted_thinking\",\"data\":\"";
                 self.delta(out, &[begun.as_slice(), &[kind, data, "\"}]"]].concat());
             }
-            Piece::Tool { number, id, name } => {
+            Piece::Tool {
+                number,
+                id,
+                name,
+                signature,
+            } => {
                 let index = self.calls.len().to_string();
                 self.calls.push((number, false));
-                let call = [
-                    "\"tool_calls\":[{\"index\":",
-                    &index,
-                    ",\"id\":\"",
-                    id,
-                    "\",\"type\":\"function\",\"function\":{\"name\":\"",
-                    name,
-                    "\",\"arguments\":\"\"}}]",
+                let begun = ["\"tool_calls\":[{\"index\":", &index, ",\"id\":\"", id];
+                let named = ["\",\"type\":\"function\",\"function\":{\"name\":\"", name];
+                let signed = [
+                    ",\"extra_content\":{\"google\":{\"thought_signature\":\"",
+                    signature,
+                    "\"}}",
                 ];
+                let extra = if signature.is_empty() {
+                    &[][..]
+                } else {
+                    &signed
+                };
+                let rest = ["\",\"arguments\":\"\"}"];
+                let call = [begun.as_slice(), &named, &rest, extra, &["}]"]].concat();
                 self.delta(out, &call);
             }
             Piece::Input { number, json } => self.input(number, json, out),

@@ -162,7 +162,12 @@ fn assistant(parts: Vec<Part>, path: &str, dropped: &mut Dropped) -> Result<Valu
         match part {
             Part::Text(piece) => text.get_or_insert_default().push_str(&piece),
             Part::Refusal(piece) => refusal.get_or_insert_default().push_str(&piece),
-            Part::ToolUse { id, name, input } => calls.push(call(&id, &name, &input)),
+            Part::ToolUse {
+                id,
+                name,
+                input,
+                signature,
+            } => calls.push(call(&id, &name, &input, signature)),
             // Servers differ in whether they take thoughts back, and under which name.
             Part::Thinking { .. } | Part::RedactedThinking(_) => {
                 dropped.add(format!("{path}.thinking"));
@@ -184,9 +189,13 @@ fn assistant(parts: Vec<Part>, path: &str, dropped: &mut Dropped) -> Result<Valu
     Ok(Value::Object(message))
 }
 
-pub(super) fn call(id: &str, name: &str, input: &Value) -> Value {
+pub(super) fn call(id: &str, name: &str, input: &Value, signature: Option<String>) -> Value {
     let function = json!({ "name": name, "arguments": input.to_string() });
-    json!({ "id": id, "type": "function", "function": function })
+    let mut call = json!({ "id": id, "type": "function", "function": function });
+    if let Some(signature) = signature {
+        call["extra_content"] = json!({ "google": { "thought_signature": signature } });
+    }
+    call
 }
 
 /// A text where that is all there is; every server takes it.

@@ -1,0 +1,221 @@
+//! A request of Gemini's, written. The model stands in the path.
+
+use std::collections::HashMap;
+
+use serde_json::{Map, Value, json};
+
+use crate::wire::translate::canonical::{
+    Media, Message, Part, Reasoning, Request, Role, Tool, ToolChoice,
+};
+use crate::wire::translate::{Dropped, TranslateError};
+
+pub(in crate::wire::translate) fn write_request(
+    request: Request,
+    dropped: &mut Dropped,
+) -> Result<Value, TranslateError> {
+    let (system, contents) = conversation(request.messages, dropped)?;
+    let mut body = Map::new();
+    body.insert("contents".to_owned(), Value::Array(contents));
+    if !system.is_empty() {
+        let parts: Vec<Value> = system
+            .into_iter()
+            .map(|text| json!({ "text": text }))
+            .collect();
+        body.insert("systemInstruction".to_owned(), json!({ "parts": parts }));
+    }
+    let mut settings = Map::new();
+    let mut put = |key: &str, value: Option<Value>| {
+        if let Some(value) = value {
+            settings.insert(key.to_owned(), value);
+        }
+    };
+    put("maxOutputTokens", request.max_tokens.map(Value::Number));
+    put("temperature", request.temperature.map(Value::Number));
+    put("topP", request.top_p.map(Value::Number));
+    put("topK", request.top_k.map(Value::Number));
+    let stop = request.stop;
+    put("stopSequences", (!stop.is_empty()).then(|| json!(stop)));
+    put("thinkingConfig", request.reasoning.map(thinking));
+    if let Some(schema) = request.schema {
+        put("responseMimeType", Some(json!("application/json")));
+        put("responseJsonSchema", Some(schema.schema));
+    }
+    if !settings.is_empty() {
+        body.insert("generationConfig".to_owned(), Value::Object(settings));
+    }
+    let has_tools = !request.tools.is_empty();
+    if has_tools {
+        let declared: Vec<Value> = request
+            .tools
+            .into_iter()
+            .map(|tool| declared(tool, dropped))
+            .collect();
+        body.insert(
+            "tools".to_owned(),
+            json!([{ "functionDeclarations": declared }]),
+        );
+    }
+    if let Some(choice) = request.tool_choice.filter(|_| has_tools) {
+        let config = json!({ "functionCallingConfig": choice_config(choice) });
+        body.insert("toolConfig".to_owned(), config);
+    }
+    if request.parallel_tools == Some(false) {
+        dropped.add("parallel_tool_calls");
+    }
+    if request.user.is_some() {
+        dropped.add("user");
+    }
+    Ok(Value::Object(body))
+}
+
+/// Budgets of thinking in tokens, as OpenAI's words are read by Google's own compatible API. (ai.google.dev, OpenAI
+/// compatibility, read 2026-11.)
+fn thinking(reasoning: Reasoning) -> Value {
+    match reasoning {
+        Reasoning::Off => json!({ "thinkingBudget": 0 }),
+        Reasoning::Low => json!({ "thinkingBudget": 1024, "includeThoughts": true }),
+        Reasoning::Medium => json!({ "thinkingBudget": 8192, "includeThoughts": true }),
+        Reasoning::High => json!({ "thinkingBudget": 24576, "includeThoughts": true }),
+    }
+}
+
+fn declared(tool: Tool, dropped: &mut Dropped) -> Value {
+    let mut written = Map::new();
+    written.insert("name".to_owned(), json!(tool.name));
+    if let Some(description) = tool.description {
+        written.insert("description".to_owned(), json!(description));
+    }
+    if let Some(schema) = tool.schema {
+        written.insert("parametersJsonSchema".to_owned(), schema);
+    }
+    if tool.strict == Some(true) {
+        dropped.add("tools.strict");
+    }
+    Value::Object(written)
+}
+
+fn choice_config(choice: ToolChoice) -> Value {
+    match choice {
+        ToolChoice::Auto => json!({ "mode": "AUTO" }),
+        ToolChoice::None => json!({ "mode": "NONE" }),
+        ToolChoice::Any => json!({ "mode": "ANY" }),
+        ToolChoice::Named(name) => json!({ "mode": "ANY", "allowedFunctionNames": [name] }),
+    }
+}
+
+/// System prompts stand apart here; messages of one side in a row are one.
+fn conversation(
+    messages: Vec<Message>,
+    dropped: &mut Dropped,
+) -> Result<(Vec<String>, Vec<Value>), TranslateError> {
+    let mut system = Vec::new();
+    let mut turns: Vec<(Role, Vec<Value>)> = Vec::new();
+    // A result names its function here, and elsewhere its call.
+    let mut names = HashMap::new();
+    for Message { role, parts, path } in messages {
+        if role == Role::System {
+            if !turns.is_empty() {
+                // What it says is carried, where it was said is not.
+                dropped.add(format!("{path}.role"));
+            }
+            for part in parts {
+                match part {
+                    Part::Text(text) => system.push(text),
+                    _ => return Err(unsupported(&path, "system prompts are text")),
+                }
+            }
+            continue;
+        }
+        let mut written = Vec::new();
+        for part in parts {
+            if let Part::ToolUse { id, name, .. } = &part {
+                names.insert(id.clone(), name.clone());
+            }
+            write_part(part, &path, &names, &mut written, dropped)?;
+        }
+        match turns.last_mut() {
+            Some((last, before)) if *last == role => before.extend(written),
+            _ => turns.push((role, written)),
+        }
+    }
+    let said = turns.into_iter().filter(|(_, parts)| !parts.is_empty());
+    let contents = said.map(|(role, parts)| {
+        let role = match role {
+            Role::Assistant => "model",
+            Role::User | Role::System => "user",
+        };
+        json!({ "role": role, "parts": parts })
+    });
+    Ok((system, contents.collect()))
+}
+
+fn write_part(
+    part: Part,
+    path: &str,
+    names: &HashMap<String, String>,
+    written: &mut Vec<Value>,
+    dropped: &mut Dropped,
+) -> Result<(), TranslateError> {
+    written.push(match part {
+        Part::Text(text) | Part::Refusal(text) if text.is_empty() => return Ok(()),
+        Part::Text(text) | Part::Refusal(text) => json!({ "text": text }),
+        Part::Image(media) | Part::Document { media, .. } => match media {
+            Media::Base64 { media_type, data } => {
+                json!({ "inlineData": { "mimeType": media_type, "data": data } })
+            }
+            Media::Plain(text) => json!({ "text": text }),
+            Media::Url(_) => {
+                let reason = "images and documents must be in the request, not at a URL";
+                return Err(unsupported(path, reason));
+            }
+        },
+        // Whose thoughts these are is not known here.
+        Part::Thinking { .. } | Part::RedactedThinking(_) => {
+            dropped.add(format!("{path}.thinking"));
+            return Ok(());
+        }
+        Part::ToolUse {
+            id,
+            name,
+            input,
+            signature,
+        } => {
+            let mut written = json!({ "functionCall": { "id": id, "name": name, "args": input } });
+            if let Some(signature) = signature {
+                written["thoughtSignature"] = json!(signature);
+            }
+            written
+        }
+        Part::ToolResult {
+            id,
+            parts,
+            is_error,
+        } => {
+            let Some(name) = names.get(&id) else {
+                return Err(unsupported(path, "a result needs its call before it"));
+            };
+            let mut texts = Vec::new();
+            let mut shown = Vec::new();
+            for part in parts {
+                match part {
+                    Part::Text(text) => texts.push(text),
+                    other => write_part(other, path, names, &mut shown, dropped)?,
+                }
+            }
+            let key = if is_error { "error" } else { "output" };
+            let response = json!({ key: texts.join("\n") });
+            let result = json!({ "id": id, "name": name, "response": response });
+            written.push(json!({ "functionResponse": result }));
+            written.extend(shown);
+            return Ok(());
+        }
+    });
+    Ok(())
+}
+
+fn unsupported(path: &str, reason: &'static str) -> TranslateError {
+    TranslateError::Unsupported {
+        field: path.to_owned(),
+        reason,
+    }
+}

@@ -1,5 +1,10 @@
 //! `config import`: another proxy's configuration as one of ours, printed or written to a file of its owner alone.
 
+#![expect(
+    clippy::doc_markdown,
+    reason = "docs of options are the help, where backticks are noise"
+)]
+
 use std::io::Write;
 use std::path::{Path, PathBuf};
 

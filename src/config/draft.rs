@@ -236,7 +236,16 @@ fn quoted(text: &str) -> String {
     if is_plain && !is_word {
         return text.to_owned();
     }
-    serde_json::Value::from(text.replace("${", "$${")).to_string()
+    let json = serde_json::Value::from(text.replace("${", "$${")).to_string();
+    // JSON lets characters stand that YAML forbids or folds.
+    json.chars().fold(String::new(), |mut yaml, c| {
+        if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}') {
+            yaml.push_str(&format!("\\u{:04x}", u32::from(c)));
+        } else {
+            yaml.push(c);
+        }
+        yaml
+    })
 }
 
 #[cfg(test)]

@@ -1,12 +1,16 @@
 //! `config`: what the configuration is, whether it is right, and where it comes from.
 
+mod edit;
+mod import;
+mod private_file;
+
 use std::io::Write;
 
-use crate::config::Rules;
+use crate::config::{Rules, Sources};
 
 use super::exit::Failure;
 use super::globals::Globals;
-use super::output::Output;
+use super::output::{Output, complain};
 use super::serve;
 
 /// What to do with the configuration.
@@ -16,8 +20,12 @@ pub enum Action {
     Show,
     /// Tell everything that is wrong, with its place; exit code 2 if there is anything
     Check,
-    /// Print which file is used
+    /// Print which file is used, and where it is looked for
     Path,
+    /// Open the file in $VISUAL, $EDITOR or vi; it is checked before it is saved
+    Edit,
+    /// Translate another proxy's configuration
+    Import(import::Args),
 }
 
 /// Options of `config`.
@@ -48,15 +56,24 @@ pub fn run<W: Write>(
                 None => output.line("no file, and no problems in the environment")?,
             }
         }
-        Action::Path => match globals.sources(flags)?.config_file() {
-            Some(file) => output.line(&file.display().to_string())?,
-            None => {
-                return Err(Failure::failed(
-                    "no file is used; looked for $AIPROXY_CONFIG, ./aiproxy.yaml and ~/.config/aiproxy/config.yaml",
-                )
-                .into());
-            }
-        },
+        Action::Import(args) => import::run(args, output)?,
+        Action::Edit => edit::run(globals.sources(flags)?, rules, output)?,
+        Action::Path => path(&globals.sources(flags)?, output)?,
     }
     output.flush()
+}
+
+/// Prints the file in use, and on stderr every place in the order in which it is looked for.
+fn path<W: Write>(sources: &Sources, output: &mut Output<W>) -> anyhow::Result<()> {
+    let used = sources.config_file();
+    for (whence, file) in sources.places() {
+        let is_used = used.is_some() && file == used;
+        let file = file.map_or("not set".to_owned(), |file| file.display().to_string());
+        let mark = if is_used { "used" } else { "looked at" };
+        complain(&format!("{mark}: {whence}: {file}"));
+    }
+    match used {
+        Some(file) => output.line(&file.display().to_string()),
+        None => Err(Failure::failed("no file is used").into()),
+    }
 }

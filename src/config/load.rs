@@ -47,26 +47,34 @@ impl Sources {
     /// The file that is used: the one that the command line names, `$AIPROXY_CONFIG`, `aiproxy.yaml` in the folder,
     /// `~/.config/aiproxy/config.yaml`. `None` when there is none. A file that is named need not exist.
     pub fn config_file(&self) -> Option<PathBuf> {
-        if let Some(file) = &self.file {
-            return Some(file.clone());
-        }
-        if let Ok(Some(file)) = self.environment.lookup("AIPROXY_CONFIG")
-            && !file.is_empty()
-        {
-            return Some(self.environment.expand_home(&file));
-        }
+        let [named, by_variable, here, home] = self.places().map(|(_, file)| file);
+        let found = [here, home]
+            .into_iter()
+            .flatten()
+            .find(|file| file.is_file());
+        named.or(by_variable).or(found)
+    }
+
+    /// Where the file is looked for, in this order: whence, and which file that is; `None` where nothing is set.
+    pub fn places(&self) -> [(&'static str, Option<PathBuf>); 4] {
+        let by_variable = match self.environment.lookup("AIPROXY_CONFIG") {
+            Ok(Some(file)) if !file.is_empty() => Some(self.environment.expand_home(&file)),
+            Ok(_) | Err(_) => None,
+        };
         let here = if self.folder == Path::new(".") {
             PathBuf::from("aiproxy.yaml")
         } else {
             self.folder.join("aiproxy.yaml")
         };
+        let home = self
+            .environment
+            .expand_home("~/.config/aiproxy/config.yaml");
         [
-            here,
-            self.environment
-                .expand_home("~/.config/aiproxy/config.yaml"),
+            ("--config", self.file.clone()),
+            ("$AIPROXY_CONFIG", by_variable),
+            ("this folder", Some(here)),
+            ("home", Some(home)),
         ]
-        .into_iter()
-        .find(|file| file.is_file())
     }
 }
 

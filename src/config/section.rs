@@ -51,6 +51,11 @@ impl<'a> Reading<'a> {
         self.problems.borrow_mut().push(problem);
     }
 
+    /// Whether nothing is wrong so far.
+    pub(super) fn is_clean(&self) -> bool {
+        self.problems.borrow().is_empty()
+    }
+
     pub(super) fn into_problems(self) -> Vec<Problem> {
         self.problems.into_inner()
     }

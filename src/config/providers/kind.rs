@@ -30,6 +30,11 @@ impl Word for ProviderKind {
 }
 
 impl ProviderKind {
+    /// Every kind's word.
+    pub fn words() -> Vec<&'static str> {
+        Self::WORDS.iter().map(|(word, _)| *word).collect()
+    }
+
     /// Where its maker's own API is.
     pub(in crate::config) fn base_url(self) -> BaseUrl {
         match self {

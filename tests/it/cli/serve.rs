@@ -11,7 +11,11 @@ use crate::support::process::Program;
 use crate::support::raw_client::{exchange, post};
 
 /// Starts it and waits until it says where it listens.
-fn start(folder: &Path, words: &str, variables: &[(&str, &str)]) -> (Program, SocketAddr) {
+pub(super) fn start(
+    folder: &Path,
+    words: &str,
+    variables: &[(&str, &str)],
+) -> (Program, SocketAddr) {
     let program = Program::start(program(folder, words, variables));
     let line = program.wait_line("serving data=");
     let mut words = line.split_whitespace();

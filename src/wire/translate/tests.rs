@@ -494,7 +494,7 @@ proptest! {
             ].into_iter().flatten() {
                 prop_assert!(serde_json::from_slice::<Value>(&made.0).is_ok());
             }
-            let mut translator = StreamTranslator::new(from.into(), to.into(), &facts());
+            let mut translator = StreamTranslator::new(from, to.into(), &facts());
             let mut out = Vec::new();
             // Whether it is taken is not the question.
             translator.event(text.as_bytes(), &mut out).ok();

@@ -43,6 +43,8 @@ fn check(name: &str, words: &str, fixtures: &[&str], code: i32) {
 #[test]
 fn each_system_is_known_by_its_file() {
     check("litellm", "litellm.yaml", &["litellm.yaml"], 0);
+    let gemini = "litellm_gemini.yaml";
+    check("litellm_gemini", gemini, &[gemini], 0);
     check("ai_proxy_py", "ai_proxy.py", &["ai_proxy.py"], 0);
     check("ai_proxy_env", "ai_proxy.env", &["ai_proxy.env"], 0);
     let rows = ["apiproxy.env", "apiproxy.json", "apiproxy.csv"];
@@ -59,9 +61,9 @@ fn each_system_is_known_by_its_file() {
 #[test]
 fn what_has_no_kind_is_written_and_told() {
     check(
-        "litellm_gemini",
-        "litellm_gemini.yaml",
-        &["litellm_gemini.yaml"],
+        "litellm_bedrock",
+        "litellm_bedrock.yaml",
+        &["litellm_bedrock.yaml"],
         2,
     );
     check("argo_old", "argo_old.yaml", &["argo_old.yaml"], 2);

@@ -37,9 +37,9 @@ struct Inside<'a> {
 }
 
 impl Reader {
-    pub(in crate::wire::translate) fn read<'a>(
+    pub(in crate::wire::translate) fn read(
         &mut self,
-        data: &'a str,
+        data: &str,
         dropped: &mut Dropped,
         give: Give<'_>,
     ) -> Result<(), TranslateError> {
@@ -105,7 +105,7 @@ impl Reader {
         Ok(())
     }
 
-    fn begin<'a>(&mut self, message: &'a str, give: Give<'_>) -> Result<(), JsonError> {
+    fn begin(&mut self, message: &str, give: Give<'_>) -> Result<(), JsonError> {
         let (mut model, mut usage) = (None, None);
         Json::new(message).object(|key, json| {
             match key.raw {
@@ -121,7 +121,7 @@ impl Reader {
     }
 
     /// Later numbers are of the whole answer; those that are not repeated stand.
-    fn count<'a>(&mut self, raw: Option<&'a str>, give: Give<'_>) {
+    fn count(&mut self, raw: Option<&str>, give: Give<'_>) {
         let Some(Value::Object(counted)) = raw.and_then(|raw| serde_json::from_str(raw).ok())
         else {
             return;

@@ -28,9 +28,9 @@ struct Chunk<'a> {
 }
 
 impl Reader {
-    pub(in crate::wire::translate) fn read<'a>(
+    pub(in crate::wire::translate) fn read(
         &mut self,
-        data: &'a str,
+        data: &str,
         dropped: &mut Dropped,
         give: Give<'_>,
     ) -> Result<(), TranslateError> {

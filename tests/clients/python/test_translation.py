@@ -201,3 +201,54 @@ def test_a_missing_end_is_no_error(claude, messages):
 def test_leaving_a_message_early(claude, messages):
     with ask(claude, "mock-s500-d5", messages, stream=True) as stream:
         assert next(iter(stream)).type == "message_start"
+
+
+# === both before Gemini ===
+
+
+def test_gemini_chat(client, messages):
+    answer = client.chat.completions.create(model="gemini/mock", messages=messages)
+    assert answer.choices[0].finish_reason == "stop"
+    assert answer.choices[0].message.content.startswith("the quick brown fox")
+    assert answer.usage.completion_tokens == 12  # with what it thought
+
+
+@pytest.mark.parametrize("model", ["mock-s50", "mock-s50-utf8", "mock-s5-bytes1", "mock-s50-burst"])
+def test_gemini_chat_stream(client, messages, model):
+    model = f"gemini/{model}"
+    chunks = list(client.chat.completions.create(model=model, messages=messages, stream=True))
+    numbers = [chunk.choices[0].delta.content.split(" ")[0] for chunk in chunks if chunk.choices[0].delta.content]
+    assert numbers == [f"w{number:06}" for number in range(len(numbers))] and len(numbers) >= 5
+    assert chunks[-1].choices[0].finish_reason == "stop"
+
+
+def test_gemini_chat_tools(client, messages):
+    model = "gemini/mock-tools"
+    answer = client.chat.completions.create(model=model, messages=messages, tools=FUNCTIONS)
+    message = answer.choices[0].message
+    calls = [(call.function.name, call.function.arguments.replace(" ", "")) for call in message.tool_calls]
+    assert calls == [("get_weather", '{"city":"Paris"}'), ("get_time", '{"city":"Oslo"}')]
+    results = [{"role": "tool", "tool_call_id": call.id, "content": "done"} for call in message.tool_calls]
+    said = [*messages, message, *results]
+    answer = client.chat.completions.create(model="gemini/mock", messages=said, tools=FUNCTIONS)
+    assert answer.choices[0].finish_reason == "stop"
+
+
+@pytest.mark.parametrize("status, error", [(400, openai.BadRequestError), (429, openai.RateLimitError), (503, openai.InternalServerError)])
+def test_gemini_chat_errors(client, messages, status, error):
+    with pytest.raises(error) as raised:
+        client.chat.completions.create(model=f"gemini/mock-err-{status}", messages=messages)
+    assert raised.value.status_code == status and raised.value.body["message"]
+
+
+def test_gemini_message(claude, messages):
+    answer = claude.messages.create(model="gemini/mock", max_tokens=64, messages=messages)
+    assert answer.stop_reason == "end_turn" and answer.content[0].text.startswith("the quick brown fox")
+
+
+def test_gemini_message_tools_streamed(claude, messages):
+    model = "gemini/mock-tools"
+    with claude.messages.stream(model=model, max_tokens=64, messages=messages, tools=TOOLS) as stream:
+        final = stream.get_final_message()
+    assert final.stop_reason == "tool_use"
+    assert [call.input for call in final.content] == [{"city": "Paris"}, {"city": "Oslo"}]

@@ -28,7 +28,7 @@ pub fn error_kind(status: u16, kind: &'static str) -> &'static str {
         (404, _) => "not_found_error",
         (413, _) => "request_too_large",
         (429, _) => "rate_limit_error",
-        (503, _) => "overloaded_error",
+        (503 | 529, _) => "overloaded_error",
         (504, _) => "timeout_error",
         (500.., _) => "api_error",
         _ => "invalid_request_error",

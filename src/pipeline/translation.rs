@@ -3,12 +3,15 @@
 //! one format only. What came from upstream goes to the record by a tap.
 
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
+use std::time::Instant;
 
 use bytes::Bytes;
 use futures_util::Stream;
 
 use crate::access_log::guard::{RecordGuard, UpstreamTap};
+use crate::access_log::redact::Secrets;
 use crate::filter::{Dialect, Endpoint, Headers};
 use crate::pipeline::answer::{Kind, classify, read_bounded};
 use crate::pipeline::failure::Failure;
@@ -17,7 +20,7 @@ use crate::upstream::provider::{Generation, Place, Provider};
 use crate::upstream::transport::{BodyFailure, UpstreamBody, UpstreamReply};
 use crate::wire::sse::SseDecoder;
 use crate::wire::translate::{
-    self, AnswerFacts, ClientFormat, Format, StreamTranslator, TranslateError,
+    self, AnswerFacts, ClientFormat, Format, ProviderError, StreamTranslator, TranslateError,
 };
 
 /// What is asked, and how.
@@ -109,12 +112,12 @@ impl Translation {
         match classify(&reply, self.endpoint) {
             Err(failure) => {
                 tap.piece(read_bounded(reply.body, provider).await);
-                guard.upstream_ends(std::time::Instant::now());
+                guard.upstream_ends(Instant::now());
                 Err(failure)
             }
             Ok(Kind::Error) => {
                 let body = read_bounded(reply.body, provider).await;
-                guard.upstream_ends(std::time::Instant::now());
+                guard.upstream_ends(Instant::now());
                 tap.piece(body.clone());
                 let refused_our_key = matches!(reply.status, 401 | 403) && provider.key.is_some();
                 let status = reply.status;
@@ -122,7 +125,8 @@ impl Translation {
                     true => Failure::UpstreamAuth { status },
                     false => Failure::UpstreamSaid {
                         status,
-                        error: translate::error(&body),
+                        // What it says may hold our key.
+                        error: translate::error(&guard.secrets().mask(body)),
                     },
                 })
             }
@@ -153,6 +157,7 @@ impl Translation {
                     decoder: SseDecoder::new(provider.max_event_bytes),
                     translator: StreamTranslator::new(self.provider, self.client, &self.facts),
                     tap,
+                    secrets: worker.secrets.clone(),
                     is_over: false,
                     failure: None,
                 })),
@@ -185,6 +190,8 @@ struct Events {
     decoder: SseDecoder,
     translator: StreamTranslator,
     tap: UpstreamTap,
+    /// Masked in errors that the stream reports.
+    secrets: Rc<Secrets>,
     is_over: bool,
     /// Told after what came before it.
     failure: Option<BodyFailure>,
@@ -200,12 +207,22 @@ impl Events {
             let fields = event.fields();
             let Some(data) = &fields.data else { continue };
             if let Err(error) = self.translator.event(data, &mut made) {
-                self.failure = Some(of_event(error));
+                self.failure = Some(self.of_event(error));
                 return made;
             }
         }
         self.failure = decoded.err().map(|_| BodyFailure::EventTooLarge);
         made
+    }
+
+    fn of_event(&self, error: TranslateError) -> BodyFailure {
+        match error {
+            TranslateError::Reported(error) => BodyFailure::Reported(ProviderError {
+                message: self.secrets.mask_text(&error.message),
+                ..error
+            }),
+            other => BodyFailure::Untranslatable(other.to_string()),
+        }
     }
 
     fn end(&mut self) -> Vec<u8> {
@@ -214,13 +231,6 @@ impl Events {
             self.failure = Some(BodyFailure::Truncated);
         }
         made
-    }
-}
-
-fn of_event(error: TranslateError) -> BodyFailure {
-    match error {
-        TranslateError::Reported(error) => BodyFailure::Reported(error),
-        other => BodyFailure::Untranslatable(other.to_string()),
     }
 }
 

@@ -122,7 +122,10 @@ pub struct Dropped(Vec<String>);
 impl Dropped {
     /// Adds a path.
     pub(crate) fn add(&mut self, path: impl Into<String>) {
-        let path = path.into();
+        let mut path = path.into();
+        if MOST_BYTES < path.len() {
+            path.truncate(path.floor_char_boundary(MOST_BYTES));
+        }
         if self.0.len() < MOST_DROPPED && !self.0.contains(&path) {
             self.0.push(path);
         }
@@ -133,6 +136,9 @@ impl Dropped {
         self.0
     }
 }
+
+/// Longest path that is listed, in bytes: names of fields come from outside.
+const MOST_BYTES: usize = 256;
 
 /// Most paths that are listed: a body may have any number of unknown fields.
 const MOST_DROPPED: usize = 100;

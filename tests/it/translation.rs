@@ -368,6 +368,24 @@ fn errors_of_the_provider_come_in_the_clients_shape() {
 }
 
 #[test]
+fn a_key_that_the_provider_says_stays_here() {
+    let error =
+        format!(r#"{{"type":"error","error":{{"type":"api_error","message":"at {KEY}"}}}}"#);
+    let event = format!("event: error\ndata: {error}\n\n");
+    for wire in [json_answer(400, "", &error), stream(event)] {
+        let upstream = FakeUpstream::answering(wire);
+        let gateway = before_anthropic(&upstream, None);
+        let answer = chat(&gateway, &streamed(&CHAT.replacen("seed", KEY, 1)));
+        let text = answer.text();
+        assert!(text.contains("at ***") && !text.contains(KEY), "{text}");
+        let row = gateway.row().record;
+        let payload = row.payload.as_ref().expect("bodies");
+        assert!(!stored(&payload.upstream_response_body).contains(KEY));
+        assert!(!format!("{row:?}").contains(KEY), "{row:?}");
+    }
+}
+
+#[test]
 fn f32_a_translated_stream_that_breaks_off_has_an_error_and_no_end() {
     let cut = MESSAGE_STREAM
         .split_at(MESSAGE_STREAM.find("event: message_delta").expect("an end"))

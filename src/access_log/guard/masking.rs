@@ -30,7 +30,8 @@ pub(super) fn mask_closed(closed: &mut Closed, secrets: &Secrets) {
         .tags
         .iter_mut()
         .flat_map(|(name, value)| [name, value]);
-    for text in told.chain(tried).chain(tags).chain(&mut closed.sent_model) {
+    let others = closed.sent_model.iter_mut().chain(&mut closed.dropped);
+    for text in told.chain(tried).chain(tags).chain(others) {
         secrets.mask_in(text);
     }
 }

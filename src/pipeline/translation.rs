@@ -134,6 +134,7 @@ impl Translation {
                 let body = collected::read(reply.body, provider, guard.started(), worker)
                     .await
                     .map_err(|unread| {
+                        guard.upstream_ends(Instant::now());
                         tap.piece(unread.came);
                         unread.failure
                     })?;
@@ -205,7 +206,11 @@ impl Events {
         let mut made = Vec::new();
         for event in events {
             let fields = event.fields();
-            let Some(data) = &fields.data else { continue };
+            let Some(data) = &fields.data else {
+                // It keeps the client's connection awake as well, and our own limit of silence.
+                self.translator.comment(&mut made);
+                continue;
+            };
             if let Err(error) = self.translator.event(data, &mut made) {
                 self.failure = Some(self.of_event(error));
                 return made;

@@ -184,6 +184,32 @@ fn a_chat_is_streamed_by_anthropic_whatever_the_chunks() {
 }
 
 #[test]
+fn signs_of_life_pass_in_both_directions() {
+    let ping = "event: ping\ndata: {\"type\": \"ping\"}\n\n";
+    let upstream = FakeUpstream::answering(stream([ping, MESSAGE_STREAM].concat()));
+    let gateway = before_anthropic(&upstream, None);
+    let answer = chat(&gateway, &streamed(CHAT));
+    assert!(answer.text().starts_with(": ping\n"), "{}", answer.text());
+    let upstream = FakeUpstream::answering(stream(
+        [": at work\n\n", TEXT, ": at work\n\n", FINISH, DONE].concat(),
+    ));
+    let gateway = TestGateway::before(upstream.base_url());
+    let answer = message(&gateway, &streamed(ASKED));
+    assert!(
+        answer.text().starts_with(": ping\nevent: message_start\n"),
+        "{}",
+        answer.text()
+    );
+    assert_eq!(
+        answer.text().matches("event: ping").count(),
+        1,
+        "{}",
+        answer.text()
+    );
+    assert_eq!(gateway.row().record.response_text.as_deref(), Some("Hällo"));
+}
+
+#[test]
 fn parallel_calls_of_a_stream_stay_apart() {
     let upstream = FakeUpstream::answering(in_chunks(TOOL_STREAM, 64));
     let gateway = before_anthropic(&upstream, None);

@@ -38,6 +38,8 @@ pub(super) enum Piece<'a> {
         number: u64,
     },
     Usage(Usage),
+    /// Nothing is said, but the upstream is at work.
+    Ping,
     Stop {
         stop: Option<Stop>,
         sequence: Option<&'a str>,

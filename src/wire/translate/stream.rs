@@ -70,6 +70,13 @@ impl StreamTranslator {
         reader.read(data, dropped, &mut give)
     }
 
+    /// Takes a comment, by which an upstream says that it is at work.
+    pub fn comment(&mut self, out: &mut Vec<u8>) {
+        if !self.is_over {
+            self.writer.write(Piece::Ping, out);
+        }
+    }
+
     /// The upstream's body is over. An end that is missing behind a reason to stop is added.
     ///
     /// # Errors

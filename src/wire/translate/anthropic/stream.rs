@@ -99,7 +99,8 @@ impl Reader {
                 let error = serde_json::from_str(data).map(|body: Value| fields::error(&body));
                 return Err(TranslateError::Reported(error.unwrap_or_default()));
             }
-            // A ping, or what is not known yet.
+            "ping" => give(Piece::Ping),
+            // What is not known yet.
             _ => {}
         }
         Ok(())
@@ -262,6 +263,11 @@ impl Writer {
             }
             Piece::PartEnd { .. } => self.close(out),
             Piece::Usage(usage) => self.usage.update(usage),
+            // Before the answer begins a comment: who answers is not known yet.
+            Piece::Ping => out.extend_from_slice(match self.has_begun {
+                true => b"event: ping\ndata: {\"type\":\"ping\"}\n\n".as_slice(),
+                false => b": ping\n".as_slice(),
+            }),
             Piece::Stop { stop, sequence } => {
                 self.stop = Some((stop, sequence.map(str::to_owned)));
             }

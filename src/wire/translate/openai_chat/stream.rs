@@ -265,6 +265,8 @@ impl Writer {
                 }
             }
             Piece::Usage(usage) => self.usage.update(usage),
+            // A comment. One line end only: with two, some clients see an empty event.
+            Piece::Ping => out.extend_from_slice(b": ping\n"),
             Piece::Stop { stop, .. } => {
                 let reason =
                     stop.map_or("null".to_owned(), |stop| format!("\"{}\"", word_of(stop)));

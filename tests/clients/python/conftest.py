@@ -3,6 +3,7 @@
 import os
 import uuid
 
+import anthropic
 import openai
 import pytest
 
@@ -17,6 +18,18 @@ def client():
     with openai.OpenAI(
         base_url=base_url(),
         api_key="sk-client-tests",
+        max_retries=0,
+        timeout=20,
+        default_headers={"x-test-id": str(uuid.uuid4())},
+    ) as client:
+        yield client
+
+
+@pytest.fixture
+def claude():
+    with anthropic.Anthropic(
+        base_url=base_url().removesuffix("/v1"),
+        api_key="sk-ant-client-tests",
         max_retries=0,
         timeout=20,
         default_headers={"x-test-id": str(uuid.uuid4())},

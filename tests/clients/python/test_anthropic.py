@@ -1,11 +1,8 @@
 """Anthropic's client, unchanged but for its base URL. Passes against the mock and through the proxy alike."""
 
-import uuid
-
 import anthropic
 import httpx
 import pytest
-from conftest import base_url
 
 TOOLS = [
     {"name": name, "input_schema": {"type": "object", "properties": {"city": {"type": "string"}}}}
@@ -15,18 +12,6 @@ CALLS = [
     ("toolu_mock_0", "get_weather", {"city": "Paris"}),
     ("toolu_mock_1", "get_time", {"city": "Oslo"}),
 ]
-
-
-@pytest.fixture
-def claude():
-    with anthropic.Anthropic(
-        base_url=base_url().removesuffix("/v1"),
-        api_key="sk-ant-client-tests",
-        max_retries=0,
-        timeout=20,
-        default_headers={"x-test-id": str(uuid.uuid4())},
-    ) as client:
-        yield client
 
 
 def ask(client, model, messages, **more):

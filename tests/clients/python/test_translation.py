@@ -1,29 +1,14 @@
 """Clients before providers of another dialect: OpenAI's client before Anthropic, and the other way round."""
 
-import uuid
-
 import anthropic
 import openai
 import pytest
-from conftest import base_url
 
 IMAGE = "iVBORw0KGgo="
 CITY = {"type": "object", "properties": {"city": {"type": "string"}}}
 NAMES = ("get_weather", "get_time")
 FUNCTIONS = [{"type": "function", "function": {"name": name, "parameters": CITY}} for name in NAMES]
 TOOLS = [{"name": name, "input_schema": CITY} for name in NAMES]
-
-
-@pytest.fixture
-def claude():
-    with anthropic.Anthropic(
-        base_url=base_url().removesuffix("/v1"),
-        api_key="sk-ant-client-tests",
-        max_retries=0,
-        timeout=20,
-        default_headers={"x-test-id": str(uuid.uuid4())},
-    ) as client:
-        yield client
 
 
 def chat(client, model, messages, **more):

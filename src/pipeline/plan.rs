@@ -202,18 +202,25 @@ fn translated(
         },
         generation,
     )?;
-    let checked = json_check::check(&written.body, json_check::MAX_KEYS)?;
-    // The translation reads the usage that is asked for, and gives it to the client only if that asked.
-    let (asked, _) =
-        with_usage_asked(generation.endpoint, provider, &written.body, None, &checked)?;
+    let changed = match stream && provider.ask_for_usage {
+        // The translation reads the usage that is asked for, and gives it to the client only if that asked.
+        true => {
+            let checked = json_check::check(&written.body, json_check::MAX_KEYS)?;
+            let asked =
+                with_usage_asked(generation.endpoint, provider, &written.body, None, &checked)?;
+            asked.0
+        }
+        false => None,
+    };
     let plan = Plan {
-        changed: Some(asked.unwrap_or_else(|| written.body.clone())),
+        changed: Some(changed.unwrap_or_else(|| written.body.clone())),
         stream,
         usage_asked: false,
         model: Some(model.to_owned()),
         translation: Some(written.translation),
         target: target.clone(),
     };
+    exchange.guard.translated_to(generation.endpoint);
     exchange.guard.closed_mut().dropped = written.dropped;
     exchange.guard.upstream_request(written.body);
     Ok(plan)

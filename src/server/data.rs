@@ -63,11 +63,12 @@ async fn respond(
     if let Some(preflight) = cors::preflight(&state.cors, request) {
         return preflight;
     }
+    let whose = whose(request);
     let said = Said {
         method: request.method().as_str(),
         path: request.path(),
-        names_anthropic: whose(request) == Dialect::Anthropic,
-        names_gemini: whose(request) == Dialect::Gemini,
+        names_anthropic: whose == Dialect::Anthropic,
+        names_gemini: whose == Dialect::Gemini,
     };
     let route = routes::find(said, |name| state.is_provider(name));
     match route {
@@ -95,7 +96,7 @@ async fn respond(
         Err(unserved) if unserved.recorded => {
             let asked = Asked {
                 endpoint: Endpoint::Passthrough,
-                dialect: whose(request),
+                dialect: whose,
                 deployment: None,
                 provider: None,
                 rest: String::new(),
@@ -105,7 +106,7 @@ async fn respond(
         }
         Err(unserved) => {
             state.counts.refused_unrecorded(&unserved.failure);
-            plain_error(state, &unserved.failure, whose(request), request_id)
+            plain_error(state, &unserved.failure, whose, request_id)
         }
     }
 }

@@ -197,25 +197,23 @@ pub fn reply(failure: &Failure) -> ErrorReply {
             "upstream_error",
             format!("the provider answered with status {status}"),
         ),
-        Failure::UpstreamSaid { status, error } => ErrorReply {
-            // Words of the provider's for the kind are of another dialect.
-            ..plain(
-                *status,
-                match status {
-                    400..500 => INVALID,
-                    _ => API,
-                },
-                error
-                    .code
-                    .as_deref()
-                    .or(error.kind.as_deref())
-                    .unwrap_or("upstream_error"),
-                match error.message.as_str() {
-                    "" => format!("the provider answered with status {status}"),
-                    message => message.to_owned(),
-                },
-            )
-        },
+        // Words of the provider's for the kind are of another dialect.
+        Failure::UpstreamSaid { status, error } => plain(
+            *status,
+            match status {
+                400..500 => INVALID,
+                _ => API,
+            },
+            error
+                .code
+                .as_deref()
+                .or(error.kind.as_deref())
+                .unwrap_or("upstream_error"),
+            match error.message.as_str() {
+                "" => format!("the provider answered with status {status}"),
+                message => message.to_owned(),
+            },
+        ),
         Failure::Untranslatable { field, reason } => plain(
             400,
             INVALID,

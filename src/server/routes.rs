@@ -81,8 +81,10 @@ pub fn find(said: Said<'_>, is_provider: impl Fn(&str) -> bool) -> Result<Route,
     }
     let first = path.split('/').nth(1).unwrap_or_default();
     let behind_first = path.get(1 + first.len()..).unwrap_or_default();
-    let is_gemini = |path: &str| said.names_gemini || gemini::endpoint(method, path).is_some();
-    if is_gemini_version(first) || first == "v1" && is_gemini(path) {
+    let is_gemini = |path: &str, rest: &str| {
+        gemini::endpoint(method, path).is_some() || said.names_gemini && is_shared(method, rest)
+    };
+    if is_gemini_version(first) || first == "v1" && is_gemini(path, behind_first) {
         return of_gemini(said, path, None);
     }
     if first == "v1" {
@@ -97,21 +99,27 @@ pub fn find(said: Said<'_>, is_provider: impl Fn(&str) -> bool) -> Result<Route,
         return azure(said, behind);
     }
     if first == "openai" || first == GOOGLE || is_provider(first) {
-        let second = behind_first.split('/').nth(1).unwrap_or_default();
-        if is_gemini_version(second) || is_gemini(behind_first) {
-            return of_gemini(said, behind_first, Some(first.to_owned()));
-        }
         // A doubled `v1` is dropped: the provider's base URL has one.
         let rest = match behind_first.strip_prefix("/v1") {
             Some(rest) if rest.is_empty() || rest.starts_with('/') => rest,
             _ => behind_first,
         };
+        let second = behind_first.split('/').nth(1).unwrap_or_default();
+        if is_gemini_version(second) || is_gemini(behind_first, rest) {
+            return of_gemini(said, behind_first, Some(first.to_owned()));
+        }
         return api(said, rest, Some(first.to_owned()));
     }
     Err(Unserved {
         failure: Failure::UnknownPath,
         recorded: false,
     })
+}
+
+/// Whether a path behind the version may be of any API, so that headers tell whose it is.
+fn is_shared(method: &str, rest: &str) -> bool {
+    let (endpoint, dialect) = dialect::endpoint(method, rest, false);
+    dialect == Dialect::Openai && matches!(endpoint, Endpoint::Models | Endpoint::Passthrough)
 }
 
 /// What stands for the first provider of Gemini's API.
@@ -254,6 +262,25 @@ mod tests {
         for path in ["", "d", "d/", "/chat/completions", "%ff/chat/completions"] {
             assert_eq!(of(&format!("/openai/deployments/{path}")), None, "{path}");
         }
+    }
+
+    #[test]
+    fn a_key_of_geminis_tells_only_of_shared_paths() {
+        let whose = |path: &str| {
+            let said = Said {
+                names_gemini: true,
+                ..said("POST", path)
+            };
+            match find(said, |name| name == "gem") {
+                Ok(Route::Api { dialect, .. }) => dialect,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(whose("/v1/chat/completions"), Dialect::Openai);
+        assert_eq!(whose("/gem/v1/chat/completions"), Dialect::Openai);
+        assert_eq!(whose("/v1/messages"), Dialect::Anthropic);
+        assert_eq!(whose("/v1/files"), Dialect::Gemini);
+        assert_eq!(whose("/gem/v1/models"), Dialect::Gemini);
     }
 
     #[test]

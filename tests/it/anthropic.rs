@@ -2,10 +2,6 @@
 //! lines: one dialect, every promise that holds for it.
 
 use aiproxy::access_log::record::LogRecord;
-use aiproxy::filter::{
-    Context, Filter, FilterError, LlmResponse, ResponseFilter, ResponseVerdict, WhenStreamed,
-};
-use async_trait::async_trait;
 use serde_json::{Value, json};
 
 use crate::support::canary::assert_clean_files;
@@ -13,6 +9,7 @@ use crate::support::fake_upstream::{FakeUpstream, Step};
 use crate::support::gateway::{TestGateway, Wanted};
 use crate::support::raw_client::RawResponse;
 use crate::support::records::tags_of;
+use crate::support::shouts::shouts;
 use crate::support::wire::{LAST_CHUNK, STREAM_HEAD, chunk, json as json_answer};
 
 const KEY: &str = "sk-ant-canary-0123456789abcdef";
@@ -522,30 +519,11 @@ fn without_a_key_of_ours_the_clients_own_travels() {
     }
 }
 
-struct Shouts;
-
-#[async_trait(?Send)]
-impl ResponseFilter for Shouts {
-    fn when_streamed(&self) -> WhenStreamed {
-        WhenStreamed::Buffer
-    }
-
-    async fn on_response(
-        &self,
-        response: &mut LlmResponse,
-        cx: &mut Context<'_>,
-    ) -> Result<ResponseVerdict, FilterError> {
-        cx.tag("saw", response.text());
-        response.map_texts(&mut |text| Some(text.to_uppercase()))?;
-        Ok(ResponseVerdict::Continue)
-    }
-}
-
 #[test]
 fn a_filter_that_wants_the_whole_answer_sees_and_changes_a_stream() {
     // The surrogate pair in it comes apart between two events.
     let upstream = FakeUpstream::answering(in_chunks(STREAM, 100));
-    let filter = Filter::named("shouts").on_response(Shouts);
+    let filter = shouts();
     let gateway = TestGateway::with(Wanted {
         extend: Some(Box::new(|gateway| gateway.with(filter))),
         ..wanted(&format!("http://{}", upstream.addr()), "")

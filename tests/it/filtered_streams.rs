@@ -1,11 +1,10 @@
 //! Stream filters at the edges of a stream: its last bytes, its end, a client that leaves, a filter that buffers.
-//! Over 400 lines: the filters that look on, shout and cut are shared by all of them.
+//! Over 400 lines: the filters that look on and cut are shared by all of them.
 
 use aiproxy::access_log::record::LogRecord;
 use aiproxy::filter::{
-    Context, Filter, FilterError, LlmRequest, LlmResponse, Outbox, Refusal, RequestVerdict,
-    ResponseFilter, ResponseVerdict, StreamEnd, StreamEvent, StreamFilter, StreamRun,
-    StreamVerdict, WhenStreamed,
+    Context, Filter, FilterError, LlmRequest, Outbox, Refusal, RequestVerdict, StreamEnd,
+    StreamEvent, StreamFilter, StreamRun, StreamVerdict,
 };
 use async_trait::async_trait;
 use proptest::prelude::*;
@@ -16,6 +15,7 @@ use crate::support::fake_upstream::{FakeUpstream, Step};
 use crate::support::gateway::{TestGateway, Wanted, chat_body};
 use crate::support::raw_client::post;
 use crate::support::records::tags_of;
+use crate::support::shouts::shouts;
 use crate::support::signal::Signal;
 use crate::support::wire::{
     DONE, FINISH, LAST_CHUNK, STREAM, STREAM_HEAD, Seen, TEXT, USAGE, asked, chunk, stream,
@@ -193,31 +193,6 @@ fn a_client_that_leaves_before_the_head_takes_no_tag_with_it() {
     assert_eq!(row.outcome, "client_disconnected");
     assert_eq!(tags_of(&row), json!({"team": "blue"}));
     assert_eq!(row.verdicts.len(), 1);
-}
-
-/// Wants streams whole, and writes what it sees in capital letters.
-#[derive(Clone)]
-struct Shouts;
-
-#[async_trait(?Send)]
-impl ResponseFilter for Shouts {
-    fn when_streamed(&self) -> WhenStreamed {
-        WhenStreamed::Buffer
-    }
-
-    async fn on_response(
-        &self,
-        response: &mut LlmResponse,
-        cx: &mut Context<'_>,
-    ) -> Result<ResponseVerdict, FilterError> {
-        cx.tag("saw", response.text());
-        response.map_texts(&mut |text| Some(text.to_uppercase()))?;
-        Ok(ResponseVerdict::Continue)
-    }
-}
-
-fn shouts() -> Filter {
-    Filter::named("shouts").on_response(Shouts)
 }
 
 #[test]

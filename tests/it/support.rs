@@ -13,6 +13,7 @@ pub(crate) mod process;
 pub(crate) mod raw_client;
 pub(crate) mod records;
 pub(crate) mod served;
+pub(crate) mod shouts;
 pub(crate) mod signal;
 pub(crate) mod tls_upstream;
 pub(crate) mod wire;

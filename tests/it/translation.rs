@@ -4,15 +4,14 @@
 mod gemini;
 
 use aiproxy::access_log::record::{LogRecord, StoredBody};
-use aiproxy::filter::{
-    Context, Filter, FilterError, LlmResponse, ResponseFilter, ResponseVerdict, WhenStreamed,
-};
-use async_trait::async_trait;
+use aiproxy::filter::Filter;
 use serde_json::{Value, json};
 
 use crate::support::fake_upstream::{FakeUpstream, Step};
 use crate::support::gateway::{PROVIDER_KEY, TestGateway, Wanted};
 use crate::support::raw_client::{RawResponse, post};
+use crate::support::shouts::shouts;
+use crate::support::signal::Signal;
 use crate::support::wire::{
     DONE, FINISH, LAST_CHUNK, STREAM_HEAD, TEXT, USAGE, WHOLE, chunk, json as json_answer, stream,
 };
@@ -307,7 +306,7 @@ fn a_message_is_streamed_by_openai_with_its_usage() {
 
 #[test]
 fn f31_the_first_event_goes_out_as_soon_as_the_first_is_in() {
-    let go_on = crate::support::signal::Signal::new();
+    let go_on = Signal::new();
     let (first, rest) = MESSAGE_STREAM.split_at(
         MESSAGE_STREAM
             .find("event: content_block_stop")
@@ -327,6 +326,26 @@ fn f31_the_first_event_goes_out_as_soon_as_the_first_is_in() {
     go_on.fire();
     client.read_until(b"[DONE]");
     assert_eq!(gateway.row().record.outcome, "ok");
+}
+
+#[test]
+fn what_was_asked_counts_in_the_format_in_which_it_was_asked() {
+    let asked = Signal::new();
+    let upstream = FakeUpstream::start(vec![vec![
+        Step::ReadRequest,
+        Step::Fire(asked.clone()),
+        Step::ReadToEnd,
+    ]]);
+    let gateway = before_anthropic(&upstream, None);
+    let mut client = gateway.connect();
+    let body = streamed(&CHAT.replacen("Be terse.", &"word ".repeat(100), 1));
+    client.send(post("/v1/chat/completions", &body));
+    asked.wait();
+    client.reset();
+    let row = gateway.row().record;
+    assert_eq!(row.outcome, "client_disconnected");
+    assert!(row.prompt_tokens > Some(100), "{:?}", row.prompt_tokens);
+    assert_eq!(row.dropped.as_deref(), Some(r#"["seed"]"#));
 }
 
 #[test]
@@ -506,24 +525,6 @@ fn an_answer_that_is_none_is_an_error_of_the_provider() {
     }
 }
 
-struct Shouts;
-
-#[async_trait(?Send)]
-impl ResponseFilter for Shouts {
-    fn when_streamed(&self) -> WhenStreamed {
-        WhenStreamed::Buffer
-    }
-
-    async fn on_response(
-        &self,
-        response: &mut LlmResponse,
-        _: &mut Context<'_>,
-    ) -> Result<ResponseVerdict, FilterError> {
-        response.map_texts(&mut |text| Some(text.to_uppercase()))?;
-        Ok(ResponseVerdict::Continue)
-    }
-}
-
 #[test]
 fn filters_see_the_clients_format_and_the_record_what_came() {
     for (wire, body, came) in [
@@ -535,7 +536,7 @@ fn filters_see_the_clients_format_and_the_record_what_came() {
         ),
     ] {
         let upstream = FakeUpstream::answering(wire);
-        let filter = Filter::named("shouts").on_response(Shouts);
+        let filter = shouts();
         let gateway = before_anthropic(&upstream, Some(filter));
         let answer = chat(&gateway, &body);
         assert!(answer.text().contains("HELLO"), "{}", answer.text());

@@ -37,8 +37,21 @@ fn in_contents(value: &str) -> Vec<&str> {
 fn in_content(content: &str) -> Vec<&str> {
     match content.starts_with('"') {
         true => vec![content],
-        false => texts_of_parts(content).collect(),
+        false => texts_of_parts(content)
+            .chain(results_in_parts(content))
+            .collect(),
     }
+}
+
+/// The raw strings in the results of functions, at the top of each `response`.
+fn results_in_parts(content: &str) -> impl Iterator<Item = &str> {
+    let parts = json::member(content, "parts").and_then(json::items);
+    let results = parts.unwrap_or_default().into_iter().filter_map(|part| {
+        let result = json::member(part, "functionResponse")?;
+        json::members(json::member(result, "response")?)
+    });
+    let values = results.flatten().map(|(_, value)| value);
+    values.filter(|value| value.starts_with('"'))
 }
 
 /// The raw strings of the parts of a content that are text, thoughts left out.

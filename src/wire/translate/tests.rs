@@ -280,12 +280,13 @@ fn a_refusal_of_gemini_is_a_refusal() {
 
 #[test]
 fn a_signature_of_gemini_travels_with_its_call() {
-    let said = br#"{"candidates":[{"content":{"parts":[{"functionCall":{"name":"f","args":{"a":1}},"thoughtSignature":"c2ln"}]},"finishReason":"STOP"}]}"#;
+    let said = br#"{"responseId":"r9","candidates":[{"content":{"parts":[{"functionCall":{"name":"f","args":{"a":1}},"thoughtSignature":"c2ln"}]},"finishReason":"STOP"}]}"#;
     let (made, _) = answer(Format::Gemini, CHAT, said, &facts()).unwrap();
     let made: Value = serde_json::from_slice(&made).unwrap();
     let message = &made["choices"][0]["message"];
     assert_eq!(made["choices"][0]["finish_reason"], "tool_calls");
     let id = &message["tool_calls"][0]["id"];
+    assert_eq!(id, "call_r9_0", "no id of another answer's");
     let body =
         json!({ "messages": [message, { "role": "tool", "tool_call_id": id, "content": "r" }] });
     let (back, _) = request(CHAT, Format::Gemini, body.to_string().as_bytes(), "m").unwrap();

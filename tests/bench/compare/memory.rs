@@ -97,12 +97,6 @@ pub(crate) async fn growth(series: &mut Series) -> anyhow::Result<()> {
 
 /// Sizes of the JSON bodies: longer than what is stored of one by default, and one that is stored whole.
 const JSON_MIB: [usize; 2] = [32, 4];
-/// Most that is stored of a JSON body by default, in MiB.
-const STORED_MIB: usize = 8;
-/// How often a stored value may stand in memory for a moment, over and above the body itself: its text, sqlx's
-/// argument, SQLite's copy of that and its row, and what the allocators have not given back yet.
-const STORING: usize = 6;
-
 /// Peak memory of an upload and of long JSON bodies: without storing them, which is what the relay holds, and with,
 /// where 256 KiB of the one and up to 8 MiB of the others go to SQLite.
 pub(crate) async fn upload(series: &mut Series) -> anyhow::Result<()> {
@@ -127,11 +121,7 @@ pub(crate) async fn upload(series: &mut Series) -> anyhow::Result<()> {
         let line = Line::of(&what, median(&uploads), "MiB", 2.0, 2.0);
         series.lines.push(line);
         for (peaks, mib) in bodies.iter().zip(JSON_MIB) {
-            let storing = match kind {
-                Kind::Full if mib <= STORED_MIB => STORING * mib,
-                _ => 0,
-            };
-            let must = (mib + 2 + storing) as f64;
+            let must = (mib + 2) as f64;
             let what = format!("a JSON body of {mib} MiB, {stored}, peak memory added, MiB");
             series
                 .lines

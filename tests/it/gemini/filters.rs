@@ -56,6 +56,21 @@ fn filters_answer_in_geminis_form() {
 }
 
 #[test]
+fn filters_see_what_functions_gave() {
+    let refusing = "filters: [{ kind: block_patterns, words: [launch-code], status: 403 }]";
+    let body = json!({ "contents": [{ "role": "user", "parts": [{ "functionResponse": {
+        "name": "f", "response": { "output": "the launch-code is 1", "number": 1 },
+    } }] }] });
+    let gateway = at("http://127.0.0.1:9", refusing);
+    let answer = ask(&gateway, WHOLE_PATH, &body.to_string());
+    assert_eq!(
+        (answer.status, &*error(&answer).2),
+        (403, "blocked_by_filter")
+    );
+    assert_eq!(gateway.row().record.attempts, 0);
+}
+
+#[test]
 fn filters_see_streams_and_mask_across_events() {
     let split = |stream: &str| {
         stream

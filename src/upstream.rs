@@ -2,6 +2,7 @@
 
 mod anthropic;
 mod azure;
+pub mod content_coding;
 mod gemini;
 pub mod headers;
 mod openai;

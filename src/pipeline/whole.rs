@@ -258,9 +258,11 @@ pub(super) fn broken(error: &BodyFailure) -> Failure {
     match error {
         BodyFailure::Truncated => Failure::UpstreamTruncated,
         BodyFailure::Io(_) => Failure::UpstreamDisconnected,
-        BodyFailure::Framing | BodyFailure::Untranslatable(_) => Failure::UpstreamProtocol {
-            detail: error.to_string(),
-        },
+        BodyFailure::Framing | BodyFailure::Encoding(_) | BodyFailure::Untranslatable(_) => {
+            Failure::UpstreamProtocol {
+                detail: error.to_string(),
+            }
+        }
         BodyFailure::Reported(error) => Failure::UpstreamSaid {
             status: error.status.unwrap_or(502),
             error: error.clone(),

@@ -8,6 +8,7 @@ mod client_faults;
 mod columns;
 mod decode_rows;
 mod doors;
+mod every_dialect;
 mod filter_faults;
 mod filtered_streams;
 mod filters;

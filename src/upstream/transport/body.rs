@@ -39,6 +39,9 @@ pub enum BodyFailure {
     /// The framing of the body is broken.
     #[error("the body's framing is broken")]
     Framing,
+    /// The body's content is encoded in a way that cannot be undone.
+    #[error("the body's encoding: {0}")]
+    Encoding(&'static str),
     /// A translated stream reports an error of the provider.
     #[error("the provider reports an error")]
     Reported(ProviderError),
@@ -113,6 +116,11 @@ impl UpstreamBody {
     /// A body that is there.
     pub fn whole(body: Bytes) -> Self {
         Self::made(Box::pin(futures_util::stream::iter([Ok(body)])))
+    }
+
+    /// Whether there is no body at all, as behind a 204 or an answer to `HEAD`.
+    pub fn is_none(&self) -> bool {
+        matches!(self.source, Source::None)
     }
 
     fn ends(&mut self) {

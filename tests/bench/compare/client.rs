@@ -244,27 +244,43 @@ pub(crate) fn chat(model: &str, stream: bool, body_bytes: usize) -> Vec<u8> {
             r#"{{"model":"{model}","stream":{stream},"temperature":0.7,"messages":[{{"role":"system","content":"You are a helpful assistant."}},{{"role":"user","content":"{text}"}}]}}"#
         )
     };
-    let words = "what is the answer to that question ";
-    let room = body_bytes.saturating_sub(frame("").len());
-    let text: String = words.chars().cycle().take(room).collect();
-    request(
-        "/v1/chat/completions",
-        "application/json",
-        frame(&text).as_bytes(),
-    )
+    asked("/v1/chat/completions", body_bytes, frame)
 }
 
 /// The same question to Anthropic's API.
 pub(crate) fn message(model: &str, body_bytes: usize) -> Vec<u8> {
-    let frame = |text: &str| {
+    asked("/v1/messages", body_bytes, |text| {
         format!(
             r#"{{"model":"{model}","max_tokens":256,"temperature":0.7,"system":"You are a helpful assistant.","messages":[{{"role":"user","content":"{text}"}}]}}"#
         )
-    };
+    })
+}
+
+/// The same question to OpenAI's Responses.
+pub(crate) fn response(model: &str, body_bytes: usize) -> Vec<u8> {
+    asked("/v1/responses", body_bytes, |text| {
+        format!(
+            r#"{{"model":"{model}","temperature":0.7,"instructions":"You are a helpful assistant.","input":[{{"role":"user","content":"{text}"}}]}}"#
+        )
+    })
+}
+
+/// The same question to Gemini's API.
+pub(crate) fn content(model: &str, body_bytes: usize) -> Vec<u8> {
+    let path = format!("/v1beta/models/{model}:generateContent");
+    asked(&path, body_bytes, |text| {
+        format!(
+            r#"{{"generationConfig":{{"temperature":0.7}},"systemInstruction":{{"parts":[{{"text":"You are a helpful assistant."}}]}},"contents":[{{"role":"user","parts":[{{"text":"{text}"}}]}}]}}"#
+        )
+    })
+}
+
+/// A request whose question fills its body up to a length.
+fn asked(path: &str, body_bytes: usize, body: impl Fn(&str) -> String) -> Vec<u8> {
     let words = "what is the answer to that question ";
-    let room = body_bytes.saturating_sub(frame("").len());
+    let room = body_bytes.saturating_sub(body("").len());
     let text: String = words.chars().cycle().take(room).collect();
-    request("/v1/messages", "application/json", frame(&text).as_bytes())
+    request(path, "application/json", body(&text).as_bytes())
 }
 
 /// A streamed chat request that asks for usage.

@@ -77,28 +77,36 @@ impl Series {
         Ok(())
     }
 
-    /// The same question in another dialect, beside OpenAI's.
+    /// The same question in every other dialect, beside OpenAI's chat.
     pub(crate) async fn dialects(&mut self) -> anyhow::Result<()> {
-        let asks = [
-            Ask::new(self.mock, plain()).await?,
-            Ask::new(self.mock, client::message("mock", 730)).await?,
+        let others = [
+            ("an OpenAI response", client::response("mock", 730)),
+            ("an Anthropic message", client::message("mock", 730)),
+            ("a Gemini content", client::content("mock", 730)),
         ];
         let load = Loop {
             connections: CONNECTIONS,
             requests: 20_000,
             warm_up: WARM_UP,
         };
-        let mut cpu: [Vec<f64>; 2] = Default::default();
+        let mut asks = vec![Ask::new(self.mock, plain()).await?];
+        for (_, request) in &others {
+            asks.push(Ask::new(self.mock, request.clone()).await?);
+        }
+        let mut cpu = vec![Vec::new(); asks.len()];
         for _ in 0..self.runs {
             for (at, ask) in asks.iter().enumerate() {
                 cpu[at].push(self.closed_loop(Kind::Full, ask, &load).await?.all);
             }
         }
-        let [openai, anthropic] = cpu.map(|cpu| median(&cpu));
-        let what =
-            "an Anthropic message, 32 connections, CPU µs per request; beside it a plain chat";
-        let line = Line::of(what, anthropic / openai, "x a chat", 1.1, 1.1);
-        self.lines.push(line.beside_of_ours(openai, anthropic));
+        let chat = median(&cpu[0]);
+        for ((name, _), cpu) in others.iter().zip(&cpu[1..]) {
+            let other = median(cpu);
+            let what =
+                format!("{name}, 32 connections, CPU µs per request; beside it a plain chat");
+            let line = Line::of(&what, other / chat, "x a chat", 1.1, 1.1);
+            self.lines.push(line.beside_of_ours(chat, other));
+        }
         self.translated().await
     }
 

@@ -213,6 +213,8 @@ fn aiproxy_yaml(folder: &Path, kind: Kind, address: SocketAddr, upstream: Socket
          providers:\n  - name: mock\n    kind: openai\n    base_url: http://{upstream}/v1\n    \
          api_keys: [{{ key: sk-upstream-0123456789abcdef }}]\n    timeouts: {{ idle_s: 300 }}\n  \
          - name: claude\n    kind: anthropic\n    base_url: http://{upstream}\n    \
+         api_keys: [{{ key: sk-upstream-0123456789abcdef }}]\n  \
+         - name: gemini\n    kind: gemini\n    base_url: http://{upstream}\n    \
          api_keys: [{{ key: sk-upstream-0123456789abcdef }}]\n",
         address.port()
     )

@@ -1,0 +1,227 @@
+//! What must hold for every client before every provider that it can reach, as it is or by translation.
+
+mod encodings;
+mod pair;
+
+use self::pair::{Seen, every_pair};
+use crate::support::fake_upstream::{FakeUpstream, Step};
+use crate::support::gateway::PROVIDER_KEY;
+use crate::support::wire::{STREAM_HEAD, chunk, json, stream};
+
+#[test]
+fn every_pair_is_answered() {
+    every_pair(|pair| {
+        let whole = pair.kind.whole(&pair.client);
+        pair.answered(json(200, "", whole), false).is_answer();
+        let events = pair.kind.events(&pair.client);
+        pair.answered(stream(events), true).is_answer();
+    });
+}
+
+#[test]
+fn f27_nobody_is_sent_elsewhere() {
+    every_pair(|pair| {
+        for (status, streams) in [(301, false), (302, true), (307, false), (308, true)] {
+            let target = FakeUpstream::answering(json(200, "", "{}"));
+            let location = format!("location: http://{}/\r\n", target.addr());
+            let seen = pair.answered(json(status, &location, "{}"), streams);
+            seen.is_error(502, "upstream_redirect", "upstream_error");
+            assert_eq!(target.connections(), 0);
+            assert!(seen.answer.header("location").is_none());
+        }
+    });
+}
+
+#[test]
+fn f29_a_refusal_of_our_key_is_ours() {
+    every_pair(|pair| {
+        for status in [401, 403] {
+            let body = format!(r#"{{"error":{{"message":"no such key {PROVIDER_KEY}"}}}}"#);
+            let seen = pair.answered(json(status, "", &body), false);
+            seen.is_error(502, "upstream_auth", "upstream_error");
+            assert_eq!(seen.row.upstream_status, Some(status.into()));
+        }
+    });
+}
+
+#[test]
+fn f30_what_is_neither_json_nor_events_is_no_answer() {
+    every_pair(|pair| {
+        for content_type in [
+            "content-type: text/html\r\n",
+            "content-type: text/plain\r\n",
+            "",
+        ] {
+            for streams in [false, true] {
+                let page =
+                    format!("HTTP/1.1 200 OK\r\n{content_type}content-length: 6\r\n\r\n<html>");
+                let seen = pair.answered(page, streams);
+                seen.is_error(502, "upstream_bad_content_type", "upstream_error");
+                let payload = seen.row.payload.as_ref().expect("bodies");
+                let upstream = payload.upstream_response_body.as_ref();
+                assert_eq!(&*upstream.expect("a body").bytes, b"<html>");
+            }
+        }
+    });
+}
+
+#[test]
+fn f38_a_stream_that_breaks_never_looks_complete() {
+    every_pair(|pair| {
+        let events = pair.kind.events(&pair.client);
+        let (half, _) = events.split_once("llo").expect("a text");
+        let head = STREAM_HEAD.as_bytes().to_vec();
+        let script = vec![
+            Step::ReadRequest,
+            Step::Send(head),
+            Step::Send(chunk(half)),
+            Step::Rst,
+        ];
+        let seen = pair.scripted(script, true);
+        assert_eq!(seen.row.outcome, "upstream_truncated", "{seen:#?}");
+        assert_eq!(seen.row.response_complete, Some(false), "{seen:#?}");
+        let text = seen.answer.text();
+        for end in ["[DONE]", "message_stop", "response.completed", "STOP"] {
+            assert!(!text.contains(end), "{seen:#?}");
+        }
+    });
+}
+
+#[test]
+fn f45_bytes_behind_the_json_make_it_doubtful() {
+    every_pair(|pair| {
+        let whole = format!("{} {{}}", pair.kind.whole(&pair.client));
+        let seen = pair.answered(json(200, "", &whole), false);
+        match pair.is_native() {
+            true => {
+                let facts = (seen.answer.status, seen.answer.text());
+                assert_eq!(facts, (200, &*whole));
+                let source = seen.row.usage_source.as_deref();
+                assert_ne!(source, Some("upstream"), "{seen:#?}");
+            }
+            // What cannot be read whole is not translated.
+            false => seen.is_error(502, "upstream_protocol", "upstream_error"),
+        }
+    });
+}
+
+#[test]
+fn f46_usage_that_cannot_be_is_counted_instead() {
+    every_pair(|pair| {
+        for wrong in ["-7", "1e18", "\"7\"", "9223372036854775808"] {
+            let mut whole = pair.kind.whole(&pair.client).to_owned();
+            for name in ["input_tokens", "prompt_tokens", "promptTokenCount"] {
+                whole = whole.replace(&format!("\"{name}\":7"), &format!("\"{name}\":{wrong}"));
+            }
+            let seen = pair.answered(json(200, "", &whole), false);
+            let facts = (seen.answer.status, &*seen.row.outcome);
+            assert_eq!(facts, (200, "ok"), "{seen:#?}");
+            let source = seen.row.usage_source.as_deref();
+            assert!(
+                matches!(source, Some("counted" | "estimated")),
+                "{wrong}: {seen:#?}"
+            );
+            assert!(
+                seen.row.prompt_tokens.is_some_and(|tokens| tokens < 100),
+                "{seen:#?}"
+            );
+        }
+    });
+}
+
+#[test]
+fn f47_odd_heads_are_read_and_wrong_ones_are_no_answer() {
+    every_pair(|pair| {
+        let body = pair.kind.whole(&pair.client);
+        let length = body.len();
+        let plain = json(200, "", body);
+        let interim = [
+            b"HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\n".as_slice(),
+            &plain,
+        ];
+        pair.answered(interim.concat(), false).is_answer();
+        let closing = format!("HTTP/1.0 200 OK\r\ncontent-type: application/json\r\n\r\n{body}");
+        let script = vec![Step::ReadRequest, Step::Send(closing.into_bytes())];
+        pair.scripted(script, false).is_answer();
+        for wrong in [
+            format!(
+                "HTTP/1.1 200 OK\r\ncontent-length: {length}\r\ncontent-length: 1\r\n\r\n{body}"
+            ),
+            format!("HTTX 200\r\n\r\n{body}"),
+        ] {
+            pair.answered(wrong, false)
+                .is_error(502, "upstream_protocol", "upstream_error");
+        }
+    });
+}
+
+/// Fields by which other proxies let a client choose where its request, and a provider's key, goes.
+#[test]
+fn s5_no_field_of_a_body_says_where_it_goes() {
+    every_pair(|pair| {
+        let sink = FakeUpstream::answering(json(200, "", "{}"));
+        let there = format!("http://{}/v1", sink.addr());
+        let upstream = FakeUpstream::answering(json(200, "", pair.kind.whole(&pair.client)));
+        let gateway = pair.gateway(&upstream);
+        let more = format!(
+            r#"{{"api_base":"{there}","base_url":"{there}","azure_endpoint":"{there}","api_key":"sk-other-0123456789","custom_llm_provider":"x","extra_headers":{{"authorization":"Bearer sk-other-0123456789"}},"#
+        );
+        let body = pair.client.body.replacen('{', &more, 1);
+        let answer = pair.send(&gateway, false, &body);
+        let seen = Seen {
+            pair,
+            answer,
+            row: gateway.row().record,
+        };
+        // What cannot be carried to another format may be refused; it never moves the request.
+        if seen.answer.status == 200 {
+            seen.is_answer();
+            let sent = String::from_utf8(upstream.received(0)).expect("text");
+            let (head, _) = sent.split_once("\r\n\r\n").expect("a head");
+            assert!(
+                head.contains(PROVIDER_KEY) && !head.contains("sk-other"),
+                "{head}"
+            );
+        } else {
+            seen.is_error(400, "unsupported_parameter", "client_error");
+        }
+        assert_eq!(sink.connections(), 0);
+    });
+}
+
+/// Whichever way a client shows its key, it is masked, and stays here where the provider's is ours.
+#[test]
+fn s12_a_clients_key_is_one_wherever_it_stands() {
+    const THEIRS: &str = "sk-theirs-0123456789abcdef";
+    every_pair(|pair| {
+        for name in [
+            "authorization",
+            "x-api-key",
+            "api-key",
+            "x-goog-api-key",
+            "cookie",
+        ] {
+            let upstream = FakeUpstream::answering(json(200, "", pair.kind.whole(&pair.client)));
+            let gateway = pair.gateway(&upstream);
+            let value = match name {
+                "authorization" => format!("Bearer {THEIRS}"),
+                "cookie" => format!("key={THEIRS}"),
+                _ => THEIRS.to_owned(),
+            };
+            let header = format!("{name}: {value}\r\n");
+            let body = pair.body(false);
+            let answer = pair.send_with(&gateway, false, &body, &header);
+            assert_eq!(answer.status, 200, "{name}: {pair:?}: {}", answer.text());
+            let sent = String::from_utf8(upstream.received(0)).expect("text");
+            assert!(
+                sent.contains(PROVIDER_KEY) && !sent.contains(THEIRS),
+                "{name}: {sent}"
+            );
+            let row = format!("{:?}", gateway.row());
+            assert!(
+                !row.contains(THEIRS) && !row.contains(PROVIDER_KEY),
+                "{name}: {row}"
+            );
+        }
+    });
+}

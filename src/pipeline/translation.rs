@@ -44,6 +44,7 @@ pub struct Translation {
     endpoint: Endpoint,
     rest: String,
     query: &'static str,
+    stream: bool,
     facts: AnswerFacts,
 }
 
@@ -79,6 +80,7 @@ impl Translation {
                 endpoint: generation.endpoint,
                 rest,
                 query,
+                stream: asked.stream,
                 facts: asked.facts,
             },
             body: Bytes::from(body),
@@ -139,19 +141,23 @@ impl Translation {
                         unread.failure
                     })?;
                 tap.piece(body.clone());
-                let (made, dropped) =
-                    translate::answer(self.provider, self.client, &body, &self.facts)?;
+                // Who asked for a stream gets one, also of a provider that has none.
+                let (write, content_type): (Write, _) = match self.stream {
+                    true => (translate::answer_as_stream, EVENTS),
+                    false => (translate::answer, "application/json"),
+                };
+                let (made, dropped) = write(self.provider, self.client, &body, &self.facts)?;
                 tap.dropped(dropped.into_fields());
                 let made = Bytes::from(made);
                 Ok(UpstreamReply {
-                    headers: headers(&reply.headers, "application/json"),
-                    content_length: Some(made.len() as u64),
+                    headers: headers(&reply.headers, content_type),
+                    content_length: (!self.stream).then_some(made.len() as u64),
                     body: UpstreamBody::whole(made),
                     ..reply
                 })
             }
             Ok(Kind::Events) => Ok(UpstreamReply {
-                headers: headers(&reply.headers, "text/event-stream; charset=utf-8"),
+                headers: headers(&reply.headers, EVENTS),
                 content_length: None,
                 body: UpstreamBody::made(Box::pin(Events {
                     body: reply.body,
@@ -167,6 +173,17 @@ impl Translation {
         }
     }
 }
+
+/// Writes an answer in another format.
+type Write = fn(
+    Format,
+    ClientFormat,
+    &[u8],
+    &AnswerFacts,
+) -> Result<(Vec<u8>, translate::Dropped), TranslateError>;
+
+/// The type of a stream.
+const EVENTS: &str = "text/event-stream; charset=utf-8";
 
 /// The headers of a translated answer: what is said of the upstream's bytes is not said of ours.
 fn headers(upstream: &Headers, content_type: &'static str) -> Headers {

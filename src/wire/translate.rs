@@ -9,6 +9,7 @@ mod anthropic;
 mod canonical;
 mod fields;
 mod gemini;
+mod made_stream;
 mod openai_chat;
 mod piece;
 mod stream;
@@ -227,6 +228,24 @@ pub fn answer(
     let answer = from.read_answer(parse(body)?, &mut dropped)?;
     let written = to.write_answer(answer, facts, &mut dropped);
     Ok((written.to_string().into_bytes(), dropped))
+}
+
+/// Writes a whole answer as a stream in another format, for a client that asked for one.
+///
+/// # Errors
+/// [`TranslateError`] when it is not what its format has.
+pub fn answer_as_stream(
+    from: Format,
+    to: ClientFormat,
+    body: &[u8],
+    facts: &AnswerFacts,
+) -> Result<(Vec<u8>, Dropped), TranslateError> {
+    let mut dropped = Dropped::default();
+    let answer = from.read_answer(parse(body)?, &mut dropped)?;
+    let mut writer = stream::Writer::new(to, facts);
+    let mut written = Vec::new();
+    made_stream::pieces(answer, &mut |piece| writer.write(piece, &mut written));
+    Ok((written, dropped))
 }
 
 /// What an error answer says; of a body that says nothing, nothing.

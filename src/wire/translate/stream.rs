@@ -20,7 +20,8 @@ enum Reader {
     Gemini(gemini::Reader),
 }
 
-enum Writer {
+/// Writes the events of a stream.
+pub(super) enum Writer {
     OpenaiChat(openai_chat::Writer),
     Anthropic(anthropic::Writer),
 }
@@ -34,10 +35,7 @@ impl StreamTranslator {
                 Format::Anthropic => Reader::Anthropic(anthropic::Reader::default()),
                 Format::Gemini => Reader::Gemini(gemini::Reader::default()),
             },
-            writer: match to {
-                ClientFormat::OpenaiChat => Writer::OpenaiChat(openai_chat::Writer::new(facts)),
-                ClientFormat::Anthropic => Writer::Anthropic(anthropic::Writer::new(facts)),
-            },
+            writer: Writer::new(to, facts),
             dropped: Dropped::default(),
             has_stop: false,
             is_over: false,
@@ -115,7 +113,14 @@ impl Reader {
 }
 
 impl Writer {
-    fn write(&mut self, piece: Piece<'_>, out: &mut Vec<u8>) {
+    pub(super) fn new(to: ClientFormat, facts: &AnswerFacts) -> Self {
+        match to {
+            ClientFormat::OpenaiChat => Self::OpenaiChat(openai_chat::Writer::new(facts)),
+            ClientFormat::Anthropic => Self::Anthropic(anthropic::Writer::new(facts)),
+        }
+    }
+
+    pub(super) fn write(&mut self, piece: Piece<'_>, out: &mut Vec<u8>) {
         match self {
             Self::OpenaiChat(writer) => writer.write(piece, out),
             Self::Anthropic(writer) => writer.write(piece, out),

@@ -1,9 +1,11 @@
 //! The upstream side: providers and the way to reach them.
 
 mod anthropic;
+mod asksage;
 mod azure;
 mod gemini;
 pub mod headers;
+mod ocf;
 mod openai;
 pub mod provider;
 pub mod registry;

@@ -282,6 +282,7 @@ fn generates(endpoint: Endpoint) -> bool {
         | Endpoint::CountTokens
         | Endpoint::EmbedContent
         | Endpoint::Embeddings
+        | Endpoint::AsksageQuery
         | Endpoint::Models
         | Endpoint::Passthrough => false,
     }

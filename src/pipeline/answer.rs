@@ -8,6 +8,7 @@ use futures_util::StreamExt;
 
 use crate::access_log::guard::RecordGuard;
 use crate::filter::{ChainRun, Delivery, Endpoint, Headers, Outcome};
+use crate::pipeline::attempt::blame;
 use crate::pipeline::failure::{Failure, of_upstream_status};
 use crate::pipeline::link::ClientLink;
 use crate::pipeline::reply::{
@@ -57,6 +58,7 @@ pub async fn answer(
             match Box::pin(answered).await {
                 Ok(reply) => reply,
                 Err(failure) => {
+                    blame_for(&failure, &mut guard);
                     note_filters(filters.as_ref(), &mut guard);
                     let mut refused =
                         refuse(guard, &failure, &asked.request_id, worker.form.as_ref());
@@ -159,6 +161,21 @@ pub async fn answer(
 fn note_filters(filters: Option<&ChainRun>, guard: &mut RecordGuard) {
     if let Some(run) = filters {
         filtering::note(run, guard);
+    }
+}
+
+/// Puts the try on record as failed where the provider told a failure in the place of an answer.
+pub(super) fn blame_for(failure: &Failure, guard: &mut RecordGuard) {
+    let is_good = guard
+        .closed_mut()
+        .upstream_status
+        .is_some_and(|status| status < 400);
+    match failure {
+        Failure::UpstreamSaid { error, .. } if is_good => blame(guard, failure, &error.message),
+        Failure::UpstreamAuth { .. } if is_good => {
+            blame(guard, failure, "the provider refused our credentials");
+        }
+        _ => {}
     }
 }
 
@@ -269,7 +286,7 @@ fn media_type(reply: &UpstreamReply) -> &str {
     content_type.split(';').next().unwrap_or_default().trim()
 }
 
-fn is_events(reply: &UpstreamReply) -> bool {
+pub(super) fn is_events(reply: &UpstreamReply) -> bool {
     media_type(reply).eq_ignore_ascii_case("text/event-stream")
 }
 

@@ -33,6 +33,8 @@ pub struct Asked<'a> {
     pub model: &'a str,
     /// Whether a stream is asked for.
     pub stream: bool,
+    /// Members that the provider's settings add.
+    pub settings: &'a [(&'static str, serde_json::Value)],
     /// What the client's format says and the provider's does not.
     pub facts: AnswerFacts,
 }
@@ -72,6 +74,7 @@ impl Translation {
         };
         let (body, dropped) =
             translate::request(client, provider, asked.body, asked.model).map_err(unwritten)?;
+        let body = with_settings(body, asked.settings);
         let (rest, query) = (generation.place)(asked.model, asked.stream);
         Ok(Written {
             translation: Self {
@@ -128,7 +131,7 @@ impl Translation {
                     false => Failure::UpstreamSaid {
                         status,
                         // What it says may hold our key.
-                        error: translate::error(&guard.secrets().mask(body)),
+                        error: translate::error_of(self.provider, &guard.secrets().mask(body)),
                     },
                 })
             }
@@ -146,7 +149,9 @@ impl Translation {
                     true => (translate::answer_as_stream, EVENTS),
                     false => (translate::answer, "application/json"),
                 };
-                let (made, dropped) = write(self.provider, self.client, &body, &self.facts)?;
+                let written = write(self.provider, self.client, &body, &self.facts);
+                let (made, dropped) =
+                    written.map_err(|error| untold(error, provider, guard.secrets()))?;
                 tap.dropped(dropped.into_fields());
                 let made = Bytes::from(made);
                 Ok(UpstreamReply {
@@ -171,6 +176,35 @@ impl Translation {
                 ..reply
             }),
         }
+    }
+}
+
+/// A body of ours, which is an object with members, with further ones.
+fn with_settings(body: Vec<u8>, settings: &[(&'static str, serde_json::Value)]) -> Vec<u8> {
+    let Some((b'{', rest)) = body.split_first().filter(|_| !settings.is_empty()) else {
+        return body;
+    };
+    let settings = settings.iter();
+    let settings: String = settings
+        .map(|(name, value)| format!("\"{name}\":{value},"))
+        .collect();
+    [b"{", settings.as_bytes(), rest].concat()
+}
+
+/// Why an answer with a good status is not given: it tells a failure, or cannot be read.
+pub(super) fn untold(error: TranslateError, provider: &Provider, secrets: &Secrets) -> Failure {
+    let TranslateError::Reported(error) = error else {
+        return error.into();
+    };
+    match error.status {
+        Some(status @ (401 | 403)) if provider.key.is_some() => Failure::UpstreamAuth { status },
+        status => Failure::UpstreamSaid {
+            status: status.unwrap_or(502),
+            error: ProviderError {
+                message: secrets.mask_text(&error.message),
+                ..error
+            },
+        },
     }
 }
 

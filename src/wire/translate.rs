@@ -6,6 +6,7 @@
 //! identifiers of its own.
 
 mod anthropic;
+mod asksage;
 mod canonical;
 mod fields;
 mod gemini;
@@ -33,6 +34,8 @@ pub enum Format {
     Anthropic,
     /// Gemini's `generateContent`.
     Gemini,
+    /// Ask Sage's `query`, which answers whole.
+    Asksage,
 }
 
 /// The format of a client's bodies: requests are read in it and answers written.
@@ -57,6 +60,7 @@ impl ClientFormat {
             | Endpoint::GenerateContent
             | Endpoint::CountTokens
             | Endpoint::EmbedContent
+            | Endpoint::AsksageQuery
             | Endpoint::Models
             | Endpoint::Passthrough => None,
         }
@@ -84,6 +88,7 @@ impl Format {
             Endpoint::ChatCompletions => Some(Self::OpenaiChat),
             Endpoint::Messages => Some(Self::Anthropic),
             Endpoint::GenerateContent => Some(Self::Gemini),
+            Endpoint::AsksageQuery => Some(Self::Asksage),
             Endpoint::Completions
             | Endpoint::Responses
             | Endpoint::MessagesCountTokens
@@ -104,6 +109,7 @@ impl Format {
             Self::OpenaiChat => openai_chat::write_request(request, dropped),
             Self::Anthropic => anthropic::write_request(request, dropped),
             Self::Gemini => gemini::write_request(request, dropped),
+            Self::Asksage => asksage::write_request(request, dropped),
         }
     }
 
@@ -112,6 +118,7 @@ impl Format {
             Self::OpenaiChat => openai_chat::read_answer(body, dropped),
             Self::Anthropic => anthropic::read_answer(body, dropped),
             Self::Gemini => gemini::read_answer(body, dropped),
+            Self::Asksage => asksage::read_answer(body, dropped),
         }
     }
 }
@@ -251,4 +258,15 @@ pub fn answer_as_stream(
 /// What an error answer says; of a body that says nothing, nothing.
 pub fn error(body: &[u8]) -> ProviderError {
     parse(body).map_or_else(|_| ProviderError::default(), |body| fields::error(&body))
+}
+
+/// What an error answer in this format says.
+pub fn error_of(from: Format, body: &[u8]) -> ProviderError {
+    match from {
+        Format::Asksage => parse(body).map_or_else(
+            |_| ProviderError::default(),
+            |body| super::asksage::error(&body),
+        ),
+        Format::OpenaiChat | Format::Anthropic | Format::Gemini => error(body),
+    }
 }

@@ -18,6 +18,8 @@ enum Reader {
     OpenaiChat(openai_chat::Reader),
     Anthropic(anthropic::Reader),
     Gemini(gemini::Reader),
+    /// For formats without streams: whatever comes is none of theirs.
+    None,
 }
 
 /// Writes the events of a stream.
@@ -34,6 +36,7 @@ impl StreamTranslator {
                 Format::OpenaiChat => Reader::OpenaiChat(openai_chat::Reader::default()),
                 Format::Anthropic => Reader::Anthropic(anthropic::Reader::default()),
                 Format::Gemini => Reader::Gemini(gemini::Reader::default()),
+                Format::Asksage => Reader::None,
             },
             writer: Writer::new(to, facts),
             dropped: Dropped::default(),
@@ -108,6 +111,9 @@ impl Reader {
             Self::OpenaiChat(reader) => reader.read(data, dropped, give),
             Self::Anthropic(reader) => reader.read(data, dropped, give),
             Self::Gemini(reader) => reader.read(data, dropped, give),
+            Self::None => Err(TranslateError::Malformed(
+                "its format has no streams".to_owned(),
+            )),
         }
     }
 }

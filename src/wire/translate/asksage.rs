@@ -2,6 +2,8 @@
 //! client that asks for one gets it made of the whole answer.
 
 mod answer;
+#[cfg(test)]
+mod tests;
 mod write;
 
 pub(super) use self::answer::read_answer;

@@ -4,7 +4,7 @@
 
 use serde_json::Value;
 
-use super::canonical::{Answer, Part};
+use super::canonical::{Answer, Part, Usage};
 use super::piece::{Give, Piece, spelt};
 
 /// Shortest piece of a longer text, in bytes: some words.
@@ -16,6 +16,14 @@ const MOST_PIECES: usize = 1024;
 
 /// Gives an answer as what its stream would have said.
 pub(super) fn pieces(answer: Answer, give: Give<'_>) {
+    // What was read is known before anything is said; a stream of Anthropic's begins with it.
+    if let Some(usage) = answer.usage {
+        give(Piece::Usage(Usage {
+            output: None,
+            reasoning: None,
+            ..usage
+        }));
+    }
     let model = answer.model.as_deref().map(spelt);
     give(Piece::Start {
         model: model.as_deref(),

@@ -20,8 +20,9 @@ pub(in crate::wire::translate) fn read_answer(
         return Err(TranslateError::Malformed("no message in it".to_owned()));
     }
     let id = body["uuid"].as_str().unwrap_or_default();
+    // An empty text is an answer too, where there is no other.
     let mut parts: Vec<Part> = text
-        .filter(|text| !text.is_empty())
+        .filter(|text| !text.is_empty() || calls.is_none())
         .map(|text| Part::Text(text.to_owned()))
         .into_iter()
         .collect();

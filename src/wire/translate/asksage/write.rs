@@ -86,11 +86,9 @@ fn conversation(
     let (mut system, mut said) = (Vec::new(), Vec::new());
     let mut names = HashMap::new();
     for Message { role, parts, path } in messages {
-        let mut texts = Vec::new();
-        for part in parts {
-            texts.extend(text(part, &path, &mut names, dropped)?);
-        }
-        let text = texts.join("\n\n");
+        // What a model said in pieces is one text; what others said in parts are lines.
+        let between = if role == Role::Assistant { "" } else { "\n" };
+        let text = joined(parts, between, &path, &mut names, dropped)?;
         let speaker = match role {
             Role::System => {
                 system.extend((!text.is_empty()).then_some(text));
@@ -102,6 +100,29 @@ fn conversation(
         said.push(json!({ "user": speaker, "message": text }));
     }
     Ok((system, said))
+}
+
+/// Parts as one text. `between`: what stands between two that are texts themselves.
+fn joined(
+    parts: Vec<Part>,
+    between: &str,
+    path: &str,
+    names: &mut HashMap<String, String>,
+    dropped: &mut Dropped,
+) -> Result<String, TranslateError> {
+    let (mut joined, mut was_text) = (String::new(), false);
+    for part in parts {
+        let is_text = matches!(part, Part::Text(_) | Part::Refusal(_));
+        let Some(text) = text(part, path, names, dropped)? else {
+            continue;
+        };
+        if !joined.is_empty() {
+            joined.push_str(if is_text && was_text { between } else { "\n\n" });
+        }
+        joined.push_str(&text);
+        was_text = is_text;
+    }
+    Ok(joined)
 }
 
 /// A part as text; `None` for what is left out. `names`: of the tools, by the ids of their calls.
@@ -141,14 +162,10 @@ fn text(
             parts,
             is_error,
         } => {
-            let mut texts = Vec::new();
-            for part in parts {
-                texts.extend(text(part, path, names, dropped)?);
-            }
+            let result = joined(parts, "\n", path, names, dropped)?;
             let name = names.get(&id).map(|name| format!(" name=\"{name}\""));
             let name = name.unwrap_or_default();
             let error = if is_error { " error=\"true\"" } else { "" };
-            let result = texts.join("\n\n");
             Some(format!(
                 "<tool_result id=\"{id}\"{name}{error}>\n{result}\n</tool_result>"
             ))

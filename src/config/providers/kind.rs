@@ -6,6 +6,7 @@ use serde_json::Value as Json;
 use crate::config::base_url::BaseUrl;
 use crate::config::item::{Item, Word};
 use crate::config::section::Section;
+use crate::config::tree::Value;
 
 /// Which API a provider speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -168,16 +169,19 @@ pub(super) fn read_asksage(section: &mut Section<'_>) -> Vec<(&'static str, Json
     if dataset.trim().is_empty() {
         section.report("dataset", "is empty; leave it out, or name a dataset");
     }
-    let persona = section
-        .text("persona")
-        .unwrap_or_else(|| PERSONA.to_owned());
-    let persona = match persona.parse::<u32>() {
-        Ok(number) => Json::from(number),
-        Err(_) if persona == PERSONA => Json::from(persona),
-        Err(_) => {
-            section.report("persona", "expected a persona's number, or `default`");
-            Json::from(PERSONA)
-        }
-    };
+    let persona = section.item("persona").map(|item| match item.integer() {
+        Some(number) => u32::try_from(number).ok().map(Json::from),
+        None => match &item.node.value {
+            Value::Text { text, .. } | Value::Open { text, .. } if text == PERSONA => {
+                Some(Json::from(PERSONA))
+            }
+            _ => None,
+        },
+    });
+    let persona = persona.unwrap_or_else(|| Some(Json::from(PERSONA)));
+    let persona = persona.unwrap_or_else(|| {
+        section.report("persona", "expected a persona's number, or `default`");
+        Json::Null
+    });
     vec![("dataset", Json::from(dataset)), ("persona", persona)]
 }

@@ -15,7 +15,9 @@ pub(in crate::wire::translate) fn read_answer(
         return Err(TranslateError::Reported(error));
     }
     let (text, calls) = said(&body);
-    let is_answer = body.get("message").is_some() || text.is_some() || calls.is_some();
+    // Null is an answer without a text.
+    let is_answer = matches!(body.get("message"), Some(Value::Null | Value::String(_)));
+    let is_answer = is_answer || text.is_some() || calls.is_some();
     if !is_answer {
         return Err(TranslateError::Malformed("no message in it".to_owned()));
     }

@@ -14,7 +14,7 @@ use crate::support::raw_client::{exchange, post};
 const UPSTREAM: &str = "127.0.0.1:9999";
 
 /// A folder with one fixture, or more, their upstream at `upstream`.
-fn folder_of(fixtures: &[&str], upstream: &str) -> tempfile::TempDir {
+pub(super) fn folder_of(fixtures: &[&str], upstream: &str) -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a folder");
     for name in fixtures {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/import");

@@ -8,7 +8,7 @@ use futures_util::StreamExt;
 
 use crate::access_log::guard::RecordGuard;
 use crate::filter::{ChainRun, Delivery, Endpoint, Headers, Outcome};
-use crate::pipeline::attempt::blame;
+use crate::pipeline::blame::blame_for;
 use crate::pipeline::failure::{Failure, of_upstream_status};
 use crate::pipeline::link::ClientLink;
 use crate::pipeline::reply::{
@@ -161,21 +161,6 @@ pub async fn answer(
 fn note_filters(filters: Option<&ChainRun>, guard: &mut RecordGuard) {
     if let Some(run) = filters {
         filtering::note(run, guard);
-    }
-}
-
-/// Puts the try on record as failed where the provider told a failure in the place of an answer.
-pub(super) fn blame_for(failure: &Failure, guard: &mut RecordGuard) {
-    let is_good = guard
-        .closed_mut()
-        .upstream_status
-        .is_some_and(|status| status < 400);
-    match failure {
-        Failure::UpstreamSaid { error, .. } if is_good => blame(guard, failure, &error.message),
-        Failure::UpstreamAuth { .. } if is_good => {
-            blame(guard, failure, "the provider refused our credentials");
-        }
-        _ => {}
     }
 }
 

@@ -14,14 +14,14 @@ use crate::access_log::draft::{AttemptDraft, Closed, Tried};
 use crate::access_log::guard::RecordGuard;
 use crate::filter::{Headers, Outcome};
 use crate::pipeline::Worker;
-use crate::pipeline::answer::{is_events, read_bounded};
+use crate::pipeline::answer::is_events;
+use crate::pipeline::blame::{LONGEST_WORDS, unmarked};
 use crate::pipeline::failure::{Failure, of_upstream_status};
 use crate::pipeline::link::{ClientLink, Leaving};
 use crate::upstream::headers::to_upstream;
 use crate::upstream::provider::Provider;
 use crate::upstream::transport::{
-    BodyFailure, BodyStream, RequestBody, SendFailure, Transport, UpstreamBody, UpstreamReply,
-    UpstreamRequest,
+    BodyStream, RequestBody, SendFailure, Transport, UpstreamReply, UpstreamRequest,
 };
 
 /// What is sent, to whom.
@@ -309,7 +309,12 @@ impl Try {
 }
 
 /// The row of the last try, begun then.
-fn draft(closed: &Closed, outcome: Outcome, started_at_us: i64, started: Instant) -> AttemptDraft {
+pub(super) fn draft(
+    closed: &Closed,
+    outcome: Outcome,
+    started_at_us: i64,
+    started: Instant,
+) -> AttemptDraft {
     AttemptDraft {
         number: closed.attempts,
         provider: closed.provider.clone().unwrap_or_default(),
@@ -324,82 +329,6 @@ fn draft(closed: &Closed, outcome: Outcome, started_at_us: i64, started: Instant
         duration_ms: started.elapsed().as_secs_f64() * 1000.0,
         skip_reason: None,
     }
-}
-
-/// Puts the last try on record as failed: its answer was a failure, whatever its status said. `said`: its words.
-pub fn blame(guard: &mut RecordGuard, failure: &Failure, said: &str) {
-    let closed = guard.closed_mut();
-    let Some(tried) = closed.tried.take() else {
-        return;
-    };
-    // An answer that was no error may have an entry already.
-    closed.tries.retain(|known| known.number != closed.attempts);
-    let row = draft(
-        closed,
-        failure.outcome(),
-        tried.started_at_us,
-        tried.started,
-    );
-    closed.tries.push(AttemptDraft {
-        status_code: closed.upstream_status,
-        connect_ms: closed.times.connect_ms,
-        first_byte_ms: Some(tried.first_byte_ms),
-        error_message: Some(said.to_owned()),
-        ..row
-    });
-}
-
-/// The answer, unless its body begins with the provider's mark of a failure under a good status.
-async fn unmarked(
-    mark: &str,
-    reply: UpstreamReply,
-    provider: &Provider,
-    guard: &mut RecordGuard,
-) -> Result<UpstreamReply, Failure> {
-    let (begun, rest) = begin(reply.body, mark.len(), provider).await;
-    let pieces = begun.iter().flatten();
-    let mut said: Vec<u8> = pieces.flat_map(|piece| piece.iter().copied()).collect();
-    if !said.starts_with(mark.as_bytes()) {
-        let begun = futures_util::stream::iter(begun);
-        return Ok(UpstreamReply {
-            body: UpstreamBody::made(Box::pin(begun.chain(rest))),
-            ..reply
-        });
-    }
-    said.extend_from_slice(&read_bounded(rest, provider).await);
-    guard.upstream_ends(Instant::now());
-    let words = String::from_utf8_lossy(&said);
-    let words: String = words.chars().take(LONGEST_WORDS).collect();
-    let words = guard.secrets().mask_text(words.trim());
-    match guard.closed_mut().translated_to {
-        Some(endpoint) => guard.translated_to(endpoint).piece(Bytes::from(said)),
-        None => guard.upstream_response_piece(Bytes::from(said)),
-    }
-    let failure = Failure::UpstreamUnreachable {
-        detail: words.clone(),
-    };
-    blame(guard, &failure, &words);
-    Err(failure)
-}
-
-/// Most characters of an upstream's words that are put on record beside its body.
-const LONGEST_WORDS: usize = 256;
-
-/// The pieces of a body until so many bytes are there, its end, or the idle limit; and the rest of it.
-async fn begin(
-    mut body: UpstreamBody,
-    bytes: usize,
-    provider: &Provider,
-) -> (Vec<Result<Bytes, BodyFailure>>, UpstreamBody) {
-    let until = tokio::time::Instant::now() + provider.timeouts.idle;
-    let (mut pieces, mut came) = (Vec::new(), 0);
-    while came < bytes
-        && let Ok(Some(piece)) = timeout_at(until, body.next()).await
-    {
-        came += piece.as_ref().map_or(bytes, Bytes::len);
-        pieces.push(piece);
-    }
-    (pieces, body)
 }
 
 fn failure(no_head: &NoHead) -> Failure {

@@ -9,8 +9,8 @@ use bytes::Bytes;
 use serde_json::value::RawValue;
 
 use crate::filter::{ChainRun, Dialect, Endpoint, Outcome};
-use crate::pipeline::answer::blame_for;
 use crate::pipeline::attempt::{Call, CallBody, attempt};
+use crate::pipeline::blame::blame_for;
 use crate::pipeline::exchange::Exchange;
 use crate::pipeline::failure::Failure;
 use crate::pipeline::reply::{Reply, ReplyBody, ReplyHeaders, note_headers, own_headers, refuse};

@@ -51,6 +51,9 @@ const WHOLE: &[&str] = &["not authorized", "unauthorized"];
 /// Longest sentence of a failure, in bytes.
 const LONGEST: usize = 300;
 
+/// Most characters of what an error says that are told on.
+const MOST_CHARACTERS: usize = 2_000;
+
 /// The failure that an answer with a good status is, if it is one.
 pub(in crate::wire) fn failure(answer: &Value) -> Option<ProviderError> {
     let status = answer["status"].as_u64();
@@ -108,6 +111,7 @@ pub(in crate::wire) fn error(body: &Value) -> ProviderError {
         (Some(main), Some(details)) => format!("{main}: {details}"),
         (main, details) => main.or(details).unwrap_or_default(),
     };
+    let message = message.chars().take(MOST_CHARACTERS).collect();
     ProviderError {
         status,
         kind: None,

@@ -93,7 +93,7 @@ fn border(text: &str, most_bytes: usize) -> usize {
     if text.len() <= most_bytes {
         return text.len();
     }
-    let window = &text[..text.floor_char_boundary(most_bytes)];
+    let (window, _) = text.split_at(text.floor_char_boundary(most_bytes));
     let behind_blank = window.rfind(char::is_whitespace).and_then(|at| {
         let blank = window.get(at..)?.chars().next()?;
         Some(at + blank.len_utf8())

@@ -81,7 +81,7 @@ pub async fn attempt(
     }
     match quirks.failure_mark {
         Some(mark) if reply.status < 400 && !is_events(&reply) => {
-            Box::pin(unmarked(mark, reply, call.provider, guard)).await
+            Box::pin(unmarked(mark, reply, call.provider, worker, guard)).await
         }
         _ => Ok(reply),
     }

@@ -8,6 +8,7 @@ use tokio::time::timeout_at;
 
 use crate::access_log::draft::AttemptDraft;
 use crate::access_log::guard::RecordGuard;
+use crate::pipeline::Worker;
 use crate::pipeline::answer::read_bounded;
 use crate::pipeline::attempt::draft;
 use crate::pipeline::failure::Failure;
@@ -57,9 +58,10 @@ pub(super) async fn unmarked(
     mark: &str,
     reply: UpstreamReply,
     provider: &Provider,
+    worker: &Worker,
     guard: &mut RecordGuard,
 ) -> Result<UpstreamReply, Failure> {
-    let (begun, rest) = begin(reply.body, mark.len(), provider).await;
+    let (begun, rest) = begin(reply.body, mark.len(), provider, worker, guard.started()).await;
     let pieces = begun.iter().flatten();
     let mut said: Vec<u8> = pieces.flat_map(|piece| piece.iter().copied()).collect();
     if !said.starts_with(mark.as_bytes()) {
@@ -88,17 +90,26 @@ pub(super) async fn unmarked(
 /// Most characters of an upstream's words that are put on record beside its body.
 pub(super) const LONGEST_WORDS: usize = 256;
 
-/// The pieces of a body until so many bytes are there, its end, or the idle limit; and the rest of it.
+/// The pieces of a body until so many bytes are there, its end, a time limit, or the server's end; and the rest of it.
 async fn begin(
     mut body: UpstreamBody,
     bytes: usize,
     provider: &Provider,
+    worker: &Worker,
+    started: Instant,
 ) -> (Vec<Result<Bytes, BodyFailure>>, UpstreamBody) {
-    let until = tokio::time::Instant::now() + provider.timeouts.idle;
+    let total = tokio::time::Instant::from_std(started + provider.timeouts.total);
+    let until = total.min(tokio::time::Instant::now() + provider.timeouts.idle);
+    let mut cutting = std::pin::pin!(worker.lifecycle.cutting());
     let (mut pieces, mut came) = (Vec::new(), 0);
-    while came < bytes
-        && let Ok(Some(piece)) = timeout_at(until, body.next()).await
-    {
+    while came < bytes {
+        let next = tokio::select! {
+            biased;
+            next = timeout_at(until, body.next()) => next,
+            // Who relays the rest sees to it.
+            () = &mut cutting => break,
+        };
+        let Ok(Some(piece)) = next else { break };
         came += piece.as_ref().map_or(bytes, Bytes::len);
         pieces.push(piece);
     }

@@ -57,7 +57,12 @@ const MOST_CHARACTERS: usize = 2_000;
 /// The failure that an answer with a good status is, if it is one.
 pub(in crate::wire) fn failure(answer: &Value) -> Option<ProviderError> {
     let status = answer["status"].as_u64();
-    if !answer["error"].is_null() || status.is_some_and(|status| status != 200) {
+    let names_error = match &answer["error"] {
+        Value::Null | Value::Bool(false) => false,
+        Value::String(text) => !text.is_empty(),
+        _ => true,
+    };
+    if names_error || status.is_some_and(|status| status != 200) {
         return Some(error(answer));
     }
     let is_answer = !answer["usage"].is_null()

@@ -119,6 +119,12 @@ fn a_models_own_words_are_no_failure() {
             None,
         );
     }
+    for nothing in [json!(null), json!(""), json!(false)] {
+        check(
+            json!({ "message": "m", "error": nothing, "status": 200 }),
+            None,
+        );
+    }
     let long = format!(
         "{gone} {}",
         "And here is a long story about it. ".repeat(20)

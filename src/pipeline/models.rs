@@ -90,8 +90,8 @@ pub fn model_in_path(exchange: &Exchange) -> Option<String> {
     percent_decoded(id)
 }
 
-/// Asks the providers and gives one list, or one model of it. A provider that fails is left out and stands among the attempts; when
-/// all fail, the last failure is the answer.
+/// Asks the providers and gives one list, or one model of it. A provider that fails is left out and stands among the
+/// attempts; when all fail, the last failure is the answer.
 pub async fn merged_list(
     wanted: OwnList,
     mut exchange: Exchange,

@@ -3,6 +3,7 @@
 
 pub mod answer;
 pub mod attempt;
+mod blame;
 pub mod collected;
 pub mod events;
 pub mod exchange;

@@ -31,7 +31,8 @@ pub enum NoTarget {
 
 /// Finds the provider of a request.
 ///
-/// `named`: the provider in the path, which takes whatever it is sent. Else only providers count that understand clients
+/// `named`: the provider in the path, which takes whatever it is sent; what is `translatable` is translated for one that
+/// has no clients of its own. Else only providers count that understand clients
 /// of this `dialect`, or, where the call is `translatable`, that can be asked in their own: `provider/model` wins, then the
 /// first one that takes the model. One that is asked in the client's own dialect goes first, unless it takes every name and
 /// the other one names this model. A request without a model goes to the first one of the dialect. Names with a slash are
@@ -66,7 +67,10 @@ pub fn choose(
             .or_else(|| first(Dialect::Openai).filter(|_| name == "openai"))
             .or_else(|| first(Dialect::Gemini).filter(|_| name == "googleaistudio"))
             .ok_or(NoTarget::UnknownProvider)?;
-        return Ok(native(provider));
+        return Ok(Target {
+            is_translated: providers[provider].has_no_clients() && is_foreign(&providers[provider]),
+            ..native(provider)
+        });
     }
     let Some(model) = model else {
         return first(dialect).map(native).ok_or(NoTarget::UnknownProvider);

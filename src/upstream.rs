@@ -1,10 +1,12 @@
 //! The upstream side: providers and the way to reach them.
 
 mod anthropic;
+mod asksage;
 mod azure;
 pub mod content_coding;
 mod gemini;
 pub mod headers;
+mod ocf;
 mod openai;
 pub mod provider;
 pub mod registry;

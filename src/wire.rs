@@ -3,6 +3,7 @@
 //! an odd shape: what cannot be read is `None`.
 
 pub mod anthropic;
+pub mod asksage;
 pub mod content;
 pub mod decoded;
 pub mod gemini;
@@ -10,6 +11,8 @@ pub mod json_check;
 pub mod json_error;
 pub mod json_reader;
 pub mod json_text;
+pub mod listed_model;
+pub mod ocf;
 pub mod openai_chat;
 pub mod openai_completions;
 pub mod openai_embeddings;
@@ -57,6 +60,7 @@ pub fn decode_whole(endpoint: Endpoint, body: &[u8]) -> Decoded {
         Endpoint::GenerateContent | Endpoint::CountTokens | Endpoint::EmbedContent => {
             gemini::decode_whole(text)
         }
+        Endpoint::AsksageQuery => asksage::decode_whole(text),
         Endpoint::Embeddings | Endpoint::Models | Endpoint::Passthrough => {
             openai_embeddings::decode_whole(text)
         }
@@ -74,6 +78,7 @@ pub fn decode_stream(endpoint: Endpoint, body: &[u8]) -> Decoded {
         | Endpoint::CountTokens
         | Endpoint::EmbedContent
         | Endpoint::Embeddings
+        | Endpoint::AsksageQuery
         | Endpoint::Models
         | Endpoint::Passthrough => Decoded {
             event_count: sse::events(body).count() as u64,
@@ -97,6 +102,7 @@ pub fn prompt_pieces(endpoint: Endpoint, body: &[u8]) -> Option<PromptPieces<'_>
         Endpoint::Responses => Some(openai_responses::prompt_pieces(text)),
         Endpoint::Messages => Some(anthropic::prompt_pieces(text)),
         Endpoint::GenerateContent | Endpoint::EmbedContent => Some(gemini::prompt_pieces(text)),
+        Endpoint::AsksageQuery => Some(asksage::prompt_pieces(text)),
         Endpoint::MessagesCountTokens
         | Endpoint::CountTokens
         | Endpoint::Models

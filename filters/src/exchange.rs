@@ -53,6 +53,9 @@ pub enum Endpoint {
     /// `POST /v1beta/models/{model}:embedContent` and `:batchEmbedContents`, Gemini's.
     #[serde(rename = "embed_content")]
     EmbedContent,
+    /// `POST /server/query`, Ask Sage's: upstream only, no client calls it.
+    #[serde(rename = "asksage.query")]
+    AsksageQuery,
     /// `GET /v1/models` and `/v1/models/{id}`.
     #[serde(rename = "models")]
     Models,
@@ -74,6 +77,7 @@ impl Endpoint {
             Self::GenerateContent => "generate_content",
             Self::CountTokens => "count_tokens",
             Self::EmbedContent => "embed_content",
+            Self::AsksageQuery => "asksage.query",
             Self::Models => "models",
             Self::Passthrough => "passthrough",
         }
@@ -91,7 +95,7 @@ impl Endpoint {
             | Self::GenerateContent
             | Self::CountTokens
             | Self::EmbedContent => true,
-            Self::Models | Self::Passthrough => false,
+            Self::AsksageQuery | Self::Models | Self::Passthrough => false,
         }
     }
 }

@@ -132,13 +132,10 @@ impl<'a> Exchange<'a> {
         let upstream_response = BodyBytes::of(bodies.upstream_response.as_ref());
         let is_stream = match closed {
             Some(closed) => closed.response_is_stream,
-            // Nobody said; a whole answer begins with a brace, or a bracket.
-            None => {
-                opened.stream == Some(true)
-                    && !matches!(response.bytes.trim_ascii_start().first(), Some(b'{' | b'['))
-            }
+            // Nobody said.
+            None => opened.stream == Some(true) && !begins_as_json(&response.bytes),
         };
-        let decode = |endpoint, body: &BodyBytes| {
+        let decode = |endpoint, body: &BodyBytes, is_stream: bool| {
             if is_stream {
                 wire::decode_stream(endpoint, &body.bytes)
             } else {
@@ -152,10 +149,12 @@ impl<'a> Exchange<'a> {
             closed,
             outcome: closed.map_or(Outcome::Crashed, |closed| closed.outcome),
             asked: wire::decode_request(opened.endpoint, &request.bytes, keeps_texts(opened.keep)),
-            answer: decode(opened.endpoint, &response),
-            upstream_answer: upstream_response
-                .is_present()
-                .then(|| decode(upstream_endpoint, &upstream_response)),
+            answer: decode(opened.endpoint, &response, is_stream),
+            upstream_answer: upstream_response.is_present().then(|| {
+                // The client's stream may have been made of a whole answer.
+                let is_stream = is_stream && !begins_as_json(&upstream_response.bytes);
+                decode(upstream_endpoint, &upstream_response, is_stream)
+            }),
             upstream_endpoint,
             request,
             upstream_request: BodyBytes::of(bodies.upstream_request.as_ref()),
@@ -266,6 +265,11 @@ fn keeps_texts(keep: Keep) -> bool {
     }
 }
 
+/// Whether a body is a whole answer: such a one begins with a brace, or a bracket.
+fn begins_as_json(body: &[u8]) -> bool {
+    matches!(body.trim_ascii_start().first(), Some(b'{' | b'['))
+}
+
 /// Whether an endpoint makes text.
 fn generates(endpoint: Endpoint) -> bool {
     match endpoint {
@@ -278,6 +282,7 @@ fn generates(endpoint: Endpoint) -> bool {
         | Endpoint::CountTokens
         | Endpoint::EmbedContent
         | Endpoint::Embeddings
+        | Endpoint::AsksageQuery
         | Endpoint::Models
         | Endpoint::Passthrough => false,
     }

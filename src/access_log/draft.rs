@@ -102,6 +102,10 @@ pub struct Closed {
     /// One entry a try, kept only where there was more than one or the one failed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tries: Vec<AttemptDraft>,
+    /// The last try, as long as it stands for an answer: an answer that turns out to be a failure becomes an entry of
+    /// `tries`. Of the process that made it only.
+    #[serde(skip)]
+    pub tried: Option<Tried>,
     /// What each filter decided.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub verdicts: Vec<VerdictDraft>,
@@ -163,6 +167,7 @@ impl Closed {
             sent_model: None,
             attempts: 0,
             tries: Vec::new(),
+            tried: None,
             verdicts: Vec::new(),
             filtered_by: None,
             replay_of: None,
@@ -180,6 +185,19 @@ impl Closed {
             response_headers: None,
             chunks: Vec::new(),
         }
+    }
+}
+
+impl Closed {
+    /// Whether the last try ended in a failure that came under a good status: then nothing was answered.
+    pub fn is_failure_under_good_status(&self) -> bool {
+        let last = self
+            .tries
+            .last()
+            .filter(|last| last.number == self.attempts);
+        last.is_some_and(|last| {
+            last.outcome != Outcome::Ok && last.status_code.is_some_and(|status| status < 400)
+        })
     }
 }
 
@@ -252,6 +270,17 @@ pub struct AttemptDraft {
     pub duration_ms: f64,
     /// Why it was given up, such as `stale_connection`.
     pub skip_reason: Option<String>,
+}
+
+/// When a try began and how soon its answer's head was there.
+#[derive(Debug, Clone, Copy)]
+pub struct Tried {
+    /// Microseconds since the Unix epoch.
+    pub started_at_us: i64,
+    /// Milliseconds to the answer's head.
+    pub first_byte_ms: f64,
+    /// On the monotonic clock.
+    pub started: std::time::Instant,
 }
 
 /// What one filter decided in one phase.

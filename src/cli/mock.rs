@@ -1,4 +1,4 @@
-//! The `mock` command: an upstream that speaks the APIs of OpenAI, Anthropic and Gemini with set speed, size and faults, for
+//! The `mock` command: an upstream that speaks the APIs of OpenAI, Anthropic, Gemini and others with set speed, size and faults, for
 //! tests, benches and a first look without a key.
 //!
 //! It misbehaves below HTTP too (resets, bodies that end too soon, writes of one byte), so it has a small server of its
@@ -14,7 +14,9 @@ mod ledger;
 mod media;
 mod messages;
 mod multipart;
+mod node;
 mod peer;
+mod query;
 mod refused;
 mod reply;
 mod request;
@@ -57,10 +59,13 @@ How it behaves is in the model's name, parts joined by `-`, such as mock-s200-d2
   html redirect-307 whole plaintype notype trailing    HTML; a redirect; JSON though a stream was
                    asked for; wrong, no content type; a second object after the first
   crlf bom emptydata comments noblank nodone errevent    oddities of a stream
+  nodeerror noprovider  what a node of OCF says when it reaches nobody
+  gone overloaded denied sorry   what Ask Sage tells under 200
   echo             request headers come back as x-echo-… headers and as the text
 
 The same names work for Anthropic's POST /v1/messages, and for Gemini's
-POST /v1beta/models/NAME:generateContent and :streamGenerateContent.
+POST /v1beta/models/NAME:generateContent and :streamGenerateContent, for Ask Sage's POST /server/query
+and /server/get-models, and behind a node of OCF, /v1/service/llm/v1/…, whose table is /v1/dnt/table.
 
 GET /__mock/stats, GET /__mock/last?n=5 and POST /__mock/reset tell what it has seen.";
 

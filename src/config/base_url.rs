@@ -78,6 +78,16 @@ impl BaseUrl {
         }
     }
 
+    /// Ask Sage's public API.
+    pub fn asksage() -> Self {
+        Self {
+            text: "https://api.asksage.ai/server".to_owned(),
+            host: "api.asksage.ai".to_owned(),
+            port: 443,
+            https: true,
+        }
+    }
+
     /// The URL, without a slash at its end.
     pub fn as_str(&self) -> &str {
         &self.text

@@ -100,11 +100,14 @@ pub(super) fn providers(reading: &Reading<'_>, without_file: bool) -> Vec<Provid
             base_url,
             api_version: match kind {
                 ProviderKind::Azure => azure_version(reading),
-                ProviderKind::Openai | ProviderKind::Anthropic | ProviderKind::Gemini => {
-                    String::new()
-                }
+                ProviderKind::Openai
+                | ProviderKind::Anthropic
+                | ProviderKind::Gemini
+                | ProviderKind::Ocf
+                | ProviderKind::Asksage => String::new(),
             },
             deployments: Vec::new(),
+            request_fields: Vec::new(),
             api_keys: key
                 .map(|key| ApiKeyConfig {
                     key,

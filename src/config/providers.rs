@@ -17,7 +17,7 @@ use super::units::as_seconds;
 
 pub(super) use self::kind::AZURE_API_VERSION;
 pub use self::kind::ProviderKind;
-use self::kind::{read_api_version, read_base_url, read_deployments};
+use self::kind::{read_api_version, read_asksage, read_base_url, read_deployments};
 
 /// An upstream.
 #[derive(Debug, Clone, Serialize)]
@@ -34,6 +34,9 @@ pub struct ProviderConfig {
     /// Azure's deployments, by the model's name; a model that is not among them has a deployment of its own name.
     #[serde(skip_serializing_if = "Vec::is_empty", serialize_with = "as_map")]
     pub deployments: Vec<(String, String)>,
+    /// What each request in the provider's own format gets by its settings: Ask Sage's `dataset` and `persona`.
+    #[serde(flatten, serialize_with = "as_members")]
+    pub request_fields: Vec<(&'static str, serde_json::Value)>,
     /// Our keys; none: the client's own `Authorization` is passed on.
     pub api_keys: Vec<ApiKeyConfig>,
     /// Which models it takes.
@@ -155,10 +158,20 @@ fn as_map<S: Serializer>(pairs: &[(String, String)], to: S) -> Result<S::Ok, S::
     to.collect_map(pairs.iter().map(|(name, value)| (name, value)))
 }
 
+fn as_members<S: Serializer>(
+    fields: &[(&'static str, serde_json::Value)],
+    to: S,
+) -> Result<S::Ok, S::Error> {
+    to.collect_map(fields.iter().map(|(name, value)| (name, value)))
+}
+
 /// Reads one entry of `providers`.
 pub(super) fn read_provider(mut section: Section<'_>) -> ProviderConfig {
     if section.item("kind").is_none() {
-        section.report("kind", "missing; allowed: openai, azure, anthropic");
+        section.report(
+            "kind",
+            "missing; allowed: openai, azure, anthropic, gemini, ocf, asksage",
+        );
     }
     let kind = section.word("kind", ProviderKind::Openai);
     let provider = ProviderConfig {
@@ -169,11 +182,27 @@ pub(super) fn read_provider(mut section: Section<'_>) -> ProviderConfig {
         base_url: read_base_url(&mut section, kind),
         api_version: match kind {
             ProviderKind::Azure => read_api_version(&mut section),
-            ProviderKind::Openai | ProviderKind::Anthropic | ProviderKind::Gemini => String::new(),
+            ProviderKind::Openai
+            | ProviderKind::Anthropic
+            | ProviderKind::Gemini
+            | ProviderKind::Ocf
+            | ProviderKind::Asksage => String::new(),
         },
         deployments: match kind {
             ProviderKind::Azure => read_deployments(&mut section),
-            ProviderKind::Openai | ProviderKind::Anthropic | ProviderKind::Gemini => Vec::new(),
+            ProviderKind::Openai
+            | ProviderKind::Anthropic
+            | ProviderKind::Gemini
+            | ProviderKind::Ocf
+            | ProviderKind::Asksage => Vec::new(),
+        },
+        request_fields: match kind {
+            ProviderKind::Asksage => read_asksage(&mut section),
+            ProviderKind::Openai
+            | ProviderKind::Azure
+            | ProviderKind::Anthropic
+            | ProviderKind::Gemini
+            | ProviderKind::Ocf => Vec::new(),
         },
         api_keys: read_keys(&mut section),
         models: read_models(&mut section),

@@ -52,6 +52,7 @@ pub fn error_event(error: &ErrorText<'_>, endpoint: Endpoint) -> Bytes {
         | Endpoint::GenerateContent
         | Endpoint::CountTokens
         | Endpoint::EmbedContent
+        | Endpoint::AsksageQuery
         | Endpoint::Models
         | Endpoint::Passthrough => format!("data: {}\n\n", json!({ "error": object })),
     };
@@ -82,6 +83,7 @@ pub fn text_answer(endpoint: Endpoint, id: &str, created_s: i64, text: &str) -> 
         | Endpoint::GenerateContent
         | Endpoint::CountTokens
         | Endpoint::EmbedContent
+        | Endpoint::AsksageQuery
         | Endpoint::Models
         | Endpoint::Passthrough => json!({
             "id": id, "object": "chat.completion", "created": created_s, "model": FILTER_MODEL,

@@ -8,6 +8,7 @@ use futures_util::StreamExt;
 
 use crate::access_log::guard::RecordGuard;
 use crate::filter::{ChainRun, Delivery, Endpoint, Headers, Outcome};
+use crate::pipeline::blame::blame_for;
 use crate::pipeline::failure::{Failure, of_upstream_status};
 use crate::pipeline::link::ClientLink;
 use crate::pipeline::reply::{
@@ -59,6 +60,7 @@ pub async fn answer(
             match Box::pin(answered).await {
                 Ok(reply) => reply,
                 Err(failure) => {
+                    blame_for(&failure, &mut guard);
                     note_filters(filters.as_ref(), &mut guard);
                     let mut refused =
                         refuse(guard, &failure, &asked.request_id, worker.form.as_ref());
@@ -271,7 +273,7 @@ fn media_type(reply: &UpstreamReply) -> &str {
     content_type.split(';').next().unwrap_or_default().trim()
 }
 
-fn is_events(reply: &UpstreamReply) -> bool {
+pub(super) fn is_events(reply: &UpstreamReply) -> bool {
     media_type(reply).eq_ignore_ascii_case("text/event-stream")
 }
 

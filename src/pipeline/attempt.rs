@@ -10,10 +10,12 @@ use futures_util::StreamExt;
 use tokio::sync::Notify;
 use tokio::time::{sleep_until, timeout_at};
 
-use crate::access_log::draft::{AttemptDraft, Closed};
+use crate::access_log::draft::{AttemptDraft, Closed, Tried};
 use crate::access_log::guard::RecordGuard;
 use crate::filter::{Headers, Outcome};
 use crate::pipeline::Worker;
+use crate::pipeline::answer::is_events;
+use crate::pipeline::blame::{LONGEST_WORDS, unmarked};
 use crate::pipeline::failure::{Failure, of_upstream_status};
 use crate::pipeline::link::{ClientLink, Leaving};
 use crate::upstream::headers::to_upstream;
@@ -57,8 +59,35 @@ const LEAVING_AFTER_FIN: Duration = Duration::from_secs(2);
 /// Sends, once more on a fresh connection where a kept-alive one had died before any answer byte.
 ///
 /// # Errors
-/// [`Failure`] when no head arrived.
+/// [`Failure`] when no head arrived, or a failure in the place of an answer.
 pub async fn attempt(
+    worker: &Worker,
+    transport: &Transport,
+    call: &Call<'_>,
+    body: CallBody,
+    guard: &mut RecordGuard,
+    link: &ClientLink,
+) -> Result<UpstreamReply, Failure> {
+    let reply = sent(worker, transport, call, body, guard, link).await?;
+    let quirks = call.provider.quirks;
+    for (header, tag) in quirks.tags {
+        if let Some(value) = reply.headers.get(header) {
+            let value: String = value.chars().take(LONGEST_WORDS).collect();
+            let value = guard.secrets().mask_text(&value);
+            let tags = &mut guard.closed_mut().tags;
+            tags.retain(|(known, _)| known != tag);
+            tags.push(((*tag).to_owned(), value));
+        }
+    }
+    match quirks.failure_mark {
+        Some(mark) if reply.status < 400 && !is_events(&reply) => {
+            Box::pin(unmarked(mark, reply, call.provider, worker, guard)).await
+        }
+        _ => Ok(reply),
+    }
+}
+
+async fn sent(
     worker: &Worker,
     transport: &Transport,
     call: &Call<'_>,
@@ -217,20 +246,7 @@ impl Try {
 
     /// The row of a try that came to `outcome`.
     fn draft(&self, closed: &Closed, outcome: Outcome) -> AttemptDraft {
-        AttemptDraft {
-            number: closed.attempts,
-            provider: closed.provider.clone().unwrap_or_default(),
-            model: closed.sent_model.clone(),
-            provider_key: closed.provider_key.clone(),
-            started_at_us: self.started_at_us,
-            status_code: None,
-            outcome,
-            error_message: None,
-            connect_ms: None,
-            first_byte_ms: None,
-            duration_ms: self.started.elapsed().as_secs_f64() * 1000.0,
-            skip_reason: None,
-        }
+        draft(closed, outcome, self.started_at_us, self.started)
     }
 
     fn stale(self, guard: &mut RecordGuard) {
@@ -254,6 +270,11 @@ impl Try {
                 let closed = guard.closed_mut();
                 closed.upstream_status = Some(reply.status);
                 closed.times.connect_ms = connect_ms;
+                closed.tried = Some(Tried {
+                    started_at_us: self.started_at_us,
+                    first_byte_ms: self.started.elapsed().as_secs_f64() * 1000.0,
+                    started: self.started,
+                });
                 let outcome = of_upstream_status(reply.status);
                 if 1 < closed.attempts || outcome != Outcome::Ok {
                     let draft = self.draft(closed, outcome);
@@ -284,6 +305,29 @@ impl Try {
                 Err(failure)
             }
         }
+    }
+}
+
+/// The row of the last try, begun then.
+pub(super) fn draft(
+    closed: &Closed,
+    outcome: Outcome,
+    started_at_us: i64,
+    started: Instant,
+) -> AttemptDraft {
+    AttemptDraft {
+        number: closed.attempts,
+        provider: closed.provider.clone().unwrap_or_default(),
+        model: closed.sent_model.clone(),
+        provider_key: closed.provider_key.clone(),
+        started_at_us,
+        status_code: None,
+        outcome,
+        error_message: None,
+        connect_ms: None,
+        first_byte_ms: None,
+        duration_ms: started.elapsed().as_secs_f64() * 1000.0,
+        skip_reason: None,
     }
 }
 

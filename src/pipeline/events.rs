@@ -90,6 +90,7 @@ pub(super) fn dialect(endpoint: Endpoint) -> Dialect {
         | Endpoint::CountTokens
         | Endpoint::EmbedContent
         | Endpoint::Embeddings
+        | Endpoint::AsksageQuery
         | Endpoint::Models
         | Endpoint::Passthrough => Dialect::Raw,
     }

@@ -109,8 +109,8 @@ pub async fn run(mut exchange: Exchange, worker: &Rc<Worker>) -> Reply {
             }
         }
     }
-    if models::wants_merged_list(&exchange, worker) {
-        return Box::pin(models::merged_list(exchange, filters, worker)).await;
+    if let Some(wanted) = models::own_list(&exchange, worker) {
+        return Box::pin(models::merged_list(wanted, exchange, filters, worker)).await;
     }
     match plan(&mut exchange, asked, worker) {
         Ok(plan) => carry_out(exchange, plan, filters, worker).await,

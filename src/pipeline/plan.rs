@@ -193,6 +193,7 @@ fn translated(
             body,
             model,
             stream,
+            settings: &provider.request_fields,
             facts: AnswerFacts {
                 request_id: exchange.request_id.clone(),
                 model: model.to_owned(),

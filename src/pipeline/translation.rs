@@ -33,6 +33,8 @@ pub struct Asked<'a> {
     pub model: &'a str,
     /// Whether a stream is asked for.
     pub stream: bool,
+    /// Members that the provider's settings add.
+    pub settings: &'a [(&'static str, serde_json::Value)],
     /// What the client's format says and the provider's does not.
     pub facts: AnswerFacts,
 }
@@ -44,6 +46,7 @@ pub struct Translation {
     endpoint: Endpoint,
     rest: String,
     query: &'static str,
+    stream: bool,
     facts: AnswerFacts,
 }
 
@@ -71,6 +74,7 @@ impl Translation {
         };
         let (body, dropped) =
             translate::request(client, provider, asked.body, asked.model).map_err(unwritten)?;
+        let body = with_settings(body, asked.settings);
         let (rest, query) = (generation.place)(asked.model, asked.stream);
         Ok(Written {
             translation: Self {
@@ -79,6 +83,7 @@ impl Translation {
                 endpoint: generation.endpoint,
                 rest,
                 query,
+                stream: asked.stream,
                 facts: asked.facts,
             },
             body: Bytes::from(body),
@@ -126,7 +131,7 @@ impl Translation {
                     false => Failure::UpstreamSaid {
                         status,
                         // What it says may hold our key.
-                        error: translate::error(&guard.secrets().mask(body)),
+                        error: translate::error_of(self.provider, &guard.secrets().mask(body)),
                     },
                 })
             }
@@ -139,19 +144,25 @@ impl Translation {
                         unread.failure
                     })?;
                 tap.piece(body.clone());
+                // Who asked for a stream gets one, also of a provider that has none.
+                let (write, content_type): (Write, _) = match self.stream {
+                    true => (translate::answer_as_stream, EVENTS),
+                    false => (translate::answer, "application/json"),
+                };
+                let written = write(self.provider, self.client, &body, &self.facts);
                 let (made, dropped) =
-                    translate::answer(self.provider, self.client, &body, &self.facts)?;
+                    written.map_err(|error| untold(error, provider, guard.secrets()))?;
                 tap.dropped(dropped.into_fields());
                 let made = Bytes::from(made);
                 Ok(UpstreamReply {
-                    headers: headers(&reply.headers, "application/json"),
-                    content_length: Some(made.len() as u64),
+                    headers: headers(&reply.headers, content_type),
+                    content_length: (!self.stream).then_some(made.len() as u64),
                     body: UpstreamBody::whole(made),
                     ..reply
                 })
             }
             Ok(Kind::Events) => Ok(UpstreamReply {
-                headers: headers(&reply.headers, "text/event-stream; charset=utf-8"),
+                headers: headers(&reply.headers, EVENTS),
                 content_length: None,
                 body: UpstreamBody::made(Box::pin(Events {
                     body: reply.body,
@@ -167,6 +178,46 @@ impl Translation {
         }
     }
 }
+
+/// A body of ours, which is an object with members, with further ones.
+fn with_settings(body: Vec<u8>, settings: &[(&'static str, serde_json::Value)]) -> Vec<u8> {
+    let Some((b'{', rest)) = body.split_first().filter(|_| !settings.is_empty()) else {
+        return body;
+    };
+    let settings = settings.iter();
+    let settings: String = settings
+        .map(|(name, value)| format!("\"{name}\":{value},"))
+        .collect();
+    [b"{", settings.as_bytes(), rest].concat()
+}
+
+/// Why an answer with a good status is not given: it tells a failure, or cannot be read.
+pub(super) fn untold(error: TranslateError, provider: &Provider, secrets: &Secrets) -> Failure {
+    let TranslateError::Reported(error) = error else {
+        return error.into();
+    };
+    match error.status {
+        Some(status @ (401 | 403)) if provider.key.is_some() => Failure::UpstreamAuth { status },
+        status => Failure::UpstreamSaid {
+            status: status.unwrap_or(502),
+            error: ProviderError {
+                message: secrets.mask_text(&error.message),
+                ..error
+            },
+        },
+    }
+}
+
+/// Writes an answer in another format.
+type Write = fn(
+    Format,
+    ClientFormat,
+    &[u8],
+    &AnswerFacts,
+) -> Result<(Vec<u8>, translate::Dropped), TranslateError>;
+
+/// The type of a stream.
+const EVENTS: &str = "text/event-stream; charset=utf-8";
 
 /// The headers of a translated answer: what is said of the upstream's bytes is not said of ours.
 fn headers(upstream: &Headers, content_type: &'static str) -> Headers {

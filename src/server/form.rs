@@ -121,6 +121,7 @@ fn answer_id(endpoint: Endpoint, request_id: &str) -> String {
         | Endpoint::GenerateContent
         | Endpoint::CountTokens
         | Endpoint::EmbedContent
+        | Endpoint::AsksageQuery
         | Endpoint::Models
         | Endpoint::Passthrough => request_id.to_owned(),
     }

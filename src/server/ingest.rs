@@ -88,7 +88,7 @@ pub async fn body(
             | Endpoint::GenerateContent
             | Endpoint::CountTokens
             | Endpoint::EmbedContent => Body::Whole(Bytes::new()),
-            Endpoint::Models | Endpoint::Passthrough => Body::None,
+            Endpoint::AsksageQuery | Endpoint::Models | Endpoint::Passthrough => Body::None,
         });
     }
     if endpoint == Endpoint::Passthrough && !is_json(headers) {

@@ -162,6 +162,8 @@ pub(super) mod testing {
             max_event_bytes: 1,
             api_version: String::new(),
             deployments: Vec::new(),
+            request_fields: Vec::new(),
+            quirks: &crate::upstream::provider::Quirks::NONE,
             tls: None,
         }
     }

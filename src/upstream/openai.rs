@@ -19,21 +19,20 @@ pub(super) const API: Api = Api {
     headers: &[],
 };
 
-/// The base URL has its version: compatible servers have others. Azure's clients say Azure's version, which is nothing
-/// to anybody else.
+/// The base URL has its version: compatible servers have others.
 fn url(provider: &Provider, place: &Place<'_>) -> String {
+    [&*provider.base_url, &path(place)].concat()
+}
+
+/// A client's path and query behind the version. Azure's clients say Azure's version, which is nothing to anybody else.
+pub(super) fn path(place: &Place<'_>) -> String {
     match place.dialect {
-        Dialect::Azure => {
-            let query = azure::without_version(place.query);
-            [&*provider.base_url, place.rest, &query].concat()
-        }
-        Dialect::Openai | Dialect::Anthropic => {
-            [&*provider.base_url, place.rest, place.query].concat()
-        }
+        Dialect::Azure => [place.rest, &azure::without_version(place.query)].concat(),
+        Dialect::Openai | Dialect::Anthropic => [place.rest, place.query].concat(),
         Dialect::Gemini => {
             let rest = place.rest.strip_prefix("/v1/").map_or(0, |_| "/v1".len());
             let rest = place.rest.get(rest..).unwrap_or_default();
-            [&*provider.base_url, rest, place.query].concat()
+            [rest, place.query].concat()
         }
     }
 }

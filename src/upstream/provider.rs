@@ -7,6 +7,8 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::config::Glob;
 use crate::filter::{Dialect, Endpoint};
+use crate::wire::listed_model::ListedModel;
+use crate::wire::translate::TranslateError;
 
 /// A place that answers API calls. Read once from the configuration, immutable after.
 pub struct Provider {
@@ -34,6 +36,10 @@ pub struct Provider {
     pub api_version: String,
     /// Azure's deployments: a model's name, and the deployment's.
     pub deployments: Vec<(String, String)>,
+    /// Members of each request in its own format that its settings make.
+    pub request_fields: Vec<(&'static str, serde_json::Value)>,
+    /// What its kind does unlike others.
+    pub quirks: &'static Quirks,
     /// TLS settings; `None` for plain HTTP.
     pub tls: Option<Arc<rustls::ClientConfig>>,
 }
@@ -59,6 +65,39 @@ pub struct Api {
     pub key_scheme: &'static str,
     /// Headers that it wants, where the client sends none of that name.
     pub headers: &'static [(&'static str, &'static str)],
+}
+
+/// What a kind of API does unlike others; most have none.
+#[derive(Debug)]
+pub struct Quirks {
+    /// How its models are asked for, where that is not its clients' `GET /models`.
+    pub listing: Option<Listing>,
+    /// Headers of its answers that the record keeps as tags: their names, and the tags'.
+    pub tags: &'static [(&'static str, &'static str)],
+    /// How a body begins that is no answer but a failure, in spite of a good status.
+    pub failure_mark: Option<&'static str>,
+}
+
+impl Quirks {
+    /// None.
+    pub const NONE: Self = Self {
+        listing: None,
+        tags: &[],
+        failure_mark: None,
+    };
+}
+
+/// How models are asked for, and what the answer says.
+#[derive(Debug)]
+pub struct Listing {
+    /// HTTP method.
+    pub method: &'static str,
+    /// Path behind the base URL.
+    pub path: &'static str,
+    /// The request's body; empty: none.
+    pub body: &'static str,
+    /// Reads the answer.
+    pub read: fn(&[u8]) -> Result<Vec<ListedModel>, TranslateError>,
 }
 
 /// The call of an API that makes text.
@@ -134,6 +173,11 @@ impl Provider {
         let is_vendor = !vendor.is_empty() && self.base_url.contains(vendor);
         let generation = self.api.generation.as_ref();
         generation.filter(|_| self.key.is_some() || !is_vendor)
+    }
+
+    /// Whether all of its clients are of another dialect: then a path that names it is translated too.
+    pub fn has_no_clients(&self) -> bool {
+        self.api.dialects.is_empty()
     }
 
     /// Where it takes a call.

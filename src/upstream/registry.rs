@@ -5,9 +5,9 @@ use std::sync::Arc;
 use secrecy::SecretString;
 
 use crate::config::{ProviderConfig, ProviderKind, UsageMode};
-use crate::upstream::provider::{Api, Provider, ProviderKey, Timeouts};
+use crate::upstream::provider::{Api, Provider, ProviderKey, Quirks, Timeouts};
 use crate::upstream::transport::{TlsError, TlsOptions, client_config};
-use crate::upstream::{anthropic, azure, gemini, openai};
+use crate::upstream::{anthropic, asksage, azure, gemini, ocf, openai};
 
 /// A provider that cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -54,6 +54,20 @@ fn api(kind: ProviderKind) -> &'static Api {
         ProviderKind::Azure => &azure::API,
         ProviderKind::Anthropic => &anthropic::API,
         ProviderKind::Gemini => &gemini::API,
+        ProviderKind::Ocf => &ocf::API,
+        ProviderKind::Asksage => &asksage::API,
+    }
+}
+
+/// What some kinds do unlike others.
+fn quirks(kind: ProviderKind) -> &'static Quirks {
+    match kind {
+        ProviderKind::Ocf => &ocf::QUIRKS,
+        ProviderKind::Asksage => &asksage::QUIRKS,
+        ProviderKind::Openai
+        | ProviderKind::Azure
+        | ProviderKind::Anthropic
+        | ProviderKind::Gemini => &Quirks::NONE,
     }
 }
 
@@ -100,6 +114,8 @@ fn provider(config: &ProviderConfig, shared: &mut SharedTls) -> Result<Provider,
         max_event_bytes: config.max_event_bytes,
         api_version: config.api_version.clone(),
         deployments: config.deployments.clone(),
+        request_fields: config.request_fields.clone(),
+        quirks: quirks(config.kind),
         tls,
     })
 }

@@ -28,6 +28,7 @@ pub(super) fn decode(endpoint: Endpoint, text: &str, wants_text: bool) -> Reques
         Endpoint::GenerateContent
         | Endpoint::CountTokens
         | Endpoint::EmbedContent
+        | Endpoint::AsksageQuery
         | Endpoint::Models
         | Endpoint::Passthrough => "",
     };
@@ -68,7 +69,7 @@ pub(super) fn decode(endpoint: Endpoint, text: &str, wants_text: bool) -> Reques
         Endpoint::GenerateContent | Endpoint::CountTokens | Endpoint::EmbedContent => {
             gemini::request_text(text)
         }
-        Endpoint::Models | Endpoint::Passthrough => None,
+        Endpoint::AsksageQuery | Endpoint::Models | Endpoint::Passthrough => None,
     };
     let user = user.or(user_id).map(|user| user.text().into_owned());
     RequestFacts {

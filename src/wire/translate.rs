@@ -6,9 +6,11 @@
 //! identifiers of its own.
 
 mod anthropic;
+mod asksage;
 mod canonical;
 mod fields;
 mod gemini;
+mod made_stream;
 mod openai_chat;
 mod piece;
 mod stream;
@@ -32,6 +34,8 @@ pub enum Format {
     Anthropic,
     /// Gemini's `generateContent`.
     Gemini,
+    /// Ask Sage's `query`, which answers whole.
+    Asksage,
 }
 
 /// The format of a client's bodies: requests are read in it and answers written.
@@ -56,6 +60,7 @@ impl ClientFormat {
             | Endpoint::GenerateContent
             | Endpoint::CountTokens
             | Endpoint::EmbedContent
+            | Endpoint::AsksageQuery
             | Endpoint::Models
             | Endpoint::Passthrough => None,
         }
@@ -83,6 +88,7 @@ impl Format {
             Endpoint::ChatCompletions => Some(Self::OpenaiChat),
             Endpoint::Messages => Some(Self::Anthropic),
             Endpoint::GenerateContent => Some(Self::Gemini),
+            Endpoint::AsksageQuery => Some(Self::Asksage),
             Endpoint::Completions
             | Endpoint::Responses
             | Endpoint::MessagesCountTokens
@@ -103,6 +109,7 @@ impl Format {
             Self::OpenaiChat => openai_chat::write_request(request, dropped),
             Self::Anthropic => anthropic::write_request(request, dropped),
             Self::Gemini => gemini::write_request(request, dropped),
+            Self::Asksage => asksage::write_request(request, dropped),
         }
     }
 
@@ -111,6 +118,7 @@ impl Format {
             Self::OpenaiChat => openai_chat::read_answer(body, dropped),
             Self::Anthropic => anthropic::read_answer(body, dropped),
             Self::Gemini => gemini::read_answer(body, dropped),
+            Self::Asksage => asksage::read_answer(body, dropped),
         }
     }
 }
@@ -229,7 +237,36 @@ pub fn answer(
     Ok((written.to_string().into_bytes(), dropped))
 }
 
+/// Writes a whole answer as a stream in another format, for a client that asked for one.
+///
+/// # Errors
+/// [`TranslateError`] when it is not what its format has.
+pub fn answer_as_stream(
+    from: Format,
+    to: ClientFormat,
+    body: &[u8],
+    facts: &AnswerFacts,
+) -> Result<(Vec<u8>, Dropped), TranslateError> {
+    let mut dropped = Dropped::default();
+    let answer = from.read_answer(parse(body)?, &mut dropped)?;
+    let mut writer = stream::Writer::new(to, facts);
+    let mut written = Vec::new();
+    made_stream::pieces(answer, &mut |piece| writer.write(piece, &mut written));
+    Ok((written, dropped))
+}
+
 /// What an error answer says; of a body that says nothing, nothing.
 pub fn error(body: &[u8]) -> ProviderError {
     parse(body).map_or_else(|_| ProviderError::default(), |body| fields::error(&body))
+}
+
+/// What an error answer in this format says.
+pub fn error_of(from: Format, body: &[u8]) -> ProviderError {
+    match from {
+        Format::Asksage => parse(body).map_or_else(
+            |_| ProviderError::default(),
+            |body| super::asksage::error(&body),
+        ),
+        Format::OpenaiChat | Format::Anthropic | Format::Gemini => error(body),
+    }
 }

@@ -5,6 +5,7 @@ mod edit;
 mod import;
 mod records;
 mod serve;
+mod switched;
 
 use std::path::Path;
 use std::process::{Command, Output, Stdio};

@@ -1,6 +1,7 @@
 //! Integration tests, one binary: each module is a subject.
 
 mod anthropic;
+mod asksage;
 mod azure;
 mod canary_scan;
 mod cli;
@@ -18,6 +19,7 @@ mod http_framing;
 mod kill_loop;
 mod leaving;
 mod lifecycle;
+mod ocf;
 mod outage;
 mod promises;
 mod providers;

@@ -128,6 +128,7 @@ impl LlmRequest {
             | Endpoint::GenerateContent
             | Endpoint::CountTokens
             | Endpoint::EmbedContent
+            | Endpoint::AsksageQuery
             | Endpoint::Models
             | Endpoint::Passthrough => None,
         };
@@ -151,7 +152,7 @@ impl LlmRequest {
             },
             Endpoint::GenerateContent | Endpoint::CountTokens => self.last_content_text(),
             Endpoint::EmbedContent => gemini_text(self.document.get("content")?),
-            Endpoint::Models | Endpoint::Passthrough => None,
+            Endpoint::AsksageQuery | Endpoint::Models | Endpoint::Passthrough => None,
         }
     }
 

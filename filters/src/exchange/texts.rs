@@ -58,6 +58,7 @@ pub(crate) fn in_request(endpoint: Endpoint, whole: &str) -> Vec<Spot> {
             | Endpoint::Responses
             | Endpoint::Messages
             | Endpoint::MessagesCountTokens
+            | Endpoint::AsksageQuery
             | Endpoint::Models
             | Endpoint::Passthrough => {}
         }
@@ -81,6 +82,7 @@ pub(crate) fn in_response(endpoint: Endpoint, whole: &str) -> Vec<Spot> {
         | Endpoint::CountTokens
         | Endpoint::EmbedContent
         | Endpoint::Embeddings
+        | Endpoint::AsksageQuery
         | Endpoint::Models
         | Endpoint::Passthrough => {}
     }
@@ -103,6 +105,7 @@ pub(crate) fn in_delta(endpoint: Endpoint, whole: &str) -> Vec<Spot> {
         | Endpoint::CountTokens
         | Endpoint::EmbedContent
         | Endpoint::Embeddings
+        | Endpoint::AsksageQuery
         | Endpoint::Models
         | Endpoint::Passthrough => {}
     }

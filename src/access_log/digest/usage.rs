@@ -34,7 +34,7 @@ impl Exchange<'_> {
         let Some(closed) = self.closed else {
             return self.has_upstream_answer();
         };
-        if closed.attempts == 0 {
+        if closed.attempts == 0 || closed.is_failure_under_good_status() {
             return false;
         }
         match (closed.upstream_status, self.outcome) {

@@ -140,6 +140,25 @@ pub(super) enum Form {
     NoType,
     /// A second JSON object after the first.
     Trailing,
+    /// A node's text in place of an answer.
+    NodeError,
+    /// A node's error: nobody serves the model.
+    NoProvider,
+    /// A sentence of Ask Sage's in place of an answer.
+    Told(Told),
+}
+
+/// What Ask Sage tells under a good status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Told {
+    /// There is no such model any more.
+    Gone,
+    /// The model has too much to do.
+    Overloaded,
+    /// The key is not for this model.
+    Denied,
+    /// Something else.
+    Sorry,
 }
 
 /// Oddities of an event stream.
@@ -236,6 +255,12 @@ impl Behaviour {
             "plaintype" => self.form = Form::PlainType,
             "notype" => self.form = Form::NoType,
             "trailing" => self.form = Form::Trailing,
+            "nodeerror" => self.form = Form::NodeError,
+            "noprovider" => self.form = Form::NoProvider,
+            "gone" => self.form = Form::Told(Told::Gone),
+            "overloaded" => self.form = Form::Told(Told::Overloaded),
+            "denied" => self.form = Form::Told(Told::Denied),
+            "sorry" => self.form = Form::Told(Told::Sorry),
             "burst" => self.pieces = Pieces::Burst,
             "utf8" => (self.content, self.pieces) = (Content::Wide, Pieces::InsideCharacters),
             "tools" => self.content = Content::Tools,

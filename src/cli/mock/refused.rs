@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::cli::mock::query;
 use crate::cli::mock::reply::Reply;
 use crate::cli::mock::request::RawRequest;
 use crate::dialect::gemini;
@@ -29,6 +30,7 @@ impl Refused {
             Family::Openai => error_json(self.status, self.code, &self.message),
             Family::Anthropic => anthropic_error_json(self.status, &self.message),
             Family::Gemini => gemini_error_json(self.status, &self.message),
+            Family::Asksage => query::error_json(self.status, &self.message),
         };
         Reply::json(self.status, &error)
     }
@@ -40,12 +42,16 @@ pub(super) enum Family {
     Openai,
     Anthropic,
     Gemini,
+    Asksage,
 }
 
 impl Family {
     /// By the path.
     pub(super) fn of(request: &RawRequest) -> Self {
         let path = request.path();
+        if path.starts_with(query::BASE) {
+            return Self::Asksage;
+        }
         let names_gemini = request.header("x-goog-api-key").is_some();
         if names_gemini
             || path.starts_with("/v1beta/")

@@ -11,7 +11,9 @@ use crate::cli::mock::refused::{
 };
 use crate::cli::mock::reply::{Body, Filler, Reply};
 use crate::cli::mock::request::RawRequest;
-use crate::cli::mock::{chat, completions, generate_content, media, messages, responses};
+use crate::cli::mock::{
+    chat, completions, generate_content, media, messages, node, query, responses,
+};
 use crate::wire::gemini::{ModelPath, asks_for_events};
 use crate::wire::percent;
 
@@ -68,6 +70,14 @@ const ARRAY: Format = Format {
     end: b"\n]\n",
 };
 
+const QUERY: Format = Format {
+    whole: query::whole,
+    // It has none.
+    stream: query::whole,
+    text_mark: "\"message\":\"",
+    end: b"",
+};
+
 /// Decides what is answered to request `number`, whose test id has come `before` times.
 pub(super) fn answer(request: &RawRequest, number: u64, before: u32) -> (Behaviour, Reply) {
     let (behaviour, reply) = match route(request, number, before) {
@@ -78,10 +88,17 @@ pub(super) fn answer(request: &RawRequest, number: u64, before: u32) -> (Behavio
     let reply = match Family::of(request) {
         Family::Anthropic => reply.header("request-id", id),
         Family::Gemini => reply.header("server-timing", "gfet4t7; dur=1"),
+        Family::Asksage => reply,
         Family::Openai => reply
             .header("x-request-id", id)
             .header("openai-processing-ms", "1")
             .header("openai-version", "2020-10-01"),
+    };
+    let is_of_node = request.path().starts_with(node::SERVICE)
+        && !matches!(behaviour.form, Form::NodeError | Form::NoProvider);
+    let reply = match is_of_node {
+        true => reply.header("x-computing-node", node::PEER.to_owned()),
+        false => reply,
     };
     (behaviour, reply)
 }
@@ -93,6 +110,18 @@ fn route(request: &RawRequest, number: u64, before: u32) -> Answered {
         return gemini(request, number, before);
     }
     let path = request.path();
+    if let Some(door) = path.strip_prefix(query::BASE) {
+        return ask_sage(request, number, before, door);
+    }
+    if path == node::TABLE && request.method == "GET" {
+        return Ok((Behaviour::default(), node::table()));
+    }
+    let behind_node = path.strip_prefix(node::SERVICE);
+    if behind_node.is_some() && request.body.is_empty() {
+        // It finds who serves a model by the body.
+        return Ok((Behaviour::default(), node::nobody()));
+    }
+    let path = behind_node.unwrap_or(path);
     let path = path
         .strip_prefix("/v1/")
         .or_else(|| path.strip_prefix('/'))
@@ -136,6 +165,19 @@ fn route(request: &RawRequest, number: u64, before: u32) -> Answered {
             None => media::file(id),
         }),
         ("DELETE", "files", id) => plain(media::file_deleted(id)),
+        _ => plain(media::echo(request)),
+    }
+}
+
+/// Ask Sage's API.
+fn ask_sage(request: &RawRequest, number: u64, before: u32, door: &str) -> Answered {
+    let plain = |reply: Reply| Ok((Behaviour::default(), reply));
+    if request.header("x-access-tokens").is_none() {
+        return plain(query::denied());
+    }
+    match (&*request.method, door) {
+        ("POST", "query") => generate(request, number, before, &QUERY),
+        ("POST", "get-models") => plain(query::models()),
         _ => plain(media::echo(request)),
     }
 }
@@ -248,7 +290,9 @@ fn with_oddities(
         if error_event {
             let message = "mock error inside the stream";
             let event = match family {
-                Family::Openai => format!("data: {}\n\n", error_json(500, "server_error", message)),
+                Family::Openai | Family::Asksage => {
+                    format!("data: {}\n\n", error_json(500, "server_error", message))
+                }
                 Family::Gemini => {
                     let error = gemini_error_json(503, message);
                     match end.is_empty() {
@@ -282,7 +326,9 @@ fn dressed(
         None => reply,
     };
     match behaviour.form {
-        Form::AsAsked | Form::Whole => {}
+        Form::AsAsked | Form::Whole | Form::Told(_) => {}
+        Form::NodeError => reply = node::unreached(),
+        Form::NoProvider => reply = node::nobody(),
         Form::Html => {
             reply.content_type = Some("text/html; charset=utf-8");
             reply.body = Body::Whole(HTML.to_vec());

@@ -11,6 +11,7 @@ mod api;
 mod faults;
 mod generate_content;
 mod messages;
+mod others;
 mod own_paths;
 mod streams;
 

@@ -11,15 +11,8 @@ use super::taking::{Taking, seconds, variable};
 use super::target::{Target, free_name, providers, with_version};
 use super::{Text, dotenv, python};
 
-/// Where an OCF node forwards OpenAI's API to who serves the model.
-const OCF_PATH: &str = "/v1/service/llm/v1";
-
 /// Its keys that mean nothing here.
 const LEFT: &[(&str, &str)] = &[
-    (
-        "prefix",
-        "models have no other names here: clients leave the prefix out",
-    ),
     ("name", "providers are named after their hosts"),
     ("DATABASE_URL", "records have a database of their own"),
     ("LOGFIRE_TOKEN", "set telemetry"),
@@ -144,14 +137,14 @@ fn read_urls(node: &Node, shared: Option<&Node>, taking: &Taking<'_>, targets: &
             origin: node.origin.clone(),
         };
         let given = key.filter(|key| !super::taking::is_nothing(key));
-        push(
-            &url,
-            "ENDPOINTS",
-            "openai",
-            given.or(shared),
-            taking,
-            targets,
-        );
+        let endpoint = Endpoint {
+            url: &url,
+            path: "ENDPOINTS",
+            kind: "openai",
+            prefix: None,
+            key: given.or(shared),
+        };
+        push(&endpoint, taking, targets);
     }
 }
 
@@ -164,47 +157,60 @@ fn read_endpoint(item: Item<'_>, path: String, taking: &Taking<'_>, targets: &mu
     }
     let key = entry.item("api_key").map(|item| item.node);
     let key = key.filter(|key| !super::taking::is_nothing(key));
+    let prefix = entry.text("prefix").filter(|prefix| !prefix.is_empty());
     match entry.item("url") {
-        Some(url) => push(url.node, &path, &kind, key, taking, targets),
+        Some(url) => push(
+            &Endpoint {
+                url: url.node,
+                path: &path,
+                kind: &kind,
+                prefix: prefix.as_deref(),
+                key,
+            },
+            taking,
+            targets,
+        ),
         None => entry.report("url", "missing; expected a URL"),
     }
     taking.leave_rest(&entry, LEFT);
 }
 
-fn push(
-    url: &Node,
-    path: &str,
-    kind: &str,
-    key: Option<&Node>,
-    taking: &Taking<'_>,
-    targets: &mut Vec<Target>,
-) {
-    let is_ocf = kind == "ocf";
-    let base_url = taking.url(url, path, |url| {
-        if is_ocf {
-            format!("{url}{OCF_PATH}")
-        } else {
-            with_version(url)
-        }
+/// One entry of a list of endpoints.
+struct Endpoint<'a> {
+    url: &'a Node,
+    path: &'a str,
+    kind: &'a str,
+    /// What clients write before the names of its models.
+    prefix: Option<&'a str>,
+    key: Option<&'a Node>,
+}
+
+/// A prefix becomes the provider's name, so that clients write what they wrote.
+fn push(endpoint: &Endpoint<'_>, taking: &Taking<'_>, targets: &mut Vec<Target>) {
+    let Endpoint {
+        url,
+        path,
+        kind,
+        prefix,
+        key,
+    } = *endpoint;
+    taking.lack(kind);
+    let base_url = taking.url(url, path, |url| match (kind, prefix) {
+        // Those with a prefix name their version.
+        ("ocf", _) | (_, Some(_)) => url.to_owned(),
+        (_, None) => with_version(url),
     });
-    let name = free_name(kind, targets);
+    let name = free_name(prefix.unwrap_or(kind), targets);
     let stand_in = variable(&[&name, "api_key"]);
     let key = key.and_then(|key| taking.secret(key, path, &stand_in));
-    let mut comments = Vec::new();
-    if is_ocf {
-        comments.push(
-            "an OCF node, as a server of OpenAI's API: its table of models is not read".to_owned(),
-        );
-    }
     targets.push(Target {
-        kind: "openai".to_owned(),
+        kind: kind.to_owned(),
         name,
         base_url,
         keys: key
             .map(|key: Scalar| (key, "key-1".to_owned()))
             .into_iter()
             .collect(),
-        comments,
         ..Target::default()
     });
 }

@@ -1,10 +1,12 @@
 //! The kinds of providers, and what some of them have of their own.
 
 use serde::Serialize;
+use serde_json::Value as Json;
 
 use crate::config::base_url::BaseUrl;
 use crate::config::item::{Item, Word};
 use crate::config::section::Section;
+use crate::config::tree::Value;
 
 /// Which API a provider speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -18,6 +20,10 @@ pub enum ProviderKind {
     Anthropic,
     /// Gemini's, as Google AI Studio serves it.
     Gemini,
+    /// OpenAI's, behind a node of the Open Compute Framework.
+    Ocf,
+    /// Ask Sage's.
+    Asksage,
 }
 
 impl Word for ProviderKind {
@@ -26,6 +32,8 @@ impl Word for ProviderKind {
         ("azure", Self::Azure),
         ("anthropic", Self::Anthropic),
         ("gemini", Self::Gemini),
+        ("ocf", Self::Ocf),
+        ("asksage", Self::Asksage),
     ];
 }
 
@@ -38,10 +46,11 @@ impl ProviderKind {
     /// Where its maker's own API is.
     pub(in crate::config) fn base_url(self) -> BaseUrl {
         match self {
-            // Azure has no address of its own for all.
-            Self::Openai | Self::Azure => BaseUrl::openai(),
+            // Azure and OCF have no address of their own for all.
+            Self::Openai | Self::Azure | Self::Ocf => BaseUrl::openai(),
             Self::Anthropic => BaseUrl::anthropic(),
             Self::Gemini => BaseUrl::gemini(),
+            Self::Asksage => BaseUrl::asksage(),
         }
     }
 
@@ -52,6 +61,8 @@ impl ProviderKind {
             Self::Azure => "azure",
             Self::Anthropic => "anthropic",
             Self::Gemini => "gemini",
+            Self::Ocf => "ocf",
+            Self::Asksage => "asksage",
         }
     }
 }
@@ -70,9 +81,17 @@ pub(super) fn read_base_url(section: &mut Section<'_>, kind: ProviderKind) -> Ba
             ProviderKind::Azure if url.has_path() => {
                 Err("expected the resource alone, such as https://NAME.openai.azure.com")
             }
+            ProviderKind::Ocf if url.as_str().ends_with("/v1") || url.as_str().contains("/v1/") => {
+                Err("expected the node alone, such as http://127.0.0.1:8092")
+            }
+            ProviderKind::Asksage if !url.as_str().ends_with("/server") => {
+                Err("expected a URL with /server at its end")
+            }
             ProviderKind::Anthropic
             | ProviderKind::Azure
             | ProviderKind::Gemini
+            | ProviderKind::Ocf
+            | ProviderKind::Asksage
             | ProviderKind::Openai => Ok(url),
         }
     });
@@ -80,6 +99,12 @@ pub(super) fn read_base_url(section: &mut Section<'_>, kind: ProviderKind) -> Ba
         section.report(
             "base_url",
             "missing; expected https://NAME.openai.azure.com",
+        );
+    }
+    if read.is_none() && kind == ProviderKind::Ocf {
+        section.report(
+            "base_url",
+            "missing; expected a node such as http://127.0.0.1:8092",
         );
     }
     match read {
@@ -130,4 +155,33 @@ pub(super) fn read_deployments(section: &mut Section<'_>) -> Vec<(String, String
             Some((entry.key.clone(), deployment))
         })
         .collect()
+}
+
+/// Ask Sage's dataset and persona where none are named: no documents of others, and the persona that asksage-proxy names.
+const DATASET: &str = "none";
+const PERSONA: &str = "default";
+
+/// What each request to Ask Sage gets by its provider's settings: names and JSON values.
+pub(super) fn read_asksage(section: &mut Section<'_>) -> Vec<(&'static str, Json)> {
+    let dataset = section
+        .text("dataset")
+        .unwrap_or_else(|| DATASET.to_owned());
+    if dataset.trim().is_empty() {
+        section.report("dataset", "is empty; leave it out, or name a dataset");
+    }
+    let persona = section.item("persona").map(|item| match item.integer() {
+        Some(number) => u32::try_from(number).ok().map(Json::from),
+        None => match &item.node.value {
+            Value::Text { text, .. } | Value::Open { text, .. } if text == PERSONA => {
+                Some(Json::from(PERSONA))
+            }
+            _ => None,
+        },
+    });
+    let persona = persona.unwrap_or_else(|| Some(Json::from(PERSONA)));
+    let persona = persona.unwrap_or_else(|| {
+        section.report("persona", "expected a persona's number, or `default`");
+        Json::Null
+    });
+    vec![("dataset", Json::from(dataset)), ("persona", persona)]
 }

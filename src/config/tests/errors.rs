@@ -100,6 +100,16 @@ fn providers() {
              - { kind: anthropic, base_url: https://api.anthropic.com/v1, api_version: \"1\", deployments: {} }",
         ),
         (
+            "providers_of_ocf_and_asksage",
+            "- { kind: ocf, name: a }\n\
+             - { kind: ocf, name: b, base_url: http://h:8092/v1, dataset: x }\n\
+             - { kind: ocf, name: c, base_url: http://h:8092/v1/service/llm, persona: 1 }\n\
+             - { kind: asksage, name: d, base_url: https://api.asksage.ai }\n\
+             - { kind: asksage, name: e, dataset: \"\", persona: -1 }\n\
+             - { kind: asksage, name: f, dataset: [a], persona: someone }\n\
+             - { kind: asksage, name: g, dataset: all, persona: [1] }",
+        ),
+        (
             "providers_keys_same_name",
             "- { kind: openai, api_keys: [{ key: a, name: x }, { key: b, name: x }] }",
         ),

@@ -43,7 +43,12 @@ fn no_secret_is_in_any_form() {
 
 #[test]
 fn what_is_shown_can_be_read_again() {
-    for config in [full_of_secrets(), from_yaml("").expect("valid")] {
+    let of_kinds = "providers:\n  - { kind: ocf, base_url: http://h:8092 }\n  - { kind: asksage, persona: 5, dataset: a }\n";
+    for config in [
+        full_of_secrets(),
+        from_yaml("").expect("valid"),
+        from_yaml(of_kinds).expect("valid"),
+    ] {
         let again = from_yaml(config.show()).expect("valid");
         // Masks are masked again; everything else stays.
         let lines = |config: &Config| -> Vec<String> {

@@ -18,9 +18,12 @@ enum Reader {
     OpenaiChat(openai_chat::Reader),
     Anthropic(anthropic::Reader),
     Gemini(gemini::Reader),
+    /// For formats without streams: whatever comes is none of theirs.
+    None,
 }
 
-enum Writer {
+/// Writes the events of a stream.
+pub(super) enum Writer {
     OpenaiChat(openai_chat::Writer),
     Anthropic(anthropic::Writer),
 }
@@ -33,11 +36,9 @@ impl StreamTranslator {
                 Format::OpenaiChat => Reader::OpenaiChat(openai_chat::Reader::default()),
                 Format::Anthropic => Reader::Anthropic(anthropic::Reader::default()),
                 Format::Gemini => Reader::Gemini(gemini::Reader::default()),
+                Format::Asksage => Reader::None,
             },
-            writer: match to {
-                ClientFormat::OpenaiChat => Writer::OpenaiChat(openai_chat::Writer::new(facts)),
-                ClientFormat::Anthropic => Writer::Anthropic(anthropic::Writer::new(facts)),
-            },
+            writer: Writer::new(to, facts),
             dropped: Dropped::default(),
             has_stop: false,
             is_over: false,
@@ -110,12 +111,22 @@ impl Reader {
             Self::OpenaiChat(reader) => reader.read(data, dropped, give),
             Self::Anthropic(reader) => reader.read(data, dropped, give),
             Self::Gemini(reader) => reader.read(data, dropped, give),
+            Self::None => Err(TranslateError::Malformed(
+                "its format has no streams".to_owned(),
+            )),
         }
     }
 }
 
 impl Writer {
-    fn write(&mut self, piece: Piece<'_>, out: &mut Vec<u8>) {
+    pub(super) fn new(to: ClientFormat, facts: &AnswerFacts) -> Self {
+        match to {
+            ClientFormat::OpenaiChat => Self::OpenaiChat(openai_chat::Writer::new(facts)),
+            ClientFormat::Anthropic => Self::Anthropic(anthropic::Writer::new(facts)),
+        }
+    }
+
+    pub(super) fn write(&mut self, piece: Piece<'_>, out: &mut Vec<u8>) {
         match self {
             Self::OpenaiChat(writer) => writer.write(piece, out),
             Self::Anthropic(writer) => writer.write(piece, out),

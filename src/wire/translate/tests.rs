@@ -110,6 +110,32 @@ fn requests() {
 }
 
 #[test]
+fn a_stream_made_of_a_whole_answer_says_the_same() {
+    for (from, whole) in [
+        (ANTHROPIC.1, MESSAGE),
+        (CHAT.1, REASONED),
+        (Format::Gemini, GEMINI),
+    ] {
+        for (to, endpoint) in [
+            (CHAT, Endpoint::ChatCompletions),
+            (ANTHROPIC, Endpoint::Messages),
+        ] {
+            let (made, _) = answer(from, to, whole.as_bytes(), &facts()).unwrap();
+            let whole = whole.as_bytes();
+            let (stream, _) = super::answer_as_stream(from, to.0, whole, &facts()).unwrap();
+            let expected = crate::wire::decode_whole(endpoint, &made);
+            let got = crate::wire::decode_stream(endpoint, &stream);
+            assert!(1 < got.event_count && expected.text.is_some(), "{from:?}");
+            let facts = |said: crate::wire::Decoded| {
+                let calls = said.tool_calls;
+                (said.model, said.finish_reason, said.text, calls, said.usage)
+            };
+            assert_eq!(facts(got), facts(expected), "{from:?} as {endpoint:?}");
+        }
+    }
+}
+
+#[test]
 fn thinking_is_not_asked_for_where_it_would_be_refused() {
     let thinks = |more: Value| {
         let mut body = json!({ "reasoning_effort": "low", "messages": [{ "role": "user", "content": "x" }],

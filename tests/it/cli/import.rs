@@ -14,7 +14,7 @@ use crate::support::raw_client::{exchange, post};
 const UPSTREAM: &str = "127.0.0.1:9999";
 
 /// A folder with one fixture, or more, their upstream at `upstream`.
-fn folder_of(fixtures: &[&str], upstream: &str) -> tempfile::TempDir {
+pub(super) fn folder_of(fixtures: &[&str], upstream: &str) -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a folder");
     for name in fixtures {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/import");
@@ -47,6 +47,8 @@ fn each_system_is_known_by_its_file() {
     check("litellm_gemini", gemini, &[gemini], 0);
     check("ai_proxy_py", "ai_proxy.py", &["ai_proxy.py"], 0);
     check("ai_proxy_env", "ai_proxy.env", &["ai_proxy.env"], 0);
+    check("ai_proxy_ocf", "ai_proxy_ocf.py", &["ai_proxy_ocf.py"], 0);
+    check("asksage", "asksage.yaml", &["asksage.yaml"], 0);
     let rows = ["apiproxy.env", "apiproxy.json", "apiproxy.csv"];
     check(
         "apiproxy_json",
@@ -67,7 +69,6 @@ fn what_has_no_kind_is_written_and_told() {
         2,
     );
     check("argo_old", "argo_old.yaml", &["argo_old.yaml"], 2);
-    check("asksage", "asksage.yaml", &["asksage.yaml"], 2);
 }
 
 #[test]
@@ -86,6 +87,8 @@ fn what_was_taken_over_serves() {
             "sk-canary-litellm",
         ),
         ("ai_proxy.py", &["ai_proxy.py"], "sk-canary-py"),
+        ("ai_proxy_ocf.py", &["ai_proxy_ocf.py"], "sk-rc-canary-ocf"),
+        ("asksage.yaml", &["asksage.yaml"], "canary-asksage-one"),
         ("ai_proxy.env", &["ai_proxy.env"], "sk-canary-own"),
         (
             "apiproxy.env --providers apiproxy.json",

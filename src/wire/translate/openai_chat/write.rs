@@ -74,7 +74,7 @@ fn effort(reasoning: Reasoning) -> Option<Value> {
     }
 }
 
-fn tool(tool: Tool) -> Value {
+pub(in crate::wire::translate) fn tool(tool: Tool) -> Value {
     let mut function = Map::new();
     function.insert("name".to_owned(), json!(tool.name));
     if let Some(description) = tool.description {
@@ -89,7 +89,7 @@ fn tool(tool: Tool) -> Value {
     json!({ "type": "function", "function": function })
 }
 
-fn tool_choice(choice: ToolChoice) -> Value {
+pub(in crate::wire::translate) fn tool_choice(choice: ToolChoice) -> Value {
     match choice {
         ToolChoice::Auto => json!("auto"),
         ToolChoice::None => json!("none"),

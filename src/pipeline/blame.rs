@@ -1,0 +1,117 @@
+//! Failures under a good status: a provider tells one in the place of an answer, and the try is on record as failed.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+use tokio::time::timeout_at;
+
+use crate::access_log::draft::AttemptDraft;
+use crate::access_log::guard::RecordGuard;
+use crate::pipeline::Worker;
+use crate::pipeline::answer::read_bounded;
+use crate::pipeline::attempt::draft;
+use crate::pipeline::failure::Failure;
+use crate::upstream::provider::Provider;
+use crate::upstream::transport::{BodyFailure, UpstreamBody, UpstreamReply};
+
+/// Puts the try on record as failed where the provider told a failure in the place of an answer.
+pub(super) fn blame_for(failure: &Failure, guard: &mut RecordGuard) {
+    let is_good = guard
+        .closed_mut()
+        .upstream_status
+        .is_some_and(|status| status < 400);
+    match failure {
+        Failure::UpstreamSaid { error, .. } if is_good => blame(guard, failure, &error.message),
+        Failure::UpstreamAuth { .. } if is_good => {
+            blame(guard, failure, "the provider refused our credentials");
+        }
+        _ => {}
+    }
+}
+
+/// Puts the last try on record as failed: its answer was a failure, whatever its status said. `said`: its words.
+pub(super) fn blame(guard: &mut RecordGuard, failure: &Failure, said: &str) {
+    let closed = guard.closed_mut();
+    let Some(tried) = closed.tried.take() else {
+        return;
+    };
+    // An answer that was no error may have an entry already.
+    closed.tries.retain(|known| known.number != closed.attempts);
+    let row = draft(
+        closed,
+        failure.outcome(),
+        tried.started_at_us,
+        tried.started,
+    );
+    closed.tries.push(AttemptDraft {
+        status_code: closed.upstream_status,
+        connect_ms: closed.times.connect_ms,
+        first_byte_ms: Some(tried.first_byte_ms),
+        error_message: Some(said.to_owned()),
+        ..row
+    });
+}
+
+/// The answer, unless its body begins with the provider's mark of a failure under a good status.
+pub(super) async fn unmarked(
+    mark: &str,
+    reply: UpstreamReply,
+    provider: &Provider,
+    worker: &Worker,
+    guard: &mut RecordGuard,
+) -> Result<UpstreamReply, Failure> {
+    let (begun, rest) = begin(reply.body, mark.len(), provider, worker, guard.started()).await;
+    let pieces = begun.iter().flatten();
+    let mut said: Vec<u8> = pieces.flat_map(|piece| piece.iter().copied()).collect();
+    if !said.starts_with(mark.as_bytes()) {
+        let begun = futures_util::stream::iter(begun);
+        return Ok(UpstreamReply {
+            body: UpstreamBody::made(Box::pin(begun.chain(rest))),
+            ..reply
+        });
+    }
+    said.extend_from_slice(&read_bounded(rest, provider).await);
+    guard.upstream_ends(Instant::now());
+    let words = said.utf8_chunks().next().map_or("", |chunk| chunk.valid());
+    let words: String = words.chars().take(LONGEST_WORDS).collect();
+    let words = guard.secrets().mask_text(words.trim());
+    match guard.closed_mut().translated_to {
+        Some(endpoint) => guard.translated_to(endpoint).piece(Bytes::from(said)),
+        None => guard.upstream_response_piece(Bytes::from(said)),
+    }
+    let failure = Failure::UpstreamUnreachable {
+        detail: words.clone(),
+    };
+    blame(guard, &failure, &words);
+    Err(failure)
+}
+
+/// Most characters of an upstream's words that are put on record beside its body.
+pub(super) const LONGEST_WORDS: usize = 256;
+
+/// The pieces of a body until so many bytes are there, its end, a time limit, or the server's end; and the rest of it.
+async fn begin(
+    mut body: UpstreamBody,
+    bytes: usize,
+    provider: &Provider,
+    worker: &Worker,
+    started: Instant,
+) -> (Vec<Result<Bytes, BodyFailure>>, UpstreamBody) {
+    let total = tokio::time::Instant::from_std(started + provider.timeouts.total);
+    let until = total.min(tokio::time::Instant::now() + provider.timeouts.idle);
+    let mut cutting = std::pin::pin!(worker.lifecycle.cutting());
+    let (mut pieces, mut came) = (Vec::new(), 0);
+    while came < bytes {
+        let next = tokio::select! {
+            biased;
+            next = timeout_at(until, body.next()) => next,
+            // Who relays the rest sees to it.
+            () = &mut cutting => break,
+        };
+        let Ok(Some(piece)) = next else { break };
+        came += piece.as_ref().map_or(bytes, Bytes::len);
+        pieces.push(piece);
+    }
+    (pieces, body)
+}

@@ -1,6 +1,7 @@
 //! The upstream side: providers and the way to reach them.
 
 mod anthropic;
+mod argo;
 mod asksage;
 mod azure;
 pub mod content_coding;

@@ -3,6 +3,7 @@
 //! an odd shape: what cannot be read is `None`.
 
 pub mod anthropic;
+pub mod argo;
 pub mod asksage;
 pub mod content;
 pub mod decoded;
@@ -61,6 +62,7 @@ pub fn decode_whole(endpoint: Endpoint, body: &[u8]) -> Decoded {
             gemini::decode_whole(text)
         }
         Endpoint::AsksageQuery => asksage::decode_whole(text),
+        Endpoint::ArgoChat => argo::decode_whole(text),
         Endpoint::Embeddings | Endpoint::Models | Endpoint::Passthrough => {
             openai_embeddings::decode_whole(text)
         }
@@ -74,6 +76,7 @@ pub fn decode_stream(endpoint: Endpoint, body: &[u8]) -> Decoded {
         Endpoint::Responses => openai_responses::decode_stream(body),
         Endpoint::Messages => anthropic::decode_stream(body),
         Endpoint::GenerateContent => gemini::decode_stream(body),
+        Endpoint::ArgoChat => argo::decode_stream(body),
         Endpoint::MessagesCountTokens
         | Endpoint::CountTokens
         | Endpoint::EmbedContent
@@ -103,6 +106,7 @@ pub fn prompt_pieces(endpoint: Endpoint, body: &[u8]) -> Option<PromptPieces<'_>
         Endpoint::Messages => Some(anthropic::prompt_pieces(text)),
         Endpoint::GenerateContent | Endpoint::EmbedContent => Some(gemini::prompt_pieces(text)),
         Endpoint::AsksageQuery => Some(asksage::prompt_pieces(text)),
+        Endpoint::ArgoChat => Some(argo::prompt_pieces(text)),
         Endpoint::MessagesCountTokens
         | Endpoint::CountTokens
         | Endpoint::Models

@@ -56,6 +56,9 @@ pub enum Endpoint {
     /// `POST /server/query`, Ask Sage's: upstream only, no client calls it.
     #[serde(rename = "asksage.query")]
     AsksageQuery,
+    /// Argo's `POST /api/v1/resource/chat/` and `/streamchat/`.
+    #[serde(rename = "argo.chat")]
+    ArgoChat,
     /// `GET /v1/models` and `/v1/models/{id}`.
     #[serde(rename = "models")]
     Models,
@@ -78,6 +81,7 @@ impl Endpoint {
             Self::CountTokens => "count_tokens",
             Self::EmbedContent => "embed_content",
             Self::AsksageQuery => "asksage.query",
+            Self::ArgoChat => "argo.chat",
             Self::Models => "models",
             Self::Passthrough => "passthrough",
         }
@@ -95,7 +99,7 @@ impl Endpoint {
             | Self::GenerateContent
             | Self::CountTokens
             | Self::EmbedContent => true,
-            Self::AsksageQuery | Self::Models | Self::Passthrough => false,
+            Self::AsksageQuery | Self::ArgoChat | Self::Models | Self::Passthrough => false,
         }
     }
 }

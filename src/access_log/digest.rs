@@ -283,6 +283,7 @@ fn generates(endpoint: Endpoint) -> bool {
         | Endpoint::EmbedContent
         | Endpoint::Embeddings
         | Endpoint::AsksageQuery
+        | Endpoint::ArgoChat
         | Endpoint::Models
         | Endpoint::Passthrough => false,
     }

@@ -5,6 +5,7 @@
 //! own on plain sockets. One thread serves everything. How it behaves is in the model's name, see `MODELS`.
 
 mod answer;
+mod argo;
 mod behaviour;
 mod chat;
 mod completions;

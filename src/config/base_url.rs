@@ -88,6 +88,16 @@ impl BaseUrl {
         }
     }
 
+    /// Argo, as its users' proxies have it.
+    pub fn argo() -> Self {
+        Self {
+            text: "https://apps-dev.inside.anl.gov/argoapi".to_owned(),
+            host: "apps-dev.inside.anl.gov".to_owned(),
+            port: 443,
+            https: true,
+        }
+    }
+
     /// The URL, without a slash at its end.
     pub fn as_str(&self) -> &str {
         &self.text

@@ -104,10 +104,13 @@ pub(super) fn providers(reading: &Reading<'_>, without_file: bool) -> Vec<Provid
                 | ProviderKind::Anthropic
                 | ProviderKind::Gemini
                 | ProviderKind::Ocf
-                | ProviderKind::Asksage => String::new(),
+                | ProviderKind::Asksage
+                | ProviderKind::Argo => String::new(),
             },
             deployments: Vec::new(),
             request_fields: Vec::new(),
+            urls: Vec::new(),
+            user_passthrough: false,
             api_keys: key
                 .map(|key| ApiKeyConfig {
                     key,

@@ -1,5 +1,6 @@
 //! `providers`: who answers. In the order of the file; the first one is the default.
 
+mod argo;
 mod kind;
 
 use std::path::PathBuf;
@@ -15,6 +16,7 @@ use super::section::Section;
 use super::tree::Value;
 use super::units::as_seconds;
 
+use self::argo::{ArgoSettings, read_argo};
 pub(super) use self::kind::AZURE_API_VERSION;
 pub use self::kind::ProviderKind;
 use self::kind::{read_api_version, read_asksage, read_base_url, read_deployments};
@@ -37,6 +39,12 @@ pub struct ProviderConfig {
     /// What each request in the provider's own format gets by its settings: Ask Sage's `dataset` and `persona`.
     #[serde(flatten, serialize_with = "as_members")]
     pub request_fields: Vec<(&'static str, serde_json::Value)>,
+    /// URLs of Argo's calls that do not follow from the base URL, by the setting's name.
+    #[serde(flatten, serialize_with = "as_urls")]
+    pub urls: Vec<(&'static str, BaseUrl)>,
+    /// Whether Argo is asked in the name that the client shows as its key.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub user_passthrough: bool,
     /// Our keys; none: the client's own `Authorization` is passed on.
     pub api_keys: Vec<ApiKeyConfig>,
     /// Which models it takes.
@@ -165,28 +173,45 @@ fn as_members<S: Serializer>(
     to.collect_map(fields.iter().map(|(name, value)| (name, value)))
 }
 
+fn as_urls<S: Serializer>(urls: &[(&'static str, BaseUrl)], to: S) -> Result<S::Ok, S::Error> {
+    to.collect_map(urls.iter().map(|(name, url)| (name, url.as_str())))
+}
+
 /// Reads one entry of `providers`.
 pub(super) fn read_provider(mut section: Section<'_>) -> ProviderConfig {
     if section.item("kind").is_none() {
         section.report(
             "kind",
-            "missing; allowed: openai, azure, anthropic, gemini, ocf, asksage",
+            "missing; allowed: openai, azure, anthropic, gemini, ocf, asksage, argo",
         );
     }
     let kind = section.word("kind", ProviderKind::Openai);
+    let argo = match kind {
+        ProviderKind::Argo => read_argo(&mut section),
+        ProviderKind::Openai
+        | ProviderKind::Azure
+        | ProviderKind::Anthropic
+        | ProviderKind::Gemini
+        | ProviderKind::Ocf
+        | ProviderKind::Asksage => ArgoSettings::default(),
+    };
     let provider = ProviderConfig {
         name: section
             .text("name")
             .unwrap_or_else(|| kind.default_name().to_owned()),
         kind,
-        base_url: read_base_url(&mut section, kind),
+        base_url: argo
+            .base_url()
+            .filter(|_| section.item("base_url").is_none())
+            .unwrap_or_else(|| read_base_url(&mut section, kind)),
         api_version: match kind {
             ProviderKind::Azure => read_api_version(&mut section),
             ProviderKind::Openai
             | ProviderKind::Anthropic
             | ProviderKind::Gemini
             | ProviderKind::Ocf
-            | ProviderKind::Asksage => String::new(),
+            | ProviderKind::Asksage
+            | ProviderKind::Argo => String::new(),
         },
         deployments: match kind {
             ProviderKind::Azure => read_deployments(&mut section),
@@ -194,16 +219,20 @@ pub(super) fn read_provider(mut section: Section<'_>) -> ProviderConfig {
             | ProviderKind::Anthropic
             | ProviderKind::Gemini
             | ProviderKind::Ocf
-            | ProviderKind::Asksage => Vec::new(),
+            | ProviderKind::Asksage
+            | ProviderKind::Argo => Vec::new(),
         },
         request_fields: match kind {
             ProviderKind::Asksage => read_asksage(&mut section),
+            ProviderKind::Argo => argo.user,
             ProviderKind::Openai
             | ProviderKind::Azure
             | ProviderKind::Anthropic
             | ProviderKind::Gemini
             | ProviderKind::Ocf => Vec::new(),
         },
+        urls: argo.urls,
+        user_passthrough: argo.passthrough,
         api_keys: read_keys(&mut section),
         models: read_models(&mut section),
         ca_cert: section.path_of("ca_cert"),

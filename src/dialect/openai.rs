@@ -53,6 +53,7 @@ pub fn error_event(error: &ErrorText<'_>, endpoint: Endpoint) -> Bytes {
         | Endpoint::CountTokens
         | Endpoint::EmbedContent
         | Endpoint::AsksageQuery
+        | Endpoint::ArgoChat
         | Endpoint::Models
         | Endpoint::Passthrough => format!("data: {}\n\n", json!({ "error": object })),
     };
@@ -84,6 +85,7 @@ pub fn text_answer(endpoint: Endpoint, id: &str, created_s: i64, text: &str) -> 
         | Endpoint::CountTokens
         | Endpoint::EmbedContent
         | Endpoint::AsksageQuery
+        | Endpoint::ArgoChat
         | Endpoint::Models
         | Endpoint::Passthrough => json!({
             "id": id, "object": "chat.completion", "created": created_s, "model": FILTER_MODEL,

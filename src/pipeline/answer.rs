@@ -268,7 +268,7 @@ pub(super) fn classify(reply: &UpstreamReply, endpoint: Endpoint) -> Result<Kind
     Ok(Kind::Whole)
 }
 
-fn media_type(reply: &UpstreamReply) -> &str {
+pub(super) fn media_type(reply: &UpstreamReply) -> &str {
     let content_type = reply.headers.get("content-type").unwrap_or_default();
     content_type.split(';').next().unwrap_or_default().trim()
 }

@@ -91,7 +91,7 @@ pub(super) async fn unmarked(
 pub(super) const LONGEST_WORDS: usize = 256;
 
 /// The pieces of a body until so many bytes are there, its end, a time limit, or the server's end; and the rest of it.
-async fn begin(
+pub(super) async fn begin(
     mut body: UpstreamBody,
     bytes: usize,
     provider: &Provider,

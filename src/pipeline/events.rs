@@ -91,6 +91,7 @@ pub(super) fn dialect(endpoint: Endpoint) -> Dialect {
         | Endpoint::EmbedContent
         | Endpoint::Embeddings
         | Endpoint::AsksageQuery
+        | Endpoint::ArgoChat
         | Endpoint::Models
         | Endpoint::Passthrough => Dialect::Raw,
     }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 
-use crate::filter::{Dialect, Endpoint};
+use crate::filter::{Dialect, Endpoint, Headers};
 use crate::pipeline::exchange::{Body, Exchange};
 use crate::pipeline::failure::Failure;
 use crate::pipeline::translation::{self, Translation};
@@ -187,13 +187,14 @@ fn translated(
     else {
         return Err(unknown());
     };
+    let settings = settings(provider, &exchange.headers);
     let written = Translation::begin(
         translation::Asked {
             client: exchange.endpoint,
             body,
             model,
             stream,
-            settings: &provider.request_fields,
+            settings: &settings,
             facts: AnswerFacts {
                 request_id: exchange.request_id.clone(),
                 model: model.to_owned(),
@@ -225,6 +226,34 @@ fn translated(
     exchange.guard.closed_mut().dropped = written.dropped;
     exchange.guard.upstream_request(written.body);
     Ok(plan)
+}
+
+/// What the provider's settings add to each request. With `user_passthrough` the user is who the client says it is.
+fn settings<'a>(
+    provider: &'a Provider,
+    headers: &Headers,
+) -> Cow<'a, [(&'static str, serde_json::Value)]> {
+    let shown = provider.user_passthrough.then(|| key_shown(headers));
+    let Some(user) = shown.flatten() else {
+        return Cow::Borrowed(&provider.request_fields);
+    };
+    let others = provider.request_fields.iter();
+    let others = others.filter(|(name, _)| *name != "user").cloned();
+    Cow::Owned(others.chain([("user", user.into())]).collect())
+}
+
+/// What a client shows as its key, in any dialect.
+fn key_shown(headers: &Headers) -> Option<&str> {
+    let bearer = headers
+        .get("authorization")
+        .and_then(|value| value.strip_prefix("Bearer "));
+    let plain = || {
+        ["x-api-key", "x-goog-api-key", "api-key"]
+            .iter()
+            .find_map(|name| headers.get(name))
+    };
+    let shown = bearer.or_else(plain).map(str::trim);
+    shown.filter(|shown| !shown.is_empty())
 }
 
 /// Whether a path of Gemini's names this model.

@@ -2,6 +2,8 @@
 //! answer is translated back before anything else looks at it, so that filters, relays and the record's client side know
 //! one format only. What came from upstream goes to the record by a tap.
 
+mod text;
+
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -15,10 +17,11 @@ use crate::access_log::redact::Secrets;
 use crate::filter::{Dialect, Endpoint, Headers};
 use crate::pipeline::answer::{Kind, classify, read_bounded};
 use crate::pipeline::failure::Failure;
+use crate::pipeline::translation::text::TextDecoder;
 use crate::pipeline::{Worker, collected};
 use crate::upstream::provider::{Generation, Place, Provider};
 use crate::upstream::transport::{BodyFailure, UpstreamBody, UpstreamReply};
-use crate::wire::sse::SseDecoder;
+use crate::wire::sse::{RawEvent, SseDecoder};
 use crate::wire::translate::{
     self, AnswerFacts, ClientFormat, Format, ProviderError, StreamTranslator, TranslateError,
 };
@@ -75,7 +78,8 @@ impl Translation {
         let (body, dropped) =
             translate::request(client, provider, asked.body, asked.model).map_err(unwritten)?;
         let body = with_settings(body, asked.settings);
-        let (rest, query) = (generation.place)(asked.model, asked.stream);
+        let streams = asked.stream && provider.streams(&body);
+        let (rest, query) = (generation.place)(asked.model, streams);
         Ok(Written {
             translation: Self {
                 client,
@@ -114,11 +118,18 @@ impl Translation {
         guard: &mut RecordGuard,
     ) -> Result<UpstreamReply, Failure> {
         let tap = guard.translated_to(self.endpoint);
-        match classify(&reply, self.endpoint) {
+        let is_text = self.provider == Format::Argo && text::is_text(&reply);
+        let kind = match classify(&reply, self.endpoint) {
+            Err(Failure::UpstreamBadContentType) if is_text && self.stream => Ok(Kind::Events),
+            kind => kind,
+        };
+        match kind {
             Err(failure) => {
-                tap.piece(read_bounded(reply.body, provider).await);
+                let body = read_bounded(reply.body, provider).await;
                 guard.upstream_ends(Instant::now());
-                Err(failure)
+                let notice = text::notice(&body).filter(|_| is_text);
+                tap.piece(body);
+                Err(notice.map_or(failure, text::refused))
             }
             Ok(Kind::Error) => {
                 let body = read_bounded(reply.body, provider).await;
@@ -161,20 +172,38 @@ impl Translation {
                     ..reply
                 })
             }
-            Ok(Kind::Events) => Ok(UpstreamReply {
-                headers: headers(&reply.headers, EVENTS),
-                content_length: None,
-                body: UpstreamBody::made(Box::pin(Events {
-                    body: reply.body,
-                    decoder: SseDecoder::new(provider.max_event_bytes),
-                    translator: StreamTranslator::new(self.provider, self.client, &self.facts),
-                    tap,
-                    secrets: worker.secrets.clone(),
-                    is_over: false,
-                    failure: None,
-                })),
-                ..reply
-            }),
+            Ok(Kind::Events) => {
+                let (reply, decoder) = match is_text {
+                    false => {
+                        let decoder = SseDecoder::new(provider.max_event_bytes);
+                        (reply, Decoder::Events(decoder))
+                    }
+                    true => {
+                        let begun = text::unnoticed(reply, provider, worker, guard.started()).await;
+                        let reply = begun.map_err(|said| {
+                            guard.upstream_ends(Instant::now());
+                            let error = text::notice(&said).unwrap_or_default();
+                            tap.piece(said);
+                            text::refused(error)
+                        })?;
+                        (reply, Decoder::Text(TextDecoder::default()))
+                    }
+                };
+                Ok(UpstreamReply {
+                    headers: headers(&reply.headers, EVENTS),
+                    content_length: None,
+                    body: UpstreamBody::made(Box::pin(Events {
+                        body: reply.body,
+                        decoder,
+                        translator: StreamTranslator::new(self.provider, self.client, &self.facts),
+                        tap,
+                        secrets: worker.secrets.clone(),
+                        is_over: false,
+                        failure: None,
+                    })),
+                    ..reply
+                })
+            }
         }
     }
 }
@@ -239,7 +268,7 @@ fn headers(upstream: &Headers, content_type: &'static str) -> Headers {
 /// An event stream on its way from the provider's format to the client's: what an event comes to goes on at once.
 struct Events {
     body: UpstreamBody,
-    decoder: SseDecoder,
+    decoder: Decoder,
     translator: StreamTranslator,
     tap: UpstreamTap,
     /// Masked in errors that the stream reports.
@@ -249,11 +278,47 @@ struct Events {
     failure: Option<BodyFailure>,
 }
 
+/// How the upstream's bytes become what a translator takes.
+enum Decoder {
+    Events(SseDecoder),
+    Text(TextDecoder),
+}
+
 impl Events {
     fn piece(&mut self, piece: Bytes) -> Vec<u8> {
-        let mut events = Vec::new();
-        let decoded = self.decoder.push(&piece, &mut events);
-        self.tap.piece(piece);
+        match &mut self.decoder {
+            Decoder::Events(decoder) => {
+                let mut events = Vec::new();
+                let decoded = decoder.push(&piece, &mut events);
+                self.tap.piece(piece);
+                let made = self.events(events);
+                if self.failure.is_none() {
+                    self.failure = decoded.err().map(|_| BodyFailure::EventTooLarge);
+                }
+                made
+            }
+            Decoder::Text(decoder) => {
+                let text = decoder.push(&piece);
+                self.tap.piece(piece);
+                self.text(text)
+            }
+        }
+    }
+
+    fn text(&mut self, text: Option<String>) -> Vec<u8> {
+        let mut made = Vec::new();
+        let translated = match text {
+            None => Err(TranslateError::Malformed("it is not UTF-8".to_owned())),
+            Some(text) if text.is_empty() => Ok(()),
+            Some(text) => self.translator.event(text.as_bytes(), &mut made),
+        };
+        if let Err(error) = translated {
+            self.failure = Some(self.of_event(error));
+        }
+        made
+    }
+
+    fn events(&mut self, events: Vec<RawEvent>) -> Vec<u8> {
         let mut made = Vec::new();
         for event in events {
             let fields = event.fields();
@@ -267,7 +332,6 @@ impl Events {
                 return made;
             }
         }
-        self.failure = decoded.err().map(|_| BodyFailure::EventTooLarge);
         made
     }
 
@@ -283,7 +347,11 @@ impl Events {
 
     fn end(&mut self) -> Vec<u8> {
         let mut made = Vec::new();
-        if self.translator.end(&mut made).is_err() {
+        if let Decoder::Text(decoder) = &self.decoder
+            && !decoder.is_whole()
+        {
+            self.failure = Some(BodyFailure::Truncated);
+        } else if self.translator.end(&mut made).is_err() {
             self.failure = Some(BodyFailure::Truncated);
         }
         made

@@ -122,6 +122,7 @@ fn answer_id(endpoint: Endpoint, request_id: &str) -> String {
         | Endpoint::CountTokens
         | Endpoint::EmbedContent
         | Endpoint::AsksageQuery
+        | Endpoint::ArgoChat
         | Endpoint::Models
         | Endpoint::Passthrough => request_id.to_owned(),
     }

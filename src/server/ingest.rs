@@ -88,7 +88,10 @@ pub async fn body(
             | Endpoint::GenerateContent
             | Endpoint::CountTokens
             | Endpoint::EmbedContent => Body::Whole(Bytes::new()),
-            Endpoint::AsksageQuery | Endpoint::Models | Endpoint::Passthrough => Body::None,
+            Endpoint::AsksageQuery
+            | Endpoint::ArgoChat
+            | Endpoint::Models
+            | Endpoint::Passthrough => Body::None,
         });
     }
     if endpoint == Endpoint::Passthrough && !is_json(headers) {

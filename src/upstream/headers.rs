@@ -163,6 +163,8 @@ pub(super) mod testing {
             api_version: String::new(),
             deployments: Vec::new(),
             request_fields: Vec::new(),
+            urls: Vec::new(),
+            user_passthrough: false,
             quirks: &crate::upstream::provider::Quirks::NONE,
             tls: None,
         }

@@ -38,6 +38,10 @@ pub struct Provider {
     pub deployments: Vec<(String, String)>,
     /// Members of each request in its own format that its settings make.
     pub request_fields: Vec<(&'static str, serde_json::Value)>,
+    /// URLs of single calls that do not follow from the base URL, by the setting's name, without a slash at the end.
+    pub urls: Vec<(&'static str, String)>,
+    /// Whether the member `user` of its requests is what the client shows as its key.
+    pub user_passthrough: bool,
     /// What its kind does unlike others.
     pub quirks: &'static Quirks,
     /// TLS settings; `None` for plain HTTP.

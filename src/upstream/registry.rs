@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use secrecy::SecretString;
 
-use crate::config::{ProviderConfig, ProviderKind, UsageMode};
+use crate::config::{BaseUrl, ProviderConfig, ProviderKind, UsageMode};
 use crate::upstream::provider::{Api, Provider, ProviderKey, Quirks, Timeouts};
 use crate::upstream::transport::{TlsError, TlsOptions, client_config};
-use crate::upstream::{anthropic, asksage, azure, gemini, ocf, openai};
+use crate::upstream::{anthropic, argo, asksage, azure, gemini, ocf, openai};
 
 /// A provider that cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -56,6 +56,7 @@ fn api(kind: ProviderKind) -> &'static Api {
         ProviderKind::Gemini => &gemini::API,
         ProviderKind::Ocf => &ocf::API,
         ProviderKind::Asksage => &asksage::API,
+        ProviderKind::Argo => &argo::API,
     }
 }
 
@@ -64,6 +65,7 @@ fn quirks(kind: ProviderKind) -> &'static Quirks {
     match kind {
         ProviderKind::Ocf => &ocf::QUIRKS,
         ProviderKind::Asksage => &asksage::QUIRKS,
+        ProviderKind::Argo => &argo::QUIRKS,
         ProviderKind::Openai
         | ProviderKind::Azure
         | ProviderKind::Anthropic
@@ -72,7 +74,8 @@ fn quirks(kind: ProviderKind) -> &'static Quirks {
 }
 
 fn provider(config: &ProviderConfig, shared: &mut SharedTls) -> Result<Provider, ProviderError> {
-    let tls = match config.base_url.is_https() {
+    let urls = config.urls.iter().map(|(_, url)| url);
+    let tls = match urls.chain([&config.base_url]).any(BaseUrl::is_https) {
         false => None,
         true => Some(
             shared
@@ -115,6 +118,12 @@ fn provider(config: &ProviderConfig, shared: &mut SharedTls) -> Result<Provider,
         api_version: config.api_version.clone(),
         deployments: config.deployments.clone(),
         request_fields: config.request_fields.clone(),
+        urls: config
+            .urls
+            .iter()
+            .map(|(name, url)| (*name, url.as_str().to_owned()))
+            .collect(),
+        user_passthrough: config.user_passthrough,
         quirks: quirks(config.kind),
         tls,
     })

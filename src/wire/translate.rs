@@ -6,6 +6,7 @@
 //! identifiers of its own.
 
 mod anthropic;
+mod argo;
 mod asksage;
 mod canonical;
 mod fields;
@@ -36,6 +37,8 @@ pub enum Format {
     Gemini,
     /// Ask Sage's `query`, which answers whole.
     Asksage,
+    /// Argo's own `chat` and `streamchat`.
+    Argo,
 }
 
 /// The format of a client's bodies: requests are read in it and answers written.
@@ -61,6 +64,7 @@ impl ClientFormat {
             | Endpoint::CountTokens
             | Endpoint::EmbedContent
             | Endpoint::AsksageQuery
+            | Endpoint::ArgoChat
             | Endpoint::Models
             | Endpoint::Passthrough => None,
         }
@@ -89,6 +93,7 @@ impl Format {
             Endpoint::Messages => Some(Self::Anthropic),
             Endpoint::GenerateContent => Some(Self::Gemini),
             Endpoint::AsksageQuery => Some(Self::Asksage),
+            Endpoint::ArgoChat => Some(Self::Argo),
             Endpoint::Completions
             | Endpoint::Responses
             | Endpoint::MessagesCountTokens
@@ -97,6 +102,15 @@ impl Format {
             | Endpoint::EmbedContent
             | Endpoint::Models
             | Endpoint::Passthrough => None,
+        }
+    }
+
+    /// Whether the answer to a body of ours in this format can be a stream.
+    pub fn streams(self, body: &[u8]) -> bool {
+        match self {
+            Self::OpenaiChat | Self::Anthropic | Self::Gemini => true,
+            Self::Asksage => false,
+            Self::Argo => argo::streams(body),
         }
     }
 
@@ -110,6 +124,7 @@ impl Format {
             Self::Anthropic => anthropic::write_request(request, dropped),
             Self::Gemini => gemini::write_request(request, dropped),
             Self::Asksage => asksage::write_request(request, dropped),
+            Self::Argo => argo::write_request(request, dropped),
         }
     }
 
@@ -119,6 +134,7 @@ impl Format {
             Self::Anthropic => anthropic::read_answer(body, dropped),
             Self::Gemini => gemini::read_answer(body, dropped),
             Self::Asksage => asksage::read_answer(body, dropped),
+            Self::Argo => argo::read_answer(body, dropped),
         }
     }
 }
@@ -267,6 +283,6 @@ pub fn error_of(from: Format, body: &[u8]) -> ProviderError {
             |_| ProviderError::default(),
             |body| super::asksage::error(&body),
         ),
-        Format::OpenaiChat | Format::Anthropic | Format::Gemini => error(body),
+        Format::OpenaiChat | Format::Anthropic | Format::Gemini | Format::Argo => error(body),
     }
 }

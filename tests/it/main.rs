@@ -1,6 +1,7 @@
 //! Integration tests, one binary: each module is a subject.
 
 mod anthropic;
+mod argo;
 mod asksage;
 mod azure;
 mod canary_scan;

@@ -129,6 +129,7 @@ impl LlmRequest {
             | Endpoint::CountTokens
             | Endpoint::EmbedContent
             | Endpoint::AsksageQuery
+            | Endpoint::ArgoChat
             | Endpoint::Models
             | Endpoint::Passthrough => None,
         };
@@ -152,7 +153,10 @@ impl LlmRequest {
             },
             Endpoint::GenerateContent | Endpoint::CountTokens => self.last_content_text(),
             Endpoint::EmbedContent => gemini_text(self.document.get("content")?),
-            Endpoint::AsksageQuery | Endpoint::Models | Endpoint::Passthrough => None,
+            Endpoint::AsksageQuery
+            | Endpoint::ArgoChat
+            | Endpoint::Models
+            | Endpoint::Passthrough => None,
         }
     }
 

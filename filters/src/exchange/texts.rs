@@ -59,6 +59,7 @@ pub(crate) fn in_request(endpoint: Endpoint, whole: &str) -> Vec<Spot> {
             | Endpoint::Messages
             | Endpoint::MessagesCountTokens
             | Endpoint::AsksageQuery
+            | Endpoint::ArgoChat
             | Endpoint::Models
             | Endpoint::Passthrough => {}
         }
@@ -83,6 +84,7 @@ pub(crate) fn in_response(endpoint: Endpoint, whole: &str) -> Vec<Spot> {
         | Endpoint::EmbedContent
         | Endpoint::Embeddings
         | Endpoint::AsksageQuery
+        | Endpoint::ArgoChat
         | Endpoint::Models
         | Endpoint::Passthrough => {}
     }
@@ -106,6 +108,7 @@ pub(crate) fn in_delta(endpoint: Endpoint, whole: &str) -> Vec<Spot> {
         | Endpoint::EmbedContent
         | Endpoint::Embeddings
         | Endpoint::AsksageQuery
+        | Endpoint::ArgoChat
         | Endpoint::Models
         | Endpoint::Passthrough => {}
     }

@@ -12,7 +12,7 @@ use crate::cli::mock::refused::{
 use crate::cli::mock::reply::{Body, Filler, Reply};
 use crate::cli::mock::request::RawRequest;
 use crate::cli::mock::{
-    chat, completions, generate_content, media, messages, node, query, responses,
+    argo, chat, completions, generate_content, media, messages, node, query, responses,
 };
 use crate::wire::gemini::{ModelPath, asks_for_events};
 use crate::wire::percent;
@@ -70,6 +70,13 @@ const ARRAY: Format = Format {
     end: b"\n]\n",
 };
 
+const ARGO: Format = Format {
+    whole: argo::whole,
+    stream: argo::stream,
+    text_mark: "\"response\":\"",
+    end: b"",
+};
+
 const QUERY: Format = Format {
     whole: query::whole,
     // It has none.
@@ -112,6 +119,12 @@ fn route(request: &RawRequest, number: u64, before: u32) -> Answered {
     let path = request.path();
     if let Some(door) = path.strip_prefix(query::BASE) {
         return ask_sage(request, number, before, door);
+    }
+    if let Some(call) = path.strip_prefix(argo::CALLS) {
+        return of_argo(request, number, before, call);
+    }
+    if path == argo::MODELS {
+        return Ok((Behaviour::default(), argo::models()));
     }
     if path == node::TABLE && request.method == "GET" {
         return Ok((Behaviour::default(), node::table()));
@@ -179,6 +192,21 @@ fn ask_sage(request: &RawRequest, number: u64, before: u32, door: &str) -> Answe
         ("POST", "query") => generate(request, number, before, &QUERY),
         ("POST", "get-models") => plain(query::models()),
         _ => plain(media::echo(request)),
+    }
+}
+
+/// Argo's API, in which the call says whether a stream is asked for.
+fn of_argo(request: &RawRequest, number: u64, before: u32, call: &str) -> Answered {
+    let asked = |stream: bool| -> Answered {
+        let (mut ask, model) = Ask::read(&request.body)?;
+        ask.stream = Some(stream);
+        generated(request, number, before, &ARGO, ask, &model)
+    };
+    match (&*request.method, call) {
+        ("POST", "chat/") => asked(false),
+        ("POST", "streamchat/") => asked(true),
+        ("POST", "embed/") => Ok((Behaviour::default(), argo::embeddings(&request.body))),
+        _ => Ok((Behaviour::default(), media::echo(request))),
     }
 }
 

@@ -106,19 +106,27 @@ pub(super) fn take(root: &Node, taking: &Taking<'_>) -> Draft {
     target
         .comments
         .push("Argo's endpoint for OpenAI's API; it takes the user's name for a key".to_owned());
-    if let Some(user) = user {
+    if let Some(user) = user.clone() {
         let key = Scalar::Secret(Secret::new(user), "ARGO_USER".to_owned());
         target.keys.push((key, "user".to_owned()));
     }
     if native.is_none() && base.is_none() && !old.is_empty() {
-        taking.lack("argo");
         target.kind = "argo".to_owned();
         target.comments = vec!["these URLs speak Argo's own API alone".to_owned()];
         target.base_url = None;
-        target.comments.extend(
-            old.iter()
-                .map(|(key, url)| format!("{key}: {}", url.same())),
-        );
+        target.keys.clear();
+        let settings = ["chat_url", "stream_url", "embed_url"];
+        let named = URLS.iter().zip(settings);
+        target.own = named
+            .filter_map(|(key, setting)| {
+                let (_, url) = old.iter().find(|(known, _)| known == key)?;
+                Some((setting, Scalar::Text(url.same().to_owned())))
+            })
+            .chain(user.map(|user| {
+                let user = Scalar::Secret(Secret::new(user), "ARGO_USER".to_owned());
+                ("user", user)
+            }))
+            .collect();
     } else {
         for (key, _) in &old {
             taking.leave(&root.origin, key, "OpenAI's API has one base URL");

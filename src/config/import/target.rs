@@ -12,6 +12,8 @@ pub(super) struct Target {
     pub(super) base_url: Option<Scalar>,
     /// Azure's version of its API.
     pub(super) api_version: Option<Scalar>,
+    /// Settings that its kind alone has.
+    pub(super) own: Vec<(&'static str, Scalar)>,
     /// Keys with their names.
     pub(super) keys: Vec<(Scalar, String)>,
     /// Azure's deployments by model.
@@ -37,6 +39,8 @@ impl Target {
         let one = |key: &str, value: Option<Scalar>| value.map(|it| Line::new(key, Yaml::One(it)));
         lines.extend(one("base_url", self.base_url));
         lines.extend(one("api_version", self.api_version));
+        let own = self.own.into_iter();
+        lines.extend(own.map(|(key, value)| Line::new(key, Yaml::One(value))));
         let keys = self.keys.into_iter().map(|(key, name)| {
             let key = Line::new("key", Yaml::One(key));
             vec![key, Line::text("name", name)]

@@ -24,6 +24,8 @@ pub enum ProviderKind {
     Ocf,
     /// Ask Sage's.
     Asksage,
+    /// Argo's own.
+    Argo,
 }
 
 impl Word for ProviderKind {
@@ -34,6 +36,7 @@ impl Word for ProviderKind {
         ("gemini", Self::Gemini),
         ("ocf", Self::Ocf),
         ("asksage", Self::Asksage),
+        ("argo", Self::Argo),
     ];
 }
 
@@ -51,6 +54,7 @@ impl ProviderKind {
             Self::Anthropic => BaseUrl::anthropic(),
             Self::Gemini => BaseUrl::gemini(),
             Self::Asksage => BaseUrl::asksage(),
+            Self::Argo => BaseUrl::argo(),
         }
     }
 
@@ -63,6 +67,7 @@ impl ProviderKind {
             Self::Gemini => "gemini",
             Self::Ocf => "ocf",
             Self::Asksage => "asksage",
+            Self::Argo => "argo",
         }
     }
 }
@@ -87,11 +92,15 @@ pub(super) fn read_base_url(section: &mut Section<'_>, kind: ProviderKind) -> Ba
             ProviderKind::Asksage if !url.as_str().ends_with("/server") => {
                 Err("expected a URL with /server at its end")
             }
+            ProviderKind::Argo if !url.as_str().ends_with("/argoapi") => {
+                Err("expected a URL with /argoapi at its end")
+            }
             ProviderKind::Anthropic
             | ProviderKind::Azure
             | ProviderKind::Gemini
             | ProviderKind::Ocf
             | ProviderKind::Asksage
+            | ProviderKind::Argo
             | ProviderKind::Openai => Ok(url),
         }
     });

@@ -53,8 +53,13 @@ impl Dialler {
             uri: origin.plain.clone(),
             addr: address.map(|address| SocketAddr::new(address, port)),
         };
+        let tls = match origin.is_https() {
+            false => None,
+            // Never without TLS where the URL asks for it.
+            true => Some(self.tls.as_ref().ok_or(SendFailure::Url)?),
+        };
         let socket = (self.connect)(connect).await.map_err(no_connection)?;
-        let Some(config) = &self.tls else {
+        let Some(config) = tls else {
             return Ok(Stream::Plain(socket));
         };
         let name = ServerName::try_from(origin.name.clone()).map_err(|_| SendFailure::Url)?;

@@ -95,6 +95,11 @@ impl Origin {
         })
     }
 
+    /// Whether it is reached by TLS.
+    pub(super) fn is_https(&self) -> bool {
+        self.text.starts_with("https:")
+    }
+
     /// The connection that was used last, if it is still good.
     pub(super) fn take(&self) -> Option<Connection> {
         let now = Instant::now();

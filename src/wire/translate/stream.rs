@@ -2,7 +2,8 @@
 
 use super::piece::{Give, Piece};
 use super::{
-    AnswerFacts, ClientFormat, Dropped, Format, TranslateError, anthropic, gemini, openai_chat,
+    AnswerFacts, ClientFormat, Dropped, Format, TranslateError, anthropic, argo, gemini,
+    openai_chat,
 };
 
 /// Translates one stream.
@@ -18,6 +19,7 @@ enum Reader {
     OpenaiChat(openai_chat::Reader),
     Anthropic(anthropic::Reader),
     Gemini(gemini::Reader),
+    Argo(argo::Reader),
     /// For formats without streams: whatever comes is none of theirs.
     None,
 }
@@ -36,6 +38,7 @@ impl StreamTranslator {
                 Format::OpenaiChat => Reader::OpenaiChat(openai_chat::Reader::default()),
                 Format::Anthropic => Reader::Anthropic(anthropic::Reader::default()),
                 Format::Gemini => Reader::Gemini(gemini::Reader::default()),
+                Format::Argo => Reader::Argo(argo::Reader::default()),
                 Format::Asksage => Reader::None,
             },
             writer: Writer::new(to, facts),
@@ -56,6 +59,17 @@ impl StreamTranslator {
         }
         let data = std::str::from_utf8(data)
             .map_err(|_| TranslateError::Malformed("an event is not UTF-8".to_owned()))?;
+        self.give_from(out, |reader, dropped, give| {
+            reader.read(data, dropped, give)
+        })
+    }
+
+    /// Gives to the writer what the reader gives.
+    fn give_from(
+        &mut self,
+        out: &mut Vec<u8>,
+        read: impl FnOnce(&mut Reader, &mut Dropped, Give<'_>) -> Result<(), TranslateError>,
+    ) -> Result<(), TranslateError> {
         let Self {
             reader,
             writer,
@@ -68,7 +82,7 @@ impl StreamTranslator {
             *is_over |= matches!(piece, Piece::End);
             writer.write(piece, out);
         };
-        reader.read(data, dropped, &mut give)
+        read(reader, dropped, &mut give)
     }
 
     /// Takes a comment, by which an upstream says that it is at work.
@@ -85,6 +99,14 @@ impl StreamTranslator {
     pub fn end(&mut self, out: &mut Vec<u8>) -> Result<(), TranslateError> {
         if self.is_over {
             return Ok(());
+        }
+        if let Reader::Argo(_) = self.reader {
+            return self.give_from(out, |reader, _, give| {
+                if let Reader::Argo(reader) = reader {
+                    reader.end(give);
+                }
+                Ok(())
+            });
         }
         if !self.has_stop {
             return Err(TranslateError::Malformed("the stream broke off".to_owned()));
@@ -111,6 +133,10 @@ impl Reader {
             Self::OpenaiChat(reader) => reader.read(data, dropped, give),
             Self::Anthropic(reader) => reader.read(data, dropped, give),
             Self::Gemini(reader) => reader.read(data, dropped, give),
+            Self::Argo(reader) => {
+                reader.read(data, give);
+                Ok(())
+            }
             Self::None => Err(TranslateError::Malformed(
                 "its format has no streams".to_owned(),
             )),

@@ -58,6 +58,7 @@ fn each_system_is_known_by_its_file() {
     );
     check("apiproxy_csv", "apiproxy.csv", &rows, 0);
     check("argo_new", "argo_new.yaml", &["argo_new.yaml"], 0);
+    check("argo_old", "argo_old.yaml", &["argo_old.yaml"], 0);
 }
 
 #[test]
@@ -68,7 +69,6 @@ fn what_has_no_kind_is_written_and_told() {
         &["litellm_bedrock.yaml"],
         2,
     );
-    check("argo_old", "argo_old.yaml", &["argo_old.yaml"], 2);
 }
 
 #[test]
@@ -97,6 +97,7 @@ fn what_was_taken_over_serves() {
         ),
         ("apiproxy.csv", &["apiproxy.csv"], "sk-canary-csv"),
         ("argo_new.yaml", &["argo_new.yaml"], "canary-user"),
+        ("argo_old.yaml", &["argo_old.yaml"], "canary-user"),
     ] {
         let mock = Mock::start(([127, 0, 0, 1], 0).into()).expect("a mock");
         let folder = folder_of(fixtures, &mock.addr().to_string());

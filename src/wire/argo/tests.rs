@@ -1,0 +1,91 @@
+use super::*;
+
+#[test]
+fn answers_of_every_family_are_read() {
+    for (body, text, calls) in [
+        (r#"{"response":"Hällo"}"#, Some("Hällo"), None),
+        (r#"{"response":""}"#, None, None),
+        (r#"{"response":null}"#, None, None),
+        (
+            r#"{"response":{"content":null,"tool_calls":[{"id":"c","function":{"name":"f","arguments":"{}"}}]}}"#,
+            None,
+            Some(r#"[{"id":"c","function":{"name":"f","arguments":"{}"}}]"#),
+        ),
+        (
+            r#"{"response":{"content":[{"type":"text","text":"a"},{"type":"text","text":"b"}],"tool_calls":[]}}"#,
+            Some("ab"),
+            None,
+        ),
+        ("plain text", Some("plain text"), None),
+        (r#"{"a":1}"#, Some(r#"{"a":1}"#), None),
+        ("", None, None),
+    ] {
+        let read = decode_whole(body);
+        let got = (read.text.as_deref(), read.tool_calls.as_deref());
+        assert_eq!(got, (text, calls), "{body}");
+        assert_eq!((read.usage, read.finish_reason), (None, None), "{body}");
+    }
+    assert_eq!(
+        decode_stream(b"caf\xc3\xa9 \xc3").text.as_deref(),
+        Some("café ")
+    );
+}
+
+#[test]
+fn the_notice_is_known_as_soon_as_it_can_be() {
+    for (text, expected) in [
+        ("AUTHENTICATION NOTICE FROM ARGO: who are you?", Notice::Is),
+        ("\n*** AUTHENTICATION NOTICE FROM ARGO ***", Notice::Is),
+        ("", Notice::MayBecome),
+        ("**", Notice::MayBecome),
+        ("AUTHENTICATION NO", Notice::MayBecome),
+        ("AUTHENTICATION of users", Notice::IsNot),
+        ("Hello", Notice::IsNot),
+        ("It said AUTHENTICATION NOTICE FROM ARGO", Notice::IsNot),
+    ] {
+        assert_eq!(Notice::of(text), expected, "{text}");
+    }
+    let ruled = "-".repeat(1_000);
+    assert_eq!(Notice::of(&ruled), Notice::IsNot);
+}
+
+#[test]
+fn prompts_of_both_inputs_are_counted() {
+    let texts = |body: &str| {
+        let pieces = prompt_pieces(body);
+        (
+            pieces.texts.join("|"),
+            pieces.messages,
+            pieces.odd,
+            pieces.broken,
+        )
+    };
+    let messages = r#"{"messages":[{"role":"system","content":"a"},{"role":"user","content":[{"type":"text","text":"b"}]}]}"#;
+    assert_eq!(texts(messages), ("a|b".to_owned(), 2, false, false));
+    let prompt = r#"{"system":"a","prompt":["b","c"]}"#;
+    assert_eq!(texts(prompt), ("a|b|c".to_owned(), 0, false, false));
+    let tools = r#"{"messages":[],"tools":[{"name":"f"}]}"#;
+    assert_eq!(
+        texts(tools),
+        (r#"[{"name":"f"}]"#.to_owned(), 0, true, false)
+    );
+    assert!(texts("{").3);
+}
+
+#[test]
+fn lists_of_both_generations_are_read() {
+    let old = r#"[{"id":"gpt35","model_name":"GPT-3.5 Turbo"},{"id":"gpt35","model_name":"GPT-3.5 Turbo"}]"#;
+    let new = r#"{"data":[{"id":"GPT-4o","internal_id":"gpt4o","created":5,"owned_by":"openai"},{"x":1}]}"#;
+    let ids = |list: &str| -> Vec<(String, Option<i64>)> {
+        let listed = models(list.as_bytes()).expect("a list");
+        listed
+            .into_iter()
+            .map(|model| (model.id, model.created_s))
+            .collect()
+    };
+    assert_eq!(ids(old), [("argo:gpt-3.5-turbo".to_owned(), None)]);
+    assert_eq!(ids(new), [("argo:gpt-4o".to_owned(), Some(5))]);
+    for wrong in ["", "{}", "<html>", "null"] {
+        assert!(models(wrong.as_bytes()).is_err(), "{wrong}");
+    }
+}

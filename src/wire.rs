@@ -5,6 +5,7 @@
 pub mod anthropic;
 pub mod argo;
 pub mod asksage;
+pub mod aws_event_stream;
 pub mod content;
 pub mod decoded;
 pub mod gemini;

@@ -11,4 +11,5 @@ mod ocf;
 mod openai;
 pub mod provider;
 pub mod registry;
+pub mod sigv4;
 pub mod transport;

@@ -72,6 +72,7 @@ impl Translation {
         let (body, dropped) =
             translate::request(client, provider, asked.body, asked.model).map_err(unwritten)?;
         let (rest, query) = (generation.place)(asked.model, asked.stream);
+        let echo = translate::echo(client, asked.body);
         Ok(Written {
             translation: Self {
                 client,
@@ -79,7 +80,10 @@ impl Translation {
                 endpoint: generation.endpoint,
                 rest,
                 query,
-                facts: asked.facts,
+                facts: AnswerFacts {
+                    echo,
+                    ..asked.facts
+                },
             },
             body: Bytes::from(body),
             dropped: dropped.into_fields(),
@@ -157,6 +161,7 @@ impl Translation {
                     body: reply.body,
                     decoder: SseDecoder::new(provider.max_event_bytes),
                     translator: StreamTranslator::new(self.provider, self.client, &self.facts),
+                    max_event_bytes: provider.max_event_bytes,
                     tap,
                     secrets: worker.secrets.clone(),
                     is_over: false,
@@ -190,6 +195,8 @@ struct Events {
     body: UpstreamBody,
     decoder: SseDecoder,
     translator: StreamTranslator,
+    /// Longest event, of the upstream's and of ours.
+    max_event_bytes: usize,
     tap: UpstreamTap,
     /// Masked in errors that the stream reports.
     secrets: Rc<Secrets>,
@@ -213,6 +220,10 @@ impl Events {
             };
             if let Err(error) = self.translator.event(data, &mut made) {
                 self.failure = Some(self.of_event(error));
+                return made;
+            }
+            if self.max_event_bytes < self.translator.kept_bytes() {
+                self.failure = Some(BodyFailure::EventTooLarge);
                 return made;
             }
         }

@@ -3,6 +3,7 @@
 use super::piece::{Give, Piece};
 use super::{
     AnswerFacts, ClientFormat, Dropped, Format, TranslateError, anthropic, gemini, openai_chat,
+    openai_responses,
 };
 
 /// Translates one stream.
@@ -23,6 +24,7 @@ enum Reader {
 enum Writer {
     OpenaiChat(openai_chat::Writer),
     Anthropic(anthropic::Writer),
+    OpenaiResponses(openai_responses::Writer),
 }
 
 impl StreamTranslator {
@@ -37,6 +39,9 @@ impl StreamTranslator {
             writer: match to {
                 ClientFormat::OpenaiChat => Writer::OpenaiChat(openai_chat::Writer::new(facts)),
                 ClientFormat::Anthropic => Writer::Anthropic(anthropic::Writer::new(facts)),
+                ClientFormat::OpenaiResponses => {
+                    Writer::OpenaiResponses(openai_responses::Writer::new(facts))
+                }
             },
             dropped: Dropped::default(),
             has_stop: false,
@@ -93,6 +98,14 @@ impl StreamTranslator {
         Ok(())
     }
 
+    /// How many bytes of what was said are kept, because the end says them again in one event.
+    pub fn kept_bytes(&self) -> usize {
+        match &self.writer {
+            Writer::OpenaiChat(_) | Writer::Anthropic(_) => 0,
+            Writer::OpenaiResponses(writer) => writer.kept_bytes(),
+        }
+    }
+
     /// What could not be carried since the last time.
     pub fn take_dropped(&mut self) -> Vec<String> {
         std::mem::take(&mut self.dropped).into_fields()
@@ -119,6 +132,7 @@ impl Writer {
         match self {
             Self::OpenaiChat(writer) => writer.write(piece, out),
             Self::Anthropic(writer) => writer.write(piece, out),
+            Self::OpenaiResponses(writer) => writer.write(piece, out),
         }
     }
 }

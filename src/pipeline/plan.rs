@@ -200,6 +200,7 @@ fn translated(
                 model: model.to_owned(),
                 created_s: worker.clock.wall_us() / 1_000_000,
                 include_usage: head.has_include_usage,
+                echo: serde_json::Map::new(),
             },
         },
         generation,

@@ -80,6 +80,7 @@ impl Translation {
         let body = with_settings(body, asked.settings);
         let streams = asked.stream && provider.streams(&body);
         let (rest, query) = (generation.place)(asked.model, streams);
+        let echo = translate::echo(client, asked.body);
         Ok(Written {
             translation: Self {
                 client,
@@ -88,7 +89,10 @@ impl Translation {
                 rest,
                 query,
                 stream: asked.stream,
-                facts: asked.facts,
+                facts: AnswerFacts {
+                    echo,
+                    ..asked.facts
+                },
             },
             body: Bytes::from(body),
             dropped: dropped.into_fields(),
@@ -196,6 +200,7 @@ impl Translation {
                         body: reply.body,
                         decoder,
                         translator: StreamTranslator::new(self.provider, self.client, &self.facts),
+                        max_event_bytes: provider.max_event_bytes,
                         tap,
                         secrets: worker.secrets.clone(),
                         is_over: false,
@@ -270,6 +275,8 @@ struct Events {
     body: UpstreamBody,
     decoder: Decoder,
     translator: StreamTranslator,
+    /// Longest event, of the upstream's and of ours.
+    max_event_bytes: usize,
     tap: UpstreamTap,
     /// Masked in errors that the stream reports.
     secrets: Rc<Secrets>,
@@ -314,6 +321,8 @@ impl Events {
         };
         if let Err(error) = translated {
             self.failure = Some(self.of_event(error));
+        } else if self.max_event_bytes < self.translator.kept_bytes() {
+            self.failure = Some(BodyFailure::EventTooLarge);
         }
         made
     }
@@ -329,6 +338,10 @@ impl Events {
             };
             if let Err(error) = self.translator.event(data, &mut made) {
                 self.failure = Some(self.of_event(error));
+                return made;
+            }
+            if self.max_event_bytes < self.translator.kept_bytes() {
+                self.failure = Some(BodyFailure::EventTooLarge);
                 return made;
             }
         }

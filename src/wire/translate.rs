@@ -13,13 +13,14 @@ mod fields;
 mod gemini;
 mod made_stream;
 mod openai_chat;
+mod openai_responses;
 mod piece;
 mod stream;
 #[cfg(test)]
 mod tests;
 
 use aiproxy_filters::Endpoint;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 pub use self::stream::StreamTranslator;
 
@@ -48,6 +49,8 @@ pub enum ClientFormat {
     OpenaiChat,
     /// Anthropic's Messages.
     Anthropic,
+    /// OpenAI's Responses.
+    OpenaiResponses,
 }
 
 impl ClientFormat {
@@ -56,8 +59,8 @@ impl ClientFormat {
         match endpoint {
             Endpoint::ChatCompletions => Some(Self::OpenaiChat),
             Endpoint::Messages => Some(Self::Anthropic),
+            Endpoint::Responses => Some(Self::OpenaiResponses),
             Endpoint::Completions
-            | Endpoint::Responses
             | Endpoint::MessagesCountTokens
             | Endpoint::Embeddings
             | Endpoint::GenerateContent
@@ -74,6 +77,7 @@ impl ClientFormat {
         match self {
             Self::OpenaiChat => openai_chat::read_request(body, dropped),
             Self::Anthropic => anthropic::read_request(body, dropped),
+            Self::OpenaiResponses => openai_responses::read_request(body, dropped),
         }
     }
 
@@ -81,6 +85,7 @@ impl ClientFormat {
         match self {
             Self::OpenaiChat => openai_chat::write_answer(answer, facts),
             Self::Anthropic => anthropic::write_answer(answer, facts, dropped),
+            Self::OpenaiResponses => openai_responses::write_answer(answer, facts),
         }
     }
 }
@@ -218,6 +223,16 @@ pub struct AnswerFacts {
     pub created_s: i64,
     /// Whether the client asked for the usage of its stream.
     pub include_usage: bool,
+    /// Fields of the request that the answer repeats (see [`echo`]).
+    pub echo: Map<String, Value>,
+}
+
+/// The fields of a request that its format's answers repeat; none in most formats.
+pub fn echo(from: ClientFormat, body: &[u8]) -> Map<String, Value> {
+    match from {
+        ClientFormat::OpenaiChat | ClientFormat::Anthropic => Map::new(),
+        ClientFormat::OpenaiResponses => openai_responses::echo(parse(body).unwrap_or_default()),
+    }
 }
 
 /// Writes a request in another format, for a model of that side.

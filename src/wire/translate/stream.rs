@@ -3,7 +3,7 @@
 use super::piece::{Give, Piece};
 use super::{
     AnswerFacts, ClientFormat, Dropped, Format, TranslateError, anthropic, argo, gemini,
-    openai_chat,
+    openai_chat, openai_responses,
 };
 
 /// Translates one stream.
@@ -28,6 +28,7 @@ enum Reader {
 pub(super) enum Writer {
     OpenaiChat(openai_chat::Writer),
     Anthropic(anthropic::Writer),
+    OpenaiResponses(openai_responses::Writer),
 }
 
 impl StreamTranslator {
@@ -116,6 +117,14 @@ impl StreamTranslator {
         Ok(())
     }
 
+    /// How many bytes of what was said are kept, because the end says them again in one event.
+    pub fn kept_bytes(&self) -> usize {
+        match &self.writer {
+            Writer::OpenaiChat(_) | Writer::Anthropic(_) => 0,
+            Writer::OpenaiResponses(writer) => writer.kept_bytes(),
+        }
+    }
+
     /// What could not be carried since the last time.
     pub fn take_dropped(&mut self) -> Vec<String> {
         std::mem::take(&mut self.dropped).into_fields()
@@ -149,6 +158,9 @@ impl Writer {
         match to {
             ClientFormat::OpenaiChat => Self::OpenaiChat(openai_chat::Writer::new(facts)),
             ClientFormat::Anthropic => Self::Anthropic(anthropic::Writer::new(facts)),
+            ClientFormat::OpenaiResponses => {
+                Self::OpenaiResponses(openai_responses::Writer::new(facts))
+            }
         }
     }
 
@@ -156,6 +168,7 @@ impl Writer {
         match self {
             Self::OpenaiChat(writer) => writer.write(piece, out),
             Self::Anthropic(writer) => writer.write(piece, out),
+            Self::OpenaiResponses(writer) => writer.write(piece, out),
         }
     }
 }

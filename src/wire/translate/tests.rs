@@ -66,6 +66,7 @@ fn facts() -> AnswerFacts {
         model: "a \"model\"".to_owned(),
         created_s: 1,
         include_usage: true,
+        echo: serde_json::Map::new(),
     }
 }
 
@@ -205,6 +206,7 @@ fn said(format: ClientFormat, stream: &str) -> (Option<String>, Option<Value>, O
     let endpoint = match format {
         ClientFormat::OpenaiChat => Endpoint::ChatCompletions,
         ClientFormat::Anthropic => Endpoint::Messages,
+        ClientFormat::OpenaiResponses => Endpoint::Responses,
     };
     let decoded = crate::wire::decode_stream(endpoint, stream.as_bytes());
     let calls = decoded.tool_calls.map(|calls| {
@@ -231,7 +233,7 @@ fn streams_say_the_same_in_every_format_and_back() {
     ] {
         let other = match format.0 {
             ClientFormat::OpenaiChat => ANTHROPIC,
-            ClientFormat::Anthropic => CHAT,
+            ClientFormat::Anthropic | ClientFormat::OpenaiResponses => CHAT,
         };
         let there = streamed(format, other, stream).unwrap().0;
         let back = streamed(other, format, &there).unwrap().0;

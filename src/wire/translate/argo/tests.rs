@@ -16,6 +16,7 @@ fn facts() -> AnswerFacts {
         model: "argo:gpt-4o".to_owned(),
         created_s: 1,
         include_usage: true,
+        echo: Default::default(),
     }
 }
 

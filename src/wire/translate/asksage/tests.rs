@@ -19,6 +19,7 @@ fn facts() -> AnswerFacts {
         model: "gpt-4.1-gov".to_owned(),
         created_s: 1,
         include_usage: true,
+        echo: Default::default(),
     }
 }
 

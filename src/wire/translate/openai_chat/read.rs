@@ -78,17 +78,22 @@ fn stop(fields: &mut Fields) -> Result<Vec<String>, TranslateError> {
 }
 
 fn reasoning(fields: &mut Fields) -> Result<Option<Reasoning>, TranslateError> {
-    let effort = fields.text("reasoning_effort")?;
-    Ok(match effort.as_deref() {
-        None => None,
-        Some("none" | "minimal") => Some(Reasoning::Off),
-        Some("low") => Some(Reasoning::Low),
-        Some("medium") => Some(Reasoning::Medium),
-        Some("high" | "xhigh") => Some(Reasoning::High),
-        Some(_) => {
-            let expected = "none, minimal, low, medium, high or xhigh";
-            return Err(fields.invalid("reasoning_effort", expected));
-        }
+    let Some(word) = fields.text("reasoning_effort")? else {
+        return Ok(None);
+    };
+    let expected = "none, minimal, low, medium, high or xhigh";
+    let effort = effort_of(&word).ok_or_else(|| fields.invalid("reasoning_effort", expected))?;
+    Ok(Some(effort))
+}
+
+/// OpenAI's words for how much is to be thought.
+pub(in crate::wire::translate) fn effort_of(word: &str) -> Option<Reasoning> {
+    Some(match word {
+        "none" | "minimal" => Reasoning::Off,
+        "low" => Reasoning::Low,
+        "medium" => Reasoning::Medium,
+        "high" | "xhigh" => Reasoning::High,
+        _ => return None,
     })
 }
 
@@ -243,7 +248,7 @@ fn part(part: &mut Fields, dropped: &mut Dropped) -> Result<Part, TranslateError
 }
 
 /// A URL, or what a `data:` URL in base64 holds.
-fn media(url: String) -> Media {
+pub(in crate::wire::translate) fn media(url: String) -> Media {
     let inside = url
         .strip_prefix("data:")
         .and_then(|rest| rest.split_once(";base64,"));
@@ -287,13 +292,27 @@ pub(super) fn thoughts(fields: &mut Fields) -> Result<Vec<Part>, TranslateError>
 
 /// Of the thought behind a call, where Google's own compatible API has it. (ai.google.dev, OpenAI compatibility, read
 /// 2026-11.)
-fn signature(call: &mut Fields) -> Result<Option<String>, TranslateError> {
+pub(in crate::wire::translate) fn signature(
+    call: &mut Fields,
+) -> Result<Option<String>, TranslateError> {
     let Some(mut extra) = call.object("extra_content")? else {
         return Ok(None);
     };
     match extra.object("google")? {
         Some(mut google) => google.text("thought_signature"),
         None => Ok(None),
+    }
+}
+
+/// What is passed to a call; nothing is an empty object.
+pub(in crate::wire::translate) fn arguments(call: &mut Fields) -> Result<Value, TranslateError> {
+    let arguments = call.text("arguments")?.unwrap_or_default();
+    match arguments.trim() {
+        "" => Ok(Value::Object(serde_json::Map::new())),
+        text => match serde_json::from_str(text) {
+            Ok(input @ Value::Object(_)) => Ok(input),
+            _ => Err(call.invalid("arguments", "the JSON of an object")),
+        },
     }
 }
 
@@ -311,14 +330,7 @@ pub(super) fn calls(
         }
         let function = call.object("function")?;
         let mut function = function.ok_or_else(|| call.invalid("function", "an object"))?;
-        let arguments = function.text("arguments")?.unwrap_or_default();
-        let input = match arguments.trim() {
-            "" => Value::Object(serde_json::Map::new()),
-            text => match serde_json::from_str(text) {
-                Ok(input @ Value::Object(_)) => input,
-                _ => return Err(function.invalid("arguments", "the JSON of an object")),
-            },
-        };
+        let input = arguments(&mut function)?;
         parts.push(Part::ToolUse {
             id: call.wanted_text("id")?,
             name: function.wanted_text("name")?,

@@ -1,0 +1,573 @@
+//! A response, written: as a stream, and whole as that stream's last event has it.
+
+use serde_json::Value;
+
+use super::response::{Frame, Status};
+use super::{REDACTED, SIGNED};
+use crate::wire::translate::AnswerFacts;
+use crate::wire::translate::canonical::{Answer, Part, Stop, Usage};
+use crate::wire::translate::piece::{Piece, spelt};
+
+/// A whole answer.
+pub(in crate::wire::translate) fn write_answer(answer: Answer, facts: &AnswerFacts) -> Value {
+    let mut writer = Writer::new(facts);
+    let mut unsent = Vec::new();
+    let mut give = |piece: Piece<'_>| {
+        writer.write(piece, &mut unsent);
+        unsent.clear();
+    };
+    let model = answer.model.as_deref().map(spelt);
+    give(Piece::Start {
+        model: model.as_deref(),
+    });
+    for (number, part) in (0..).zip(answer.parts) {
+        match part {
+            Part::Text(text) => give(Piece::Text(&spelt(&text))),
+            Part::Refusal(text) => give(Piece::Refusal(&spelt(&text))),
+            Part::Thinking { text, signature } => {
+                give(Piece::Thinking(&spelt(&text)));
+                if let Some(signature) = signature {
+                    give(Piece::Signature(&spelt(&signature)));
+                }
+                give(Piece::PartEnd { number });
+            }
+            Part::RedactedThinking(data) => give(Piece::RedactedThinking(&spelt(&data))),
+            Part::ToolUse {
+                id,
+                name,
+                input,
+                signature,
+            } => {
+                give(Piece::Tool {
+                    number,
+                    id: &spelt(&id),
+                    name: &spelt(&name),
+                    signature: &spelt(&signature.unwrap_or_default()),
+                });
+                let json = spelt(&input.to_string());
+                give(Piece::Input {
+                    number,
+                    json: &json,
+                });
+                give(Piece::PartEnd { number });
+            }
+            // No answer has them.
+            Part::Image(_) | Part::Document { .. } | Part::ToolResult { .. } => {}
+        }
+    }
+    writer.usage = answer.usage.unwrap_or_default();
+    writer.stop = answer.stop;
+    let (_, object) = writer.finish(&mut unsent);
+    serde_json::from_str(&object).unwrap_or_default()
+}
+
+/// Writes events. Texts are kept as they are spelt, for what is done is said once more, whole.
+#[derive(Debug)]
+pub(in crate::wire::translate) struct Writer {
+    frame: Frame,
+    events: Events,
+    has_begun: bool,
+    open: Option<Open>,
+    /// Calls whose inputs may come side by side.
+    calls: Vec<Call>,
+    /// What is done, by its index; empty where it is not.
+    items: Vec<String>,
+    kept_bytes: usize,
+    usage: Usage,
+    stop: Option<Stop>,
+}
+
+/// The thought or the message that goes on.
+#[derive(Debug)]
+enum Open {
+    Thought {
+        place: Place,
+        text: String,
+        signature: String,
+    },
+    Message {
+        place: Place,
+        kind: Kind,
+        text: String,
+        /// Parts before this one.
+        done: Vec<String>,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Text,
+    Refusal,
+}
+
+#[derive(Debug)]
+struct Call {
+    number: u64,
+    place: Place,
+    /// Members of its item.
+    named: String,
+    input: String,
+    has_ended: bool,
+}
+
+/// Which item, and its members in events.
+#[derive(Debug, Clone)]
+struct Place {
+    index: usize,
+    id: String,
+    members: String,
+}
+
+/// Numbers events.
+#[derive(Debug, Default)]
+struct Events {
+    next: u64,
+}
+
+impl Events {
+    fn add(&mut self, name: &str, members: &[&str], out: &mut Vec<u8>) {
+        let number = self.next.to_string();
+        self.next += 1;
+        let begun = ["event: ", name, "\ndata: {\"type\":\"", name];
+        let counted = ["\",\"sequence_number\":", &number, ","];
+        for text in begun
+            .iter()
+            .chain(&counted)
+            .chain(members)
+            .chain(&["}\n\n"])
+        {
+            out.extend_from_slice(text.as_bytes());
+        }
+    }
+
+    fn item(&mut self, name: &str, place: &Place, item: &str, out: &mut Vec<u8>) {
+        let index = place.index.to_string();
+        self.add(
+            name,
+            &["\"output_index\":", &index, ",\"item\":", item],
+            out,
+        );
+    }
+}
+
+impl Kind {
+    /// The name in events, and that of the text in a part.
+    fn words(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Text => ("output_text", "text"),
+            Self::Refusal => ("refusal", "refusal"),
+        }
+    }
+
+    /// What its text's own events have besides.
+    fn rest(self) -> &'static str {
+        match self {
+            Self::Text => ",\"logprobs\":[]",
+            Self::Refusal => "",
+        }
+    }
+
+    fn part(self, text: &str) -> String {
+        match self {
+            Self::Text => format!(
+                "{{\"type\":\"output_text\",\"annotations\":[],\"logprobs\":[],\"text\":\"{text}\"}}"
+            ),
+            Self::Refusal => format!("{{\"type\":\"refusal\",\"refusal\":\"{text}\"}}"),
+        }
+    }
+}
+
+impl Writer {
+    pub(in crate::wire::translate) fn new(facts: &AnswerFacts) -> Self {
+        Self {
+            frame: Frame::new(facts),
+            events: Events::default(),
+            has_begun: false,
+            open: None,
+            calls: Vec::new(),
+            items: Vec::new(),
+            kept_bytes: 0,
+            usage: Usage::default(),
+            stop: None,
+        }
+    }
+
+    /// How much of what was said is kept.
+    pub(in crate::wire::translate) fn kept_bytes(&self) -> usize {
+        self.kept_bytes
+    }
+
+    pub(in crate::wire::translate) fn write(&mut self, piece: Piece<'_>, out: &mut Vec<u8>) {
+        match piece {
+            Piece::Start { model } => {
+                if let Some(model) = model {
+                    model.clone_into(&mut self.frame.model);
+                }
+                self.begin(out);
+            }
+            Piece::Text(text) => self.say(Kind::Text, text, out),
+            Piece::Refusal(text) => self.say(Kind::Refusal, text, out),
+            Piece::Thinking(text) => self.think(text, "", out),
+            Piece::Signature(signature) => self.think("", signature, out),
+            Piece::RedactedThinking(data) => {
+                let place = self.place("rs", data.len(), out);
+                self.events.item(
+                    "response.output_item.added",
+                    &place,
+                    &thought(&place, "", ""),
+                    out,
+                );
+                let item = thought(&place, "", &[REDACTED, data].concat());
+                self.done(&place, item, out);
+            }
+            Piece::Tool {
+                number,
+                id,
+                name,
+                signature,
+            } => self.call(number, id, name, signature, out),
+            Piece::Input { number, json } => self.input(number, json, out),
+            Piece::PartEnd { number } => {
+                if matches!(self.open, Some(Open::Thought { .. })) {
+                    self.close(Status::Completed, out);
+                }
+                for call in self.calls.iter_mut().filter(|call| call.number == number) {
+                    call.has_ended = true;
+                }
+            }
+            Piece::Usage(usage) => self.usage.update(usage),
+            // A comment. One line end only: with two, some clients see an empty event.
+            Piece::Ping => out.extend_from_slice(b": ping\n"),
+            Piece::Stop { stop, .. } => self.stop = stop,
+            Piece::End => {
+                let (status, object) = self.finish(out);
+                let name = match status {
+                    Status::Completed => "response.completed",
+                    Status::Incomplete(_) => "response.incomplete",
+                };
+                self.events.add(name, &["\"response\":", &object], out);
+            }
+        }
+    }
+
+    fn begin(&mut self, out: &mut Vec<u8>) {
+        if std::mem::replace(&mut self.has_begun, true) {
+            return;
+        }
+        let object = self.frame.object(None, &[], &self.usage);
+        for name in ["response.created", "response.in_progress"] {
+            self.events.add(name, &["\"response\":", &object], out);
+        }
+    }
+
+    /// The place of a new item, behind which what has ended is closed.
+    fn place(&mut self, prefix: &str, bytes: usize, out: &mut Vec<u8>) -> Place {
+        self.begin(out);
+        self.close(Status::Completed, out);
+        let (ended, open) = std::mem::take(&mut self.calls)
+            .into_iter()
+            .partition(|call| call.has_ended);
+        self.calls = open;
+        self.close_calls(ended, None, out);
+        let index = self.items.len();
+        self.items.push(String::new());
+        self.kept_bytes += bytes;
+        let id = format!("{prefix}_{}_{index}", self.frame.id);
+        Place {
+            index,
+            members: format!("\"item_id\":\"{id}\",\"output_index\":{index},"),
+            id,
+        }
+    }
+
+    fn done(&mut self, place: &Place, item: String, out: &mut Vec<u8>) {
+        self.events
+            .item("response.output_item.done", place, &item, out);
+        if let Some(kept) = self.items.get_mut(place.index) {
+            *kept = item;
+        }
+    }
+
+    fn think(&mut self, more: &str, sign: &str, out: &mut Vec<u8>) {
+        let goes_on = match &self.open {
+            // What is said behind a signature is another thought.
+            Some(Open::Thought { signature, .. }) => more.is_empty() || signature.is_empty(),
+            Some(Open::Message { .. }) | None => false,
+        };
+        if !goes_on {
+            let place = self.place("rs", 0, out);
+            self.events.item(
+                "response.output_item.added",
+                &place,
+                &thought(&place, "", ""),
+                out,
+            );
+            self.open = Some(Open::Thought {
+                place,
+                text: String::new(),
+                signature: String::new(),
+            });
+        }
+        let Some(Open::Thought {
+            place,
+            text,
+            signature,
+        }) = &mut self.open
+        else {
+            return;
+        };
+        self.kept_bytes += more.len() + sign.len();
+        signature.push_str(sign);
+        if more.is_empty() {
+            return;
+        }
+        let members = [&*place.members, "\"summary_index\":0,"];
+        if text.is_empty() {
+            let part = "\"part\":{\"type\":\"summary_text\",\"text\":\"\"}";
+            let added = [members.as_slice(), &[part]].concat();
+            self.events
+                .add("response.reasoning_summary_part.added", &added, out);
+        }
+        text.push_str(more);
+        let delta = [members.as_slice(), &["\"delta\":\"", more, "\""]].concat();
+        self.events
+            .add("response.reasoning_summary_text.delta", &delta, out);
+    }
+
+    fn say(&mut self, said: Kind, more: &str, out: &mut Vec<u8>) {
+        if more.is_empty() {
+            return;
+        }
+        match &mut self.open {
+            Some(Open::Message { kind, .. }) if *kind == said => {}
+            Some(Open::Message {
+                place,
+                kind,
+                text,
+                done,
+            }) => {
+                done.push(end_part(
+                    place,
+                    *kind,
+                    text,
+                    done.len(),
+                    &mut self.events,
+                    out,
+                ));
+                *kind = said;
+                text.clear();
+                add_part(place, said, done.len(), &mut self.events, out);
+            }
+            Some(Open::Thought { .. }) | None => {
+                let place = self.place("msg", 0, out);
+                let item = message(&place, "in_progress", &[]);
+                self.events
+                    .item("response.output_item.added", &place, &item, out);
+                add_part(&place, said, 0, &mut self.events, out);
+                self.open = Some(Open::Message {
+                    place,
+                    kind: said,
+                    text: String::new(),
+                    done: Vec::new(),
+                });
+            }
+        }
+        let Some(Open::Message {
+            place, text, done, ..
+        }) = &mut self.open
+        else {
+            return;
+        };
+        self.kept_bytes += more.len();
+        text.push_str(more);
+        let number = done.len().to_string();
+        let members = [&*place.members, "\"content_index\":", &number];
+        let delta = [",\"delta\":\"", more, "\"", said.rest()];
+        let name = format!("response.{}.delta", said.words().0);
+        self.events
+            .add(&name, &[members.as_slice(), &delta].concat(), out);
+    }
+
+    fn call(&mut self, number: u64, id: &str, name: &str, signature: &str, out: &mut Vec<u8>) {
+        let bytes = id.len() + name.len() + signature.len();
+        let place = self.place("fc", bytes, out);
+        let mut named = format!("\"call_id\":\"{id}\",\"name\":\"{name}\"");
+        if !signature.is_empty() {
+            // As in chats, where Google's own compatible API has it.
+            let signed = ",\"extra_content\":{\"google\":{\"thought_signature\":\"";
+            named.extend([signed, signature, "\"}}"]);
+        }
+        let call = Call {
+            number,
+            place,
+            named,
+            input: String::new(),
+            has_ended: false,
+        };
+        let item = call.item("in_progress");
+        self.events
+            .item("response.output_item.added", &call.place, &item, out);
+        self.calls.push(call);
+    }
+
+    fn input(&mut self, number: u64, json: &str, out: &mut Vec<u8>) {
+        let call = self.calls.iter_mut().find(|call| call.number == number);
+        let Some(call) = call.filter(|_| !json.is_empty()) else {
+            return;
+        };
+        self.kept_bytes += json.len();
+        call.input.push_str(json);
+        let delta = [&*call.place.members, "\"delta\":\"", json, "\""];
+        self.events
+            .add("response.function_call_arguments.delta", &delta, out);
+    }
+
+    /// Closes the thought or the message that is open.
+    fn close(&mut self, status: Status, out: &mut Vec<u8>) {
+        match self.open.take() {
+            None => {}
+            Some(Open::Thought {
+                place,
+                text,
+                signature,
+            }) => {
+                if !text.is_empty() {
+                    let members = [&*place.members, "\"summary_index\":0,"];
+                    let said = [members.as_slice(), &["\"text\":\"", &text, "\""]].concat();
+                    self.events
+                        .add("response.reasoning_summary_text.done", &said, out);
+                    let part = [
+                        "\"part\":{\"type\":\"summary_text\",\"text\":\"",
+                        &text,
+                        "\"}",
+                    ];
+                    let part = [members.as_slice(), &part].concat();
+                    self.events
+                        .add("response.reasoning_summary_part.done", &part, out);
+                }
+                let encrypted = match signature.is_empty() {
+                    true => String::new(),
+                    false => [SIGNED, &signature].concat(),
+                };
+                self.done(&place, thought(&place, &text, &encrypted), out);
+            }
+            Some(Open::Message {
+                place,
+                kind,
+                text,
+                mut done,
+            }) => {
+                done.push(end_part(
+                    &place,
+                    kind,
+                    &text,
+                    done.len(),
+                    &mut self.events,
+                    out,
+                ));
+                self.done(&place, message(&place, word(status), &done), out);
+            }
+        }
+    }
+
+    /// Closes calls. `last`: how the last item of all ends, where there is none behind it.
+    fn close_calls(&mut self, calls: Vec<Call>, last: Option<Status>, out: &mut Vec<u8>) {
+        let end = self.items.len();
+        for mut call in calls {
+            let is_last = call.place.index + 1 == end;
+            let status = last.filter(|_| is_last).unwrap_or(Status::Completed);
+            if call.input.is_empty() {
+                // Nothing to pass is an empty object, which clients parse.
+                call.input.push_str("{}");
+            }
+            let name = ["\"arguments\":\"", &call.input, "\""];
+            let said = [[&*call.place.members].as_slice(), &name].concat();
+            self.events
+                .add("response.function_call_arguments.done", &said, out);
+            let item = call.item(word(status));
+            self.done(&call.place, item, out);
+        }
+    }
+
+    /// Closes everything and gives the whole response.
+    fn finish(&mut self, out: &mut Vec<u8>) -> (Status, String) {
+        self.begin(out);
+        let status = Status::of(self.stop);
+        self.close(status, out);
+        let calls = std::mem::take(&mut self.calls);
+        self.close_calls(calls, Some(status), out);
+        (
+            status,
+            self.frame.object(Some(status), &self.items, &self.usage),
+        )
+    }
+}
+
+impl Call {
+    fn item(&self, status: &str) -> String {
+        format!(
+            "{{\"id\":\"{}\",\"type\":\"function_call\",\"status\":\"{status}\",{},\"arguments\":\"{}\"}}",
+            self.place.id, self.named, self.input
+        )
+    }
+}
+
+fn word(status: Status) -> &'static str {
+    match status {
+        Status::Completed => "completed",
+        Status::Incomplete(_) => "incomplete",
+    }
+}
+
+fn thought(place: &Place, text: &str, encrypted: &str) -> String {
+    let summary = match text {
+        "" => String::new(),
+        text => format!("{{\"type\":\"summary_text\",\"text\":\"{text}\"}}"),
+    };
+    let encrypted = match encrypted {
+        "" => String::new(),
+        encrypted => format!(",\"encrypted_content\":\"{encrypted}\""),
+    };
+    format!(
+        "{{\"id\":\"{}\",\"type\":\"reasoning\",\"summary\":[{summary}]{encrypted}}}",
+        place.id
+    )
+}
+
+fn message(place: &Place, status: &str, parts: &[String]) -> String {
+    format!(
+        "{{\"id\":\"{}\",\"type\":\"message\",\"status\":\"{status}\",\"role\":\"assistant\",\"content\":[{}]}}",
+        place.id,
+        parts.join(",")
+    )
+}
+
+fn add_part(place: &Place, kind: Kind, number: usize, events: &mut Events, out: &mut Vec<u8>) {
+    let (number, part) = (number.to_string(), kind.part(""));
+    let members = [&*place.members, "\"content_index\":", &number];
+    let added = [members.as_slice(), &[",\"part\":", &part]].concat();
+    events.add("response.content_part.added", &added, out);
+}
+
+/// Says a part whole, and gives it.
+fn end_part(
+    place: &Place,
+    kind: Kind,
+    text: &str,
+    number: usize,
+    events: &mut Events,
+    out: &mut Vec<u8>,
+) -> String {
+    let (number, part) = (number.to_string(), kind.part(text));
+    let members = [&*place.members, "\"content_index\":", &number];
+    let (name, key) = kind.words();
+    let said = [",\"", key, "\":\"", text, "\"", kind.rest()];
+    events.add(
+        &format!("response.{name}.done"),
+        &[members.as_slice(), &said].concat(),
+        out,
+    );
+    let done = [members.as_slice(), &[",\"part\":", &part]].concat();
+    events.add("response.content_part.done", &done, out);
+    part
+}

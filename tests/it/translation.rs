@@ -2,6 +2,7 @@
 //! lines: every promise holds here as well.
 
 mod gemini;
+mod responses;
 
 use aiproxy::access_log::record::{LogRecord, StoredBody};
 use aiproxy::filter::Filter;

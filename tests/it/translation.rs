@@ -3,6 +3,7 @@
 
 mod gemini;
 mod made_stream;
+mod responses;
 
 use aiproxy::access_log::record::{LogRecord, StoredBody};
 use aiproxy::filter::Filter;

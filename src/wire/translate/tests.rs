@@ -1,3 +1,7 @@
+//! Over 400 lines: every format's words meet every other's here.
+
+mod responses;
+
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -28,6 +32,7 @@ const GEMINI_STREAM: &str = include_str!("../../../tests/fixtures/gemini/stream.
 struct Both(ClientFormat, Format);
 
 const CHAT: Both = Both(ClientFormat::OpenaiChat, Format::OpenaiChat);
+const RESPONSES: ClientFormat = ClientFormat::OpenaiResponses;
 const ANTHROPIC: Both = Both(ClientFormat::Anthropic, Format::Anthropic);
 
 impl From<Both> for ClientFormat {
@@ -86,7 +91,7 @@ fn answered(from: impl Into<Format>, to: Both, body: &str) -> String {
 
 fn streamed(
     from: impl Into<Format>,
-    to: Both,
+    to: impl Into<ClientFormat>,
     stream: &str,
 ) -> Result<(String, Vec<String>), TranslateError> {
     let mut translator = StreamTranslator::new(from.into(), to.into(), &facts());
@@ -523,7 +528,9 @@ proptest! {
             ].into_iter().flatten() {
                 prop_assert!(serde_json::from_slice::<Value>(&made.0).is_ok());
             }
-            let mut translator = StreamTranslator::new(from, to.into(), &facts());
+            drop(super::request(RESPONSES, from, text.as_bytes(), "m"));
+            for to in [to.into(), RESPONSES] {
+            let mut translator = StreamTranslator::new(from, to, &facts());
             let mut out = Vec::new();
             // Whether it is taken is not the question.
             translator.event(text.as_bytes(), &mut out).ok();
@@ -532,6 +539,7 @@ proptest! {
                 let data = event.data.unwrap_or_default();
                 let is_json = serde_json::from_slice::<Value>(&data).is_ok();
                 prop_assert!(is_json || &*data == b"[DONE]", "{}", String::from_utf8_lossy(&out));
+            }
             }
         }
     }

@@ -93,6 +93,8 @@ const KINDS: &[Kind] = &[
 const TRANSLATED: &[(&str, &str)] = &[
     ("chat", "anthropic"),
     ("chat", "gemini"),
+    ("responses", "anthropic"),
+    ("responses", "gemini"),
     ("messages", "openai"),
     ("messages", "gemini"),
 ];
@@ -233,6 +235,13 @@ impl Kind {
             .iter()
             .map(|data| named_event(data))
             .collect(),
+            ("gemini", _) => [
+                r#"{"candidates":[{"content":{"role":"model","parts":[{"text":"Hällo"}]},"index":0}],"modelVersion":"m-1","responseId":"r1"}"#,
+                r#"{"candidates":[{"content":{"role":"model","parts":[{"text":""}]},"finishReason":"STOP","index":0}],"usageMetadata":{"promptTokenCount":7,"candidatesTokenCount":2,"totalTokenCount":9},"modelVersion":"m-1","responseId":"r1"}"#,
+            ]
+            .iter()
+            .map(|data| format!("data: {data}\r\n\r\n"))
+            .collect(),
             (_, "responses") => [
                 r#"{"type":"response.created","sequence_number":0,"response":{"id":"resp_1","object":"response","created_at":1,"status":"in_progress","model":"m-1","output":[]}}"#,
                 r#"{"type":"response.output_text.delta","sequence_number":1,"item_id":"msg_1","output_index":0,"content_index":0,"delta":"Hällo"}"#,
@@ -240,13 +249,6 @@ impl Kind {
             ]
             .iter()
             .map(|data| named_event(data))
-            .collect(),
-            ("gemini", _) => [
-                r#"{"candidates":[{"content":{"role":"model","parts":[{"text":"Hällo"}]},"index":0}],"modelVersion":"m-1","responseId":"r1"}"#,
-                r#"{"candidates":[{"content":{"role":"model","parts":[{"text":""}]},"finishReason":"STOP","index":0}],"usageMetadata":{"promptTokenCount":7,"candidatesTokenCount":2,"totalTokenCount":9},"modelVersion":"m-1","responseId":"r1"}"#,
-            ]
-            .iter()
-            .map(|data| format!("data: {data}\r\n\r\n"))
             .collect(),
             _ => [TEXT, FINISH, USAGE, DONE].concat(),
         }

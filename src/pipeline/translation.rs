@@ -21,6 +21,7 @@ use crate::upstream::transport::{BodyFailure, UpstreamBody, UpstreamReply};
 use crate::wire::sse::SseDecoder;
 use crate::wire::translate::{
     self, AnswerFacts, ClientFormat, Format, ProviderError, StreamTranslator, TranslateError,
+    embeddings,
 };
 
 /// What is asked, and how.
@@ -41,13 +42,26 @@ pub struct Asked<'a> {
 
 /// A call that is translated, once its request is.
 pub struct Translation {
-    client: ClientFormat,
-    provider: Format,
+    formats: Formats,
     endpoint: Endpoint,
     rest: String,
     query: &'static str,
     stream: bool,
     facts: AnswerFacts,
+}
+
+/// Between which formats.
+#[derive(Clone, Copy)]
+enum Formats {
+    /// Of text.
+    Text(ClientFormat, Format),
+    /// Of embeddings.
+    Embeddings(embeddings::Call),
+}
+
+/// Whether calls of this endpoint can be translated at all.
+pub fn is_translated(endpoint: Endpoint) -> bool {
+    ClientFormat::of(endpoint).is_some() || embeddings::Format::of(endpoint).is_some()
 }
 
 /// A request in the provider's format.
@@ -66,20 +80,27 @@ impl Translation {
     /// # Errors
     /// [`Failure`] when it asks for what that format cannot say.
     pub fn begin(asked: Asked<'_>, generation: &Generation) -> Result<Written, Failure> {
-        let (Some(client), Some(provider)) = (
-            ClientFormat::of(asked.client),
-            Format::of(generation.endpoint),
-        ) else {
-            return Err(Failure::Internal);
+        let text = ClientFormat::of(asked.client).zip(Format::of(generation.endpoint));
+        let vectors =
+            embeddings::Format::of(asked.client).zip(embeddings::Format::of(generation.endpoint));
+        let (formats, body, dropped) = match (text, vectors) {
+            (Some((client, provider)), _) => {
+                let written = translate::request(client, provider, asked.body, asked.model);
+                let (body, dropped) = written.map_err(unwritten)?;
+                (Formats::Text(client, provider), body, dropped)
+            }
+            (None, Some((client, provider))) => {
+                let written = embeddings::request(client, provider, asked.body, asked.model);
+                let (call, body, dropped) = written.map_err(unwritten)?;
+                (Formats::Embeddings(call), body, dropped)
+            }
+            (None, None) => return Err(Failure::Internal),
         };
-        let (body, dropped) =
-            translate::request(client, provider, asked.body, asked.model).map_err(unwritten)?;
         let body = with_settings(body, asked.settings);
         let (rest, query) = (generation.place)(asked.model, asked.stream);
         Ok(Written {
             translation: Self {
-                client,
-                provider,
+                formats,
                 endpoint: generation.endpoint,
                 rest,
                 query,
@@ -131,7 +152,7 @@ impl Translation {
                     false => Failure::UpstreamSaid {
                         status,
                         // What it says may hold our key.
-                        error: translate::error_of(self.provider, &guard.secrets().mask(body)),
+                        error: self.error(&guard.secrets().mask(body)),
                     },
                 })
             }
@@ -145,11 +166,20 @@ impl Translation {
                     })?;
                 tap.piece(body.clone());
                 // Who asked for a stream gets one, also of a provider that has none.
-                let (write, content_type): (Write, _) = match self.stream {
-                    true => (translate::answer_as_stream, EVENTS),
-                    false => (translate::answer, "application/json"),
+                let content_type = match self.stream {
+                    true => EVENTS,
+                    false => "application/json",
                 };
-                let written = write(self.provider, self.client, &body, &self.facts);
+                let written = match self.formats {
+                    Formats::Embeddings(call) => embeddings::answer(call, &body, &self.facts),
+                    Formats::Text(client, provider) => {
+                        let write: Write = match self.stream {
+                            true => translate::answer_as_stream,
+                            false => translate::answer,
+                        };
+                        write(provider, client, &body, &self.facts)
+                    }
+                };
                 let (made, dropped) =
                     written.map_err(|error| untold(error, provider, guard.secrets()))?;
                 tap.dropped(dropped.into_fields());
@@ -161,20 +191,35 @@ impl Translation {
                     ..reply
                 })
             }
-            Ok(Kind::Events) => Ok(UpstreamReply {
-                headers: headers(&reply.headers, EVENTS),
-                content_length: None,
-                body: UpstreamBody::made(Box::pin(Events {
-                    body: reply.body,
-                    decoder: SseDecoder::new(provider.max_event_bytes),
-                    translator: StreamTranslator::new(self.provider, self.client, &self.facts),
-                    tap,
-                    secrets: worker.secrets.clone(),
-                    is_over: false,
-                    failure: None,
-                })),
-                ..reply
-            }),
+            Ok(Kind::Events) => {
+                let Formats::Text(client, provider_format) = self.formats else {
+                    tap.piece(read_bounded(reply.body, provider).await);
+                    guard.upstream_ends(Instant::now());
+                    return Err(Failure::UpstreamBadContentType);
+                };
+                Ok(UpstreamReply {
+                    headers: headers(&reply.headers, EVENTS),
+                    content_length: None,
+                    body: UpstreamBody::made(Box::pin(Events {
+                        body: reply.body,
+                        decoder: SseDecoder::new(provider.max_event_bytes),
+                        translator: StreamTranslator::new(provider_format, client, &self.facts),
+                        tap,
+                        secrets: worker.secrets.clone(),
+                        is_over: false,
+                        failure: None,
+                    })),
+                    ..reply
+                })
+            }
+        }
+    }
+
+    /// What an error answer of the provider's says.
+    fn error(&self, body: &[u8]) -> ProviderError {
+        match self.formats {
+            Formats::Text(_, provider) => translate::error_of(provider, body),
+            Formats::Embeddings(_) => translate::error(body),
         }
     }
 }

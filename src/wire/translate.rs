@@ -8,6 +8,7 @@
 mod anthropic;
 mod asksage;
 mod canonical;
+pub mod embeddings;
 mod fields;
 mod gemini;
 mod made_stream;

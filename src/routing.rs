@@ -1,6 +1,6 @@
 //! Which provider an exchange goes to. Pure: chooses from what it is given, never sends.
 
-use crate::filter::Dialect;
+use crate::filter::{Dialect, Endpoint};
 use crate::upstream::provider::Provider;
 
 /// Where an exchange goes.
@@ -45,7 +45,7 @@ pub fn choose(
     named: Option<&str>,
     model: Option<&str>,
     dialect: Dialect,
-    translatable: bool,
+    translatable: Option<Endpoint>,
 ) -> Result<Target, NoTarget> {
     let by_name = |name: &str| providers.iter().position(|provider| provider.name == name);
     let first = |dialect| {
@@ -54,7 +54,8 @@ pub fn choose(
             .position(|provider| provider.speaks(dialect))
     };
     let is_foreign = |provider: &Provider| {
-        translatable && !provider.speaks(dialect) && provider.generation().is_some()
+        let call = translatable.and_then(|endpoint| provider.generation(endpoint));
+        call.is_some() && !provider.speaks(dialect)
     };
     let native = |provider: usize| Target {
         provider,

@@ -36,7 +36,14 @@ pub fn own_list(exchange: &Exchange, worker: &Worker) -> Option<OwnList> {
     let named = exchange.provider.as_deref();
     let chosen = |model: Option<&str>| {
         let dialect = exchange.dialect;
-        let target = choose(&worker.providers, named, model, dialect, true).ok()?;
+        let target = choose(
+            &worker.providers,
+            named,
+            model,
+            dialect,
+            Some(Endpoint::ChatCompletions),
+        )
+        .ok()?;
         lists_otherwise(&target.provider).then_some(target)
     };
     // Names with slashes are written with and without their escapes.
@@ -75,7 +82,8 @@ fn lists(provider: &Provider, dialect: Dialect) -> bool {
 
 /// Whether a provider's list has a shape of its own, which is put into OpenAI's for clients of that.
 fn has_listing_for(provider: &Provider, dialect: Dialect) -> bool {
-    let is_reached = provider.speaks(dialect) || provider.generation().is_some();
+    let is_reached =
+        provider.speaks(dialect) || provider.generation(Endpoint::ChatCompletions).is_some();
     matches!(dialect, Dialect::Openai | Dialect::Azure)
         && provider.quirks.listing.is_some()
         && is_reached

@@ -13,7 +13,7 @@ use crate::routing::{NoTarget, Target, choose};
 use crate::upstream::provider::Provider;
 use crate::wire::gemini;
 use crate::wire::json_check::{self, RequestHead};
-use crate::wire::translate::{AnswerFacts, ClientFormat};
+use crate::wire::translate::AnswerFacts;
 
 /// What a body asks for; the default where it is not JSON that is ours to read.
 pub type Asked = RequestHead<'static>;
@@ -107,7 +107,7 @@ pub fn plan(exchange: &mut Exchange, head: Asked, worker: &Worker) -> Result<Pla
     let Body::Whole(body) = &exchange.body else {
         let model = models::model_in_path(exchange);
         let asked = model.as_deref().or(head.model.as_deref());
-        let target = choose(&worker.providers, named, asked, exchange.dialect, false)
+        let target = choose(&worker.providers, named, asked, exchange.dialect, None)
             .map_err(unknown_target)?;
         if let (Some(_), Some(model)) = (model, &target.model) {
             exchange.rest = format!("/models/{}", model.replace('/', "%2F"));
@@ -125,7 +125,7 @@ pub fn plan(exchange: &mut Exchange, head: Asked, worker: &Worker) -> Result<Pla
         });
     };
     let model = head.model.as_deref();
-    let translatable = ClientFormat::of(exchange.endpoint).is_some();
+    let translatable = translation::is_translated(exchange.endpoint).then_some(exchange.endpoint);
     let target = choose(
         &worker.providers,
         named,
@@ -182,9 +182,11 @@ fn translated(
     };
     let model = target.model.as_deref().or(head.model.as_deref());
     let stream = head.stream.unwrap_or(false);
-    let (Body::Whole(body), Some(model), Some(generation)) =
-        (&exchange.body, model, provider.generation())
-    else {
+    let (Body::Whole(body), Some(model), Some(generation)) = (
+        &exchange.body,
+        model,
+        provider.generation(exchange.endpoint),
+    ) else {
         return Err(unknown());
     };
     let settings = settings(provider, &exchange.headers);

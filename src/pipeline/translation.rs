@@ -24,6 +24,7 @@ use crate::upstream::transport::{BodyFailure, UpstreamBody, UpstreamReply};
 use crate::wire::sse::{RawEvent, SseDecoder};
 use crate::wire::translate::{
     self, AnswerFacts, ClientFormat, Format, ProviderError, StreamTranslator, TranslateError,
+    embeddings,
 };
 
 /// What is asked, and how.
@@ -44,13 +45,26 @@ pub struct Asked<'a> {
 
 /// A call that is translated, once its request is.
 pub struct Translation {
-    client: ClientFormat,
-    provider: Format,
+    formats: Formats,
     endpoint: Endpoint,
     rest: String,
     query: &'static str,
     stream: bool,
     facts: AnswerFacts,
+}
+
+/// Between which formats.
+#[derive(Clone, Copy)]
+enum Formats {
+    /// Of text.
+    Text(ClientFormat, Format),
+    /// Of embeddings.
+    Embeddings(embeddings::Call),
+}
+
+/// Whether calls of this endpoint can be translated at all.
+pub fn is_translated(endpoint: Endpoint) -> bool {
+    ClientFormat::of(endpoint).is_some() || embeddings::Format::of(endpoint).is_some()
 }
 
 /// A request in the provider's format.
@@ -69,22 +83,34 @@ impl Translation {
     /// # Errors
     /// [`Failure`] when it asks for what that format cannot say.
     pub fn begin(asked: Asked<'_>, generation: &Generation) -> Result<Written, Failure> {
-        let (Some(client), Some(provider)) = (
-            ClientFormat::of(asked.client),
-            Format::of(generation.endpoint),
-        ) else {
-            return Err(Failure::Internal);
+        let text = ClientFormat::of(asked.client).zip(Format::of(generation.endpoint));
+        let vectors =
+            embeddings::Format::of(asked.client).zip(embeddings::Format::of(generation.endpoint));
+        let (formats, body, dropped) = match (text, vectors) {
+            (Some((client, provider)), _) => {
+                let written = translate::request(client, provider, asked.body, asked.model);
+                let (body, dropped) = written.map_err(unwritten)?;
+                (Formats::Text(client, provider), body, dropped)
+            }
+            (None, Some((client, provider))) => {
+                let written = embeddings::request(client, provider, asked.body, asked.model);
+                let (call, body, dropped) = written.map_err(unwritten)?;
+                (Formats::Embeddings(call), body, dropped)
+            }
+            (None, None) => return Err(Failure::Internal),
         };
-        let (body, dropped) =
-            translate::request(client, provider, asked.body, asked.model).map_err(unwritten)?;
         let body = with_settings(body, asked.settings);
-        let streams = asked.stream && provider.streams(&body);
+        let (streams, echo) = match formats {
+            Formats::Text(client, provider) => (
+                asked.stream && provider.streams(&body),
+                translate::echo(client, asked.body),
+            ),
+            Formats::Embeddings(_) => (false, serde_json::Map::new()),
+        };
         let (rest, query) = (generation.place)(asked.model, streams);
-        let echo = translate::echo(client, asked.body);
         Ok(Written {
             translation: Self {
-                client,
-                provider,
+                formats,
                 endpoint: generation.endpoint,
                 rest,
                 query,
@@ -122,7 +148,8 @@ impl Translation {
         guard: &mut RecordGuard,
     ) -> Result<UpstreamReply, Failure> {
         let tap = guard.translated_to(self.endpoint);
-        let is_text = self.provider == Format::Argo && text::is_text(&reply);
+        let is_text =
+            matches!(self.formats, Formats::Text(_, Format::Argo)) && text::is_text(&reply);
         let kind = match classify(&reply, self.endpoint) {
             Err(Failure::UpstreamBadContentType) if is_text && self.stream => Ok(Kind::Events),
             kind => kind,
@@ -146,7 +173,7 @@ impl Translation {
                     false => Failure::UpstreamSaid {
                         status,
                         // What it says may hold our key.
-                        error: translate::error_of(self.provider, &guard.secrets().mask(body)),
+                        error: self.error(&guard.secrets().mask(body)),
                     },
                 })
             }
@@ -160,11 +187,20 @@ impl Translation {
                     })?;
                 tap.piece(body.clone());
                 // Who asked for a stream gets one, also of a provider that has none.
-                let (write, content_type): (Write, _) = match self.stream {
-                    true => (translate::answer_as_stream, EVENTS),
-                    false => (translate::answer, "application/json"),
+                let content_type = match self.stream {
+                    true => EVENTS,
+                    false => "application/json",
                 };
-                let written = write(self.provider, self.client, &body, &self.facts);
+                let written = match self.formats {
+                    Formats::Embeddings(call) => embeddings::answer(call, &body, &self.facts),
+                    Formats::Text(client, provider) => {
+                        let write: Write = match self.stream {
+                            true => translate::answer_as_stream,
+                            false => translate::answer,
+                        };
+                        write(provider, client, &body, &self.facts)
+                    }
+                };
                 let (made, dropped) =
                     written.map_err(|error| untold(error, provider, guard.secrets()))?;
                 tap.dropped(dropped.into_fields());
@@ -177,6 +213,11 @@ impl Translation {
                 })
             }
             Ok(Kind::Events) => {
+                let Formats::Text(client, provider_format) = self.formats else {
+                    tap.piece(read_bounded(reply.body, provider).await);
+                    guard.upstream_ends(Instant::now());
+                    return Err(Failure::UpstreamBadContentType);
+                };
                 let (reply, decoder) = match is_text {
                     false => {
                         let decoder = SseDecoder::new(provider.max_event_bytes);
@@ -199,7 +240,7 @@ impl Translation {
                     body: UpstreamBody::made(Box::pin(Events {
                         body: reply.body,
                         decoder,
-                        translator: StreamTranslator::new(self.provider, self.client, &self.facts),
+                        translator: StreamTranslator::new(provider_format, client, &self.facts),
                         max_event_bytes: provider.max_event_bytes,
                         tap,
                         secrets: worker.secrets.clone(),
@@ -209,6 +250,14 @@ impl Translation {
                     ..reply
                 })
             }
+        }
+    }
+
+    /// What an error answer of the provider's says.
+    fn error(&self, body: &[u8]) -> ProviderError {
+        match self.formats {
+            Formats::Text(_, provider) => translate::error_of(provider, body),
+            Formats::Embeddings(_) => translate::error(body),
         }
     }
 }

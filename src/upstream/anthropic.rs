@@ -15,6 +15,7 @@ pub(super) const API: Api = Api {
         endpoint: Endpoint::Messages,
         place: |_, _| ("/messages".to_owned(), ""),
     }),
+    embedding: None,
     vendor_host: "api.anthropic.com",
     key_header: "x-api-key",
     key_scheme: "",

@@ -16,6 +16,7 @@ pub(super) const API: Api = Api {
             (call.to_owned(), "")
         },
     }),
+    embedding: None,
     // It takes a name for a key, and the name stands in the body.
     vendor_host: "",
     key_header: "authorization",

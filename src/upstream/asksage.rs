@@ -16,6 +16,7 @@ pub(super) const API: Api = Api {
         endpoint: Endpoint::AsksageQuery,
         place: |_, _| ("/query".to_owned(), ""),
     }),
+    embedding: None,
     // Of every tenant, such as `api.asksage.anl.gov`.
     vendor_host: "api.asksage.",
     key_header: "x-access-tokens",

@@ -15,6 +15,10 @@ pub(super) const API: Api = Api {
         endpoint: Endpoint::ChatCompletions,
         place: |_, _| ("/chat/completions".to_owned(), ""),
     }),
+    embedding: Some(Generation {
+        endpoint: Endpoint::Embeddings,
+        place: |_, _| ("/embeddings".to_owned(), ""),
+    }),
     vendor_host: ".openai.azure.com",
     key_header: "api-key",
     key_scheme: "",

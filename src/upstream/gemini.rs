@@ -14,6 +14,10 @@ pub(super) const API: Api = Api {
         endpoint: Endpoint::GenerateContent,
         place: generation,
     }),
+    embedding: Some(Generation {
+        endpoint: Endpoint::EmbedContent,
+        place: |model, _| (verb(model, "batchEmbedContents"), ""),
+    }),
     vendor_host: "generativelanguage.googleapis.com",
     key_header: "x-goog-api-key",
     key_scheme: "",
@@ -29,9 +33,14 @@ fn generation(model: &str, stream: bool) -> (String, &'static str) {
         true => ("streamGenerateContent", "?alt=sse"),
         false => ("generateContent", ""),
     };
+    (self::verb(model, verb), query)
+}
+
+/// The path on which something is done with a model.
+fn verb(model: &str, verb: &str) -> String {
     let mut path = format!("{VERSION}/models/");
     percent::push_encoded(&mut path, model);
-    (format!("{path}:{verb}"), query)
+    format!("{path}:{verb}")
 }
 
 /// Parameters of a query that are a client's credential.

@@ -13,6 +13,10 @@ pub(super) const API: Api = Api {
         endpoint: Endpoint::ChatCompletions,
         place: |_, _| ("/chat/completions".to_owned(), ""),
     }),
+    embedding: Some(Generation {
+        endpoint: Endpoint::Embeddings,
+        place: |_, _| ("/embeddings".to_owned(), ""),
+    }),
     vendor_host: "api.openai.com",
     key_header: "authorization",
     key_scheme: "Bearer ",

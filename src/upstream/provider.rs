@@ -61,6 +61,8 @@ pub struct Api {
     pub streams_usage: bool,
     /// Into which of its calls the calls of other dialects are translated; `None` where none can be.
     pub generation: Option<Generation>,
+    /// Into which of its calls those for embeddings are translated; `None` where none can be.
+    pub embedding: Option<Generation>,
     /// Host of the API's own vendor, which answers nobody without a key; empty where there is none.
     pub vendor_host: &'static str,
     /// Name of the header that carries the key.
@@ -104,7 +106,7 @@ pub struct Listing {
     pub read: fn(&[u8]) -> Result<Vec<ListedModel>, TranslateError>,
 }
 
-/// The call of an API that makes text.
+/// A call of an API, for clients of another dialect: one that makes text, or embeddings.
 #[derive(Debug, Clone, Copy)]
 pub struct Generation {
     /// Its endpoint, which tells its format.
@@ -170,13 +172,18 @@ impl Provider {
         self.api.dialects.contains(&dialect)
     }
 
-    /// Its call for clients whose dialect it does not understand. `None` where there is none, and where the vendor of
-    /// the API would ask for a key that we do not have: a client's own credentials are not for another vendor.
-    pub fn generation(&self) -> Option<&Generation> {
+    /// Its call for clients whose dialect it does not understand, for what their own endpoint asks. `None` where there is
+    /// none, and where the vendor of the API would ask for a key that we do not have: a client's own credentials are not
+    /// for another vendor.
+    pub fn generation(&self, client: Endpoint) -> Option<&Generation> {
         let vendor = self.api.vendor_host;
         let is_vendor = !vendor.is_empty() && self.base_url.contains(vendor);
-        let generation = self.api.generation.as_ref();
-        generation.filter(|_| self.key.is_some() || !is_vendor)
+        let call = match client {
+            Endpoint::Embeddings | Endpoint::EmbedContent => &self.api.embedding,
+            _ => &self.api.generation,
+        };
+        let call = call.as_ref();
+        call.filter(|_| self.key.is_some() || !is_vendor)
     }
 
     /// Whether all of its clients are of another dialect: then a path that names it is translated too.

@@ -9,6 +9,7 @@ mod anthropic;
 mod argo;
 mod asksage;
 mod canonical;
+pub mod embeddings;
 mod fields;
 mod gemini;
 mod made_stream;

@@ -11,8 +11,11 @@ use crate::wire::{self, Decoded, openai_chat};
 impl Exchange<'_> {
     pub(super) fn fill_usage(&self, record: &mut LogRecord, part_bytes: usize) {
         record.usage_source = Some("none".to_owned());
-        let counts =
-            generates(self.opened.endpoint) || self.opened.endpoint == Endpoint::Embeddings;
+        let makes_vectors = matches!(
+            self.opened.endpoint,
+            Endpoint::Embeddings | Endpoint::EmbedContent
+        );
+        let counts = generates(self.opened.endpoint) || makes_vectors;
         if !counts
             || self.outcome == Outcome::Replayed
             || !self.has_upstream_answer() && !self.was_asked()

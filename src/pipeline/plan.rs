@@ -182,9 +182,11 @@ fn translated(
     };
     let model = target.model.as_deref().or(head.model.as_deref());
     let stream = head.stream.unwrap_or(false);
-    let (Body::Whole(body), Some(model), Some(generation)) =
-        (&exchange.body, model, provider.generation(exchange.endpoint))
-    else {
+    let (Body::Whole(body), Some(model), Some(generation)) = (
+        &exchange.body,
+        model,
+        provider.generation(exchange.endpoint),
+    ) else {
         return Err(unknown());
     };
     let written = Translation::begin(
@@ -193,6 +195,9 @@ fn translated(
             body,
             model,
             stream,
+            as_array: stream
+                && exchange.endpoint == Endpoint::GenerateContent
+                && !gemini::asks_for_events(&exchange.query),
             settings: &provider.request_fields,
             facts: AnswerFacts {
                 request_id: exchange.request_id.clone(),

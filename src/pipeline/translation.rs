@@ -18,6 +18,7 @@ use crate::pipeline::failure::Failure;
 use crate::pipeline::{Worker, collected};
 use crate::upstream::provider::{Generation, Place, Provider};
 use crate::upstream::transport::{BodyFailure, UpstreamBody, UpstreamReply};
+use crate::wire::gemini::array::{self, ArrayWriter};
 use crate::wire::sse::SseDecoder;
 use crate::wire::translate::{
     self, AnswerFacts, ClientFormat, Format, ProviderError, StreamTranslator, TranslateError,
@@ -34,6 +35,8 @@ pub struct Asked<'a> {
     pub model: &'a str,
     /// Whether a stream is asked for.
     pub stream: bool,
+    /// Whether the stream is to be one array, as Gemini's is without `alt=sse`.
+    pub as_array: bool,
     /// Members that the provider's settings add.
     pub settings: &'a [(&'static str, serde_json::Value)],
     /// What the client's format says and the provider's does not.
@@ -47,6 +50,7 @@ pub struct Translation {
     rest: String,
     query: &'static str,
     stream: bool,
+    as_array: bool,
     facts: AnswerFacts,
 }
 
@@ -85,7 +89,8 @@ impl Translation {
             embeddings::Format::of(asked.client).zip(embeddings::Format::of(generation.endpoint));
         let (formats, body, dropped) = match (text, vectors) {
             (Some((client, provider)), _) => {
-                let written = translate::request(client, provider, asked.body, asked.model);
+                let written =
+                    translate::request(client, provider, asked.body, asked.model, asked.stream);
                 let (body, dropped) = written.map_err(unwritten)?;
                 (Formats::Text(client, provider), body, dropped)
             }
@@ -104,7 +109,8 @@ impl Translation {
                 endpoint: generation.endpoint,
                 rest,
                 query,
-                stream: asked.stream,
+                stream: asked.stream && text.is_some(),
+                as_array: asked.as_array,
                 facts: asked.facts,
             },
             body: Bytes::from(body),
@@ -166,10 +172,7 @@ impl Translation {
                     })?;
                 tap.piece(body.clone());
                 // Who asked for a stream gets one, also of a provider that has none.
-                let content_type = match self.stream {
-                    true => EVENTS,
-                    false => "application/json",
-                };
+                let content_type = self.content_type();
                 let written = match self.formats {
                     Formats::Embeddings(call) => embeddings::answer(call, &body, &self.facts),
                     Formats::Text(client, provider) => {
@@ -183,7 +186,10 @@ impl Translation {
                 let (made, dropped) =
                     written.map_err(|error| untold(error, provider, guard.secrets()))?;
                 tap.dropped(dropped.into_fields());
-                let made = Bytes::from(made);
+                let made = match self.as_array {
+                    true => array::of_events(&made),
+                    false => Bytes::from(made),
+                };
                 Ok(UpstreamReply {
                     headers: headers(&reply.headers, content_type),
                     content_length: (!self.stream).then_some(made.len() as u64),
@@ -198,13 +204,14 @@ impl Translation {
                     return Err(Failure::UpstreamBadContentType);
                 };
                 Ok(UpstreamReply {
-                    headers: headers(&reply.headers, EVENTS),
+                    headers: headers(&reply.headers, self.content_type()),
                     content_length: None,
                     body: UpstreamBody::made(Box::pin(Events {
                         body: reply.body,
                         decoder: SseDecoder::new(provider.max_event_bytes),
                         translator: StreamTranslator::new(provider_format, client, &self.facts),
                         tap,
+                        array: self.as_array.then(ArrayWriter::default),
                         secrets: worker.secrets.clone(),
                         is_over: false,
                         failure: None,
@@ -212,6 +219,13 @@ impl Translation {
                     ..reply
                 })
             }
+        }
+    }
+
+    fn content_type(&self) -> &'static str {
+        match self.stream && !self.as_array {
+            true => EVENTS,
+            false => "application/json",
         }
     }
 
@@ -287,6 +301,8 @@ struct Events {
     decoder: SseDecoder,
     translator: StreamTranslator,
     tap: UpstreamTap,
+    /// For a client that wants its stream as one array.
+    array: Option<ArrayWriter>,
     /// Masked in errors that the stream reports.
     secrets: Rc<Secrets>,
     is_over: bool,
@@ -361,6 +377,16 @@ impl Stream for Events {
                 }
             };
             this.tap.dropped(this.translator.take_dropped());
+            let made = match &mut this.array {
+                None => made,
+                Some(array) => {
+                    let mut made = array.events(&made);
+                    if this.is_over {
+                        made.extend_from_slice(array.end());
+                    }
+                    made
+                }
+            };
             if !made.is_empty() {
                 return Poll::Ready(Some(Ok(Bytes::from(made))));
             }

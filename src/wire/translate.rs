@@ -46,6 +46,8 @@ pub enum ClientFormat {
     OpenaiChat,
     /// Anthropic's Messages.
     Anthropic,
+    /// Gemini's `generateContent`.
+    Gemini,
 }
 
 impl ClientFormat {
@@ -54,11 +56,11 @@ impl ClientFormat {
         match endpoint {
             Endpoint::ChatCompletions => Some(Self::OpenaiChat),
             Endpoint::Messages => Some(Self::Anthropic),
+            Endpoint::GenerateContent => Some(Self::Gemini),
             Endpoint::Completions
             | Endpoint::Responses
             | Endpoint::MessagesCountTokens
             | Endpoint::Embeddings
-            | Endpoint::GenerateContent
             | Endpoint::CountTokens
             | Endpoint::EmbedContent
             | Endpoint::AsksageQuery
@@ -71,6 +73,7 @@ impl ClientFormat {
         match self {
             Self::OpenaiChat => openai_chat::read_request(body, dropped),
             Self::Anthropic => anthropic::read_request(body, dropped),
+            Self::Gemini => gemini::read_request(body, dropped),
         }
     }
 
@@ -78,6 +81,7 @@ impl ClientFormat {
         match self {
             Self::OpenaiChat => openai_chat::write_answer(answer, facts),
             Self::Anthropic => anthropic::write_answer(answer, facts, dropped),
+            Self::Gemini => gemini::write_answer(answer, facts, dropped),
         }
     }
 }
@@ -205,7 +209,8 @@ pub struct AnswerFacts {
     pub include_usage: bool,
 }
 
-/// Writes a request in another format, for a model of that side.
+/// Writes a request in another format, for a model of that side. `stream`: whether its path asks for a stream, where that is
+/// no matter of the body.
 ///
 /// # Errors
 /// [`TranslateError`] when it asks for what the other format cannot say, or is not what its own format has.
@@ -214,10 +219,12 @@ pub fn request(
     to: Format,
     body: &[u8],
     model: &str,
+    stream: bool,
 ) -> Result<(Vec<u8>, Dropped), TranslateError> {
     let mut dropped = Dropped::default();
     let mut request = from.read_request(parse(body)?, &mut dropped)?;
     model.clone_into(&mut request.model);
+    request.stream |= stream;
     let written = to.write_request(request, &mut dropped)?;
     Ok((written.to_string().into_bytes(), dropped))
 }

@@ -26,6 +26,7 @@ enum Reader {
 pub(super) enum Writer {
     OpenaiChat(openai_chat::Writer),
     Anthropic(anthropic::Writer),
+    Gemini(gemini::Writer),
 }
 
 impl StreamTranslator {
@@ -68,7 +69,8 @@ impl StreamTranslator {
             *is_over |= matches!(piece, Piece::End);
             writer.write(piece, out);
         };
-        reader.read(data, dropped, &mut give)
+        reader.read(data, dropped, &mut give)?;
+        writer.take_failure().map_or(Ok(()), Err)
     }
 
     /// Takes a comment, by which an upstream says that it is at work.
@@ -123,6 +125,7 @@ impl Writer {
         match to {
             ClientFormat::OpenaiChat => Self::OpenaiChat(openai_chat::Writer::new(facts)),
             ClientFormat::Anthropic => Self::Anthropic(anthropic::Writer::new(facts)),
+            ClientFormat::Gemini => Self::Gemini(gemini::Writer::new(facts)),
         }
     }
 
@@ -130,6 +133,15 @@ impl Writer {
         match self {
             Self::OpenaiChat(writer) => writer.write(piece, out),
             Self::Anthropic(writer) => writer.write(piece, out),
+            Self::Gemini(writer) => writer.write(piece, out),
+        }
+    }
+
+    /// Why it cannot go on; what came before is written.
+    fn take_failure(&mut self) -> Option<TranslateError> {
+        match self {
+            Self::OpenaiChat(_) | Self::Anthropic(_) => None,
+            Self::Gemini(writer) => writer.take_failure(),
         }
     }
 }

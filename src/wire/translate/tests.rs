@@ -48,7 +48,7 @@ fn request(
     body: &[u8],
     model: &str,
 ) -> Result<(Vec<u8>, Dropped), TranslateError> {
-    super::request(from.into(), to.into(), body, model)
+    super::request(from.into(), to.into(), body, model, false)
 }
 
 fn answer(
@@ -205,6 +205,7 @@ fn said(format: ClientFormat, stream: &str) -> (Option<String>, Option<Value>, O
     let endpoint = match format {
         ClientFormat::OpenaiChat => Endpoint::ChatCompletions,
         ClientFormat::Anthropic => Endpoint::Messages,
+        ClientFormat::Gemini => Endpoint::GenerateContent,
     };
     let decoded = crate::wire::decode_stream(endpoint, stream.as_bytes());
     let calls = decoded.tool_calls.map(|calls| {
@@ -231,7 +232,7 @@ fn streams_say_the_same_in_every_format_and_back() {
     ] {
         let other = match format.0 {
             ClientFormat::OpenaiChat => ANTHROPIC,
-            ClientFormat::Anthropic => CHAT,
+            ClientFormat::Anthropic | ClientFormat::Gemini => CHAT,
         };
         let there = streamed(format, other, stream).unwrap().0;
         let back = streamed(other, format, &there).unwrap().0;

@@ -2,6 +2,7 @@
 //! lines: every promise holds here as well.
 
 mod gemini;
+mod gemini_clients;
 mod made_stream;
 
 use aiproxy::access_log::record::{LogRecord, StoredBody};

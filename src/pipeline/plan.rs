@@ -196,6 +196,9 @@ fn translated(
             body,
             model,
             stream,
+            as_array: stream
+                && exchange.endpoint == Endpoint::GenerateContent
+                && !gemini::asks_for_events(&exchange.query),
             settings: &settings,
             facts: AnswerFacts {
                 request_id: exchange.request_id.clone(),

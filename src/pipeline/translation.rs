@@ -21,6 +21,7 @@ use crate::pipeline::translation::text::TextDecoder;
 use crate::pipeline::{Worker, collected};
 use crate::upstream::provider::{Generation, Place, Provider};
 use crate::upstream::transport::{BodyFailure, UpstreamBody, UpstreamReply};
+use crate::wire::gemini::array::{self, ArrayWriter};
 use crate::wire::sse::{RawEvent, SseDecoder};
 use crate::wire::translate::{
     self, AnswerFacts, ClientFormat, Format, ProviderError, StreamTranslator, TranslateError,
@@ -37,6 +38,8 @@ pub struct Asked<'a> {
     pub model: &'a str,
     /// Whether a stream is asked for.
     pub stream: bool,
+    /// Whether the stream is to be one array, as Gemini's is without `alt=sse`.
+    pub as_array: bool,
     /// Members that the provider's settings add.
     pub settings: &'a [(&'static str, serde_json::Value)],
     /// What the client's format says and the provider's does not.
@@ -50,6 +53,7 @@ pub struct Translation {
     rest: String,
     query: &'static str,
     stream: bool,
+    as_array: bool,
     facts: AnswerFacts,
 }
 
@@ -88,7 +92,8 @@ impl Translation {
             embeddings::Format::of(asked.client).zip(embeddings::Format::of(generation.endpoint));
         let (formats, body, dropped) = match (text, vectors) {
             (Some((client, provider)), _) => {
-                let written = translate::request(client, provider, asked.body, asked.model);
+                let written =
+                    translate::request(client, provider, asked.body, asked.model, asked.stream);
                 let (body, dropped) = written.map_err(unwritten)?;
                 (Formats::Text(client, provider), body, dropped)
             }
@@ -114,7 +119,8 @@ impl Translation {
                 endpoint: generation.endpoint,
                 rest,
                 query,
-                stream: asked.stream,
+                stream: asked.stream && text.is_some(),
+                as_array: asked.as_array,
                 facts: AnswerFacts {
                     echo,
                     ..asked.facts
@@ -187,10 +193,7 @@ impl Translation {
                     })?;
                 tap.piece(body.clone());
                 // Who asked for a stream gets one, also of a provider that has none.
-                let content_type = match self.stream {
-                    true => EVENTS,
-                    false => "application/json",
-                };
+                let content_type = self.content_type();
                 let written = match self.formats {
                     Formats::Embeddings(call) => embeddings::answer(call, &body, &self.facts),
                     Formats::Text(client, provider) => {
@@ -204,7 +207,10 @@ impl Translation {
                 let (made, dropped) =
                     written.map_err(|error| untold(error, provider, guard.secrets()))?;
                 tap.dropped(dropped.into_fields());
-                let made = Bytes::from(made);
+                let made = match self.as_array {
+                    true => array::of_events(&made),
+                    false => Bytes::from(made),
+                };
                 Ok(UpstreamReply {
                     headers: headers(&reply.headers, content_type),
                     content_length: (!self.stream).then_some(made.len() as u64),
@@ -235,7 +241,7 @@ impl Translation {
                     }
                 };
                 Ok(UpstreamReply {
-                    headers: headers(&reply.headers, EVENTS),
+                    headers: headers(&reply.headers, self.content_type()),
                     content_length: None,
                     body: UpstreamBody::made(Box::pin(Events {
                         body: reply.body,
@@ -243,6 +249,7 @@ impl Translation {
                         translator: StreamTranslator::new(provider_format, client, &self.facts),
                         max_event_bytes: provider.max_event_bytes,
                         tap,
+                        array: self.as_array.then(ArrayWriter::default),
                         secrets: worker.secrets.clone(),
                         is_over: false,
                         failure: None,
@@ -250,6 +257,13 @@ impl Translation {
                     ..reply
                 })
             }
+        }
+    }
+
+    fn content_type(&self) -> &'static str {
+        match self.stream && !self.as_array {
+            true => EVENTS,
+            false => "application/json",
         }
     }
 
@@ -327,6 +341,8 @@ struct Events {
     /// Longest event, of the upstream's and of ours.
     max_event_bytes: usize,
     tap: UpstreamTap,
+    /// For a client that wants its stream as one array.
+    array: Option<ArrayWriter>,
     /// Masked in errors that the stream reports.
     secrets: Rc<Secrets>,
     is_over: bool,
@@ -446,6 +462,16 @@ impl Stream for Events {
                 }
             };
             this.tap.dropped(this.translator.take_dropped());
+            let made = match &mut this.array {
+                None => made,
+                Some(array) => {
+                    let mut made = array.events(&made);
+                    if this.is_over {
+                        made.extend_from_slice(array.end());
+                    }
+                    made
+                }
+            };
             if !made.is_empty() {
                 return Poll::Ready(Some(Ok(Bytes::from(made))));
             }

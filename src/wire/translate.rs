@@ -52,6 +52,8 @@ pub enum ClientFormat {
     Anthropic,
     /// OpenAI's Responses.
     OpenaiResponses,
+    /// Gemini's `generateContent`.
+    Gemini,
 }
 
 impl ClientFormat {
@@ -61,10 +63,10 @@ impl ClientFormat {
             Endpoint::ChatCompletions => Some(Self::OpenaiChat),
             Endpoint::Messages => Some(Self::Anthropic),
             Endpoint::Responses => Some(Self::OpenaiResponses),
+            Endpoint::GenerateContent => Some(Self::Gemini),
             Endpoint::Completions
             | Endpoint::MessagesCountTokens
             | Endpoint::Embeddings
-            | Endpoint::GenerateContent
             | Endpoint::CountTokens
             | Endpoint::EmbedContent
             | Endpoint::AsksageQuery
@@ -79,6 +81,7 @@ impl ClientFormat {
             Self::OpenaiChat => openai_chat::read_request(body, dropped),
             Self::Anthropic => anthropic::read_request(body, dropped),
             Self::OpenaiResponses => openai_responses::read_request(body, dropped),
+            Self::Gemini => gemini::read_request(body, dropped),
         }
     }
 
@@ -87,6 +90,7 @@ impl ClientFormat {
             Self::OpenaiChat => openai_chat::write_answer(answer, facts),
             Self::Anthropic => anthropic::write_answer(answer, facts, dropped),
             Self::OpenaiResponses => openai_responses::write_answer(answer, facts),
+            Self::Gemini => gemini::write_answer(answer, facts, dropped),
         }
     }
 }
@@ -231,12 +235,13 @@ pub struct AnswerFacts {
 /// The fields of a request that its format's answers repeat; none in most formats.
 pub fn echo(from: ClientFormat, body: &[u8]) -> Map<String, Value> {
     match from {
-        ClientFormat::OpenaiChat | ClientFormat::Anthropic => Map::new(),
+        ClientFormat::OpenaiChat | ClientFormat::Anthropic | ClientFormat::Gemini => Map::new(),
         ClientFormat::OpenaiResponses => openai_responses::echo(parse(body).unwrap_or_default()),
     }
 }
 
-/// Writes a request in another format, for a model of that side.
+/// Writes a request in another format, for a model of that side. `stream`: whether its path asks for a stream, where that is
+/// no matter of the body.
 ///
 /// # Errors
 /// [`TranslateError`] when it asks for what the other format cannot say, or is not what its own format has.
@@ -245,10 +250,12 @@ pub fn request(
     to: Format,
     body: &[u8],
     model: &str,
+    stream: bool,
 ) -> Result<(Vec<u8>, Dropped), TranslateError> {
     let mut dropped = Dropped::default();
     let mut request = from.read_request(parse(body)?, &mut dropped)?;
     model.clone_into(&mut request.model);
+    request.stream |= stream;
     let written = to.write_request(request, &mut dropped)?;
     Ok((written.to_string().into_bytes(), dropped))
 }

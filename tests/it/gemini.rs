@@ -286,7 +286,10 @@ fn errors_of_ours_have_geminis_shape() {
     ] {
         check(&ask(&gateway, path, body), status, word, reason);
     }
-    let openai_alone = TestGateway::start();
+    let openai_alone = TestGateway::with(Wanted {
+        provider: "    models: { allow: [\"gpt-*\"] }\n".to_owned(),
+        ..Wanted::default()
+    });
     check(
         &ask(&openai_alone, WHOLE_PATH, REQUEST),
         404,

@@ -3,6 +3,7 @@
 
 mod embeddings;
 mod gemini;
+mod gemini_clients;
 mod made_stream;
 mod responses;
 

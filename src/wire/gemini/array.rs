@@ -43,6 +43,33 @@ pub fn of_events(events: &[u8]) -> Bytes {
     Bytes::from(array)
 }
 
+/// Writes an event stream as one array while it comes.
+#[derive(Debug, Default)]
+pub struct ArrayWriter {
+    has_begun: bool,
+}
+
+impl ArrayWriter {
+    /// Whole events as items. Comments keep a connection awake as blanks do.
+    pub fn events(&mut self, events: &[u8]) -> Vec<u8> {
+        let mut made = String::new();
+        sse::each_text(events, |_, data| {
+            let begun = std::mem::replace(&mut self.has_begun, true);
+            made.push_str(if begun { BETWEEN } else { "[" });
+            made.push_str(data);
+        });
+        if made.is_empty() && !events.is_empty() {
+            made.push('\n');
+        }
+        made.into_bytes()
+    }
+
+    /// What stands behind the last item.
+    pub fn end(&self) -> &'static [u8] {
+        if self.has_begun { b"]" } else { b"[]" }
+    }
+}
+
 /// Watches an array go by, whatever its pieces.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct ArrayEnd {
@@ -82,6 +109,18 @@ mod tests {
         for wrong in ["", "{}", "[1]", "[{}", "[{}]x", "[\"a\"]"] {
             assert_eq!(to_events(wrong.as_bytes()), None, "{wrong}");
         }
+    }
+
+    #[test]
+    fn events_become_items_as_they_come() {
+        let mut writer = ArrayWriter::default();
+        let mut made = writer.events(b": ping\n");
+        made.extend(writer.events(b"data: {\"a\":1}\n\n"));
+        made.extend(writer.events(b""));
+        made.extend(writer.events(b"data: {}\n\ndata: {\"b\":2}\n\n"));
+        made.extend_from_slice(writer.end());
+        assert_eq!(made, b"\n[{\"a\":1},\r\n{},\r\n{\"b\":2}]");
+        assert_eq!(ArrayWriter::default().end(), b"[]");
     }
 
     #[test]

@@ -94,6 +94,11 @@ impl Fields {
             .transpose()
     }
 
+    /// A key that nobody took.
+    pub(super) fn first_key(&self) -> Option<&str> {
+        self.map.keys().next().map(String::as_str)
+    }
+
     /// Refuses the request if one of these fields asks for something.
     pub(super) fn refuse(&mut self, keys: &[(&str, &'static str)]) -> Result<(), TranslateError> {
         for (key, reason) in keys {

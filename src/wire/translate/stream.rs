@@ -29,6 +29,7 @@ pub(super) enum Writer {
     OpenaiChat(openai_chat::Writer),
     Anthropic(anthropic::Writer),
     OpenaiResponses(openai_responses::Writer),
+    Gemini(gemini::Writer),
 }
 
 impl StreamTranslator {
@@ -83,7 +84,8 @@ impl StreamTranslator {
             *is_over |= matches!(piece, Piece::End);
             writer.write(piece, out);
         };
-        read(reader, dropped, &mut give)
+        read(reader, dropped, &mut give)?;
+        writer.take_failure().map_or(Ok(()), Err)
     }
 
     /// Takes a comment, by which an upstream says that it is at work.
@@ -120,7 +122,7 @@ impl StreamTranslator {
     /// How many bytes of what was said are kept, because the end says them again in one event.
     pub fn kept_bytes(&self) -> usize {
         match &self.writer {
-            Writer::OpenaiChat(_) | Writer::Anthropic(_) => 0,
+            Writer::OpenaiChat(_) | Writer::Anthropic(_) | Writer::Gemini(_) => 0,
             Writer::OpenaiResponses(writer) => writer.kept_bytes(),
         }
     }
@@ -161,6 +163,7 @@ impl Writer {
             ClientFormat::OpenaiResponses => {
                 Self::OpenaiResponses(openai_responses::Writer::new(facts))
             }
+            ClientFormat::Gemini => Self::Gemini(gemini::Writer::new(facts)),
         }
     }
 
@@ -169,6 +172,15 @@ impl Writer {
             Self::OpenaiChat(writer) => writer.write(piece, out),
             Self::Anthropic(writer) => writer.write(piece, out),
             Self::OpenaiResponses(writer) => writer.write(piece, out),
+            Self::Gemini(writer) => writer.write(piece, out),
+        }
+    }
+
+    /// Why it cannot go on; what came before is written.
+    fn take_failure(&mut self) -> Option<TranslateError> {
+        match self {
+            Self::OpenaiChat(_) | Self::Anthropic(_) | Self::OpenaiResponses(_) => None,
+            Self::Gemini(writer) => writer.take_failure(),
         }
     }
 }

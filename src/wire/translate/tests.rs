@@ -53,7 +53,7 @@ fn request(
     body: &[u8],
     model: &str,
 ) -> Result<(Vec<u8>, Dropped), TranslateError> {
-    super::request(from.into(), to.into(), body, model)
+    super::request(from.into(), to.into(), body, model, false)
 }
 
 fn answer(
@@ -212,6 +212,7 @@ fn said(format: ClientFormat, stream: &str) -> (Option<String>, Option<Value>, O
         ClientFormat::OpenaiChat => Endpoint::ChatCompletions,
         ClientFormat::Anthropic => Endpoint::Messages,
         ClientFormat::OpenaiResponses => Endpoint::Responses,
+        ClientFormat::Gemini => Endpoint::GenerateContent,
     };
     let decoded = crate::wire::decode_stream(endpoint, stream.as_bytes());
     let calls = decoded.tool_calls.map(|calls| {
@@ -238,7 +239,7 @@ fn streams_say_the_same_in_every_format_and_back() {
     ] {
         let other = match format.0 {
             ClientFormat::OpenaiChat => ANTHROPIC,
-            ClientFormat::Anthropic | ClientFormat::OpenaiResponses => CHAT,
+            ClientFormat::Anthropic | ClientFormat::OpenaiResponses | ClientFormat::Gemini => CHAT,
         };
         let there = streamed(format, other, stream).unwrap().0;
         let back = streamed(other, format, &there).unwrap().0;
@@ -528,7 +529,7 @@ proptest! {
             ].into_iter().flatten() {
                 prop_assert!(serde_json::from_slice::<Value>(&made.0).is_ok());
             }
-            drop(super::request(RESPONSES, from, text.as_bytes(), "m"));
+            drop(super::request(RESPONSES, from, text.as_bytes(), "m", false));
             for to in [to.into(), RESPONSES] {
             let mut translator = StreamTranslator::new(from, to, &facts());
             let mut out = Vec::new();

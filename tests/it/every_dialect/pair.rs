@@ -96,6 +96,8 @@ const TRANSLATED: &[(&str, &str)] = &[
     ("responses", "anthropic"),
     ("responses", "gemini"),
     ("messages", "openai"),
+    ("contents", "openai"),
+    ("contents", "anthropic"),
     ("messages", "gemini"),
 ];
 

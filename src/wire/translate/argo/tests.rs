@@ -25,7 +25,7 @@ fn asked(
     body: &str,
     model: &str,
 ) -> Result<(Value, Vec<String>), TranslateError> {
-    let (made, dropped) = request(from, Format::Argo, body.as_bytes(), model)?;
+    let (made, dropped) = request(from, Format::Argo, body.as_bytes(), model, false)?;
     Ok((
         serde_json::from_slice(&made).expect("JSON"),
         dropped.into_fields(),
@@ -125,6 +125,7 @@ fn only_texts_are_streamed() {
             Format::Argo,
             body.as_bytes(),
             model,
+            false,
         )
         .expect("written");
         Format::Argo.streams(&made)

@@ -25,7 +25,7 @@ fn facts() -> AnswerFacts {
 
 fn asked(from: ClientFormat, body: &Value) -> Result<String, TranslateError> {
     let body = body.to_string();
-    let (made, dropped) = request(from, Format::Asksage, body.as_bytes(), "the-model")?;
+    let (made, dropped) = request(from, Format::Asksage, body.as_bytes(), "the-model", false)?;
     let made: Value = serde_json::from_slice(&made).expect("JSON");
     let dropped = dropped.into_fields().join("\n");
     Ok(format!("{made:#}\n--- dropped\n{dropped}"))

@@ -68,7 +68,8 @@ fn what_responses_think_and_call_goes_back() {
     let mut input = made["output"].as_array().unwrap().clone();
     input.push(json!({ "type": "function_call_output", "call_id": "a", "output": "r" }));
     let body = json!({ "instructions": "Be terse.", "input": input }).to_string();
-    let (back, dropped) = request(RESPONSES, Format::Anthropic, body.as_bytes(), "m").unwrap();
+    let (back, dropped) =
+        request(RESPONSES, Format::Anthropic, body.as_bytes(), "m", false).unwrap();
     let back: Value = serde_json::from_slice(&back).unwrap();
     assert_eq!(back["system"], "Be terse.");
     assert_eq!(back["messages"][0]["content"], said["content"]);
@@ -122,8 +123,14 @@ fn what_responses_cannot_ask_is_named() {
             "input[0].arguments",
         ),
     ] {
-        let error =
-            request(RESPONSES, Format::Gemini, body.to_string().as_bytes(), "m").unwrap_err();
+        let error = request(
+            RESPONSES,
+            Format::Gemini,
+            body.to_string().as_bytes(),
+            "m",
+            false,
+        )
+        .unwrap_err();
         match error {
             TranslateError::Unsupported { field, .. } | TranslateError::Invalid { field, .. } => {
                 assert_eq!(field, expected);

@@ -1,0 +1,184 @@
+//! A streamed answer of Gemini's, written. A call stands in one piece, so its input waits until it is whole.
+
+use serde_json::{Value, value::RawValue};
+
+use super::write_answer::{reason_of, write_usage};
+use crate::wire::translate::canonical::{Stop, Usage};
+use crate::wire::translate::piece::{Piece, spelt};
+use crate::wire::translate::{AnswerFacts, TranslateError};
+
+/// Longest inputs that wait, in bytes.
+const MOST_INPUT_BYTES: usize = 16 * 1024 * 1024;
+
+/// Writes chunks.
+#[derive(Debug)]
+pub(in crate::wire::translate) struct Writer {
+    /// Spelt as in JSON.
+    id: String,
+    model: String,
+    calls: Vec<Call>,
+    usage: Usage,
+    stop: Option<Stop>,
+    failure: Option<TranslateError>,
+}
+
+/// A call whose input is not whole; all texts as they are spelt.
+#[derive(Debug)]
+struct Call {
+    number: u64,
+    id: String,
+    name: String,
+    signature: String,
+    input: String,
+}
+
+impl Writer {
+    pub(in crate::wire::translate) fn new(facts: &AnswerFacts) -> Self {
+        Self {
+            id: spelt(&facts.request_id),
+            model: spelt(&facts.model),
+            calls: Vec::new(),
+            usage: Usage::default(),
+            stop: None,
+            failure: None,
+        }
+    }
+
+    /// Why the stream cannot go on.
+    pub(in crate::wire::translate) fn take_failure(&mut self) -> Option<TranslateError> {
+        self.failure.take()
+    }
+
+    pub(in crate::wire::translate) fn write(&mut self, piece: Piece<'_>, out: &mut Vec<u8>) {
+        match piece {
+            Piece::Start { model } => {
+                if let Some(model) = model {
+                    model.clone_into(&mut self.model);
+                }
+            }
+            Piece::Text(text) | Piece::Refusal(text) => {
+                self.part(&["{\"text\":\"", text, "\"}"], out);
+            }
+            Piece::Thinking(text) => {
+                self.part(&["{\"text\":\"", text, "\",\"thought\":true}"], out);
+            }
+            Piece::Signature(signature) => {
+                let begun = "{\"text\":\"\",\"thought\":true,\"thoughtSignature\":\"";
+                self.part(&[begun, signature, "\"}"], out);
+            }
+            // Gemini has no such thing.
+            Piece::RedactedThinking(_) => {}
+            Piece::Tool {
+                number,
+                id,
+                name,
+                signature,
+            } => self.calls.push(Call {
+                number,
+                id: id.to_owned(),
+                name: name.to_owned(),
+                signature: signature.to_owned(),
+                input: String::new(),
+            }),
+            Piece::Input { number, json } => {
+                let waiting: usize = self.calls.iter().map(|call| call.input.len()).sum();
+                if MOST_INPUT_BYTES < waiting + json.len() {
+                    let why = "the input of a call is too long".to_owned();
+                    self.failure = Some(TranslateError::Malformed(why));
+                } else if let Some(call) = self.calls.iter_mut().find(|call| call.number == number)
+                {
+                    call.input.push_str(json);
+                }
+            }
+            Piece::PartEnd { number } => {
+                let place = self.calls.iter().position(|call| call.number == number);
+                if let Some(place) = place {
+                    let call = self.calls.remove(place);
+                    self.call(&call, out);
+                }
+            }
+            Piece::Usage(usage) => self.usage.update(usage),
+            // A comment. One line end only: with two, some clients see an empty event.
+            Piece::Ping => out.extend_from_slice(b": ping\n"),
+            Piece::Stop { stop, .. } => {
+                self.rest_of_calls(out);
+                self.stop = stop;
+            }
+            Piece::End => {
+                self.rest_of_calls(out);
+                self.end(out);
+            }
+        }
+    }
+
+    fn rest_of_calls(&mut self, out: &mut Vec<u8>) {
+        for call in std::mem::take(&mut self.calls) {
+            self.call(&call, out);
+        }
+    }
+
+    fn call(&mut self, call: &Call, out: &mut Vec<u8>) {
+        let Some(input) = whole_input(&call.input) else {
+            let why = "the input of a call is not the JSON of an object".to_owned();
+            self.failure = Some(TranslateError::Malformed(why));
+            return;
+        };
+        let begun = ["{\"functionCall\":{\"id\":\"", &call.id, "\",\"name\":\""];
+        let rest = [&*call.name, "\",\"args\":", &input, "}"];
+        let signed = [",\"thoughtSignature\":\"", &*call.signature, "\""];
+        let signed = if call.signature.is_empty() {
+            &[][..]
+        } else {
+            &signed
+        };
+        self.part(&[&begun, &rest[..], signed, &["}"]].concat(), out);
+    }
+
+    fn part(&self, part: &[&str], out: &mut Vec<u8>) {
+        self.chunk(part, "", out);
+    }
+
+    fn end(&self, out: &mut Vec<u8>) {
+        let mut more = String::new();
+        if let Some(stop) = self.stop {
+            more = format!(",\"finishReason\":\"{}\"", reason_of(stop));
+        }
+        self.chunk(&["{\"text\":\"\"}"], &more, out);
+    }
+
+    /// What was used is known with the end, and told with it.
+    fn chunk(&self, part: &[&str], reason: &str, out: &mut Vec<u8>) {
+        let usage = match self.usage == Usage::default() || reason.is_empty() {
+            true => String::new(),
+            false => format!(",\"usageMetadata\":{}", write_usage(&self.usage)),
+        };
+        let begun = ["data: {\"candidates\":[{\"content\":{\"parts\":["];
+        let ended = [
+            "],\"role\":\"model\"}",
+            reason,
+            ",\"index\":0}]",
+            &usage,
+            ",\"modelVersion\":\"",
+            &self.model,
+            "\",\"responseId\":\"",
+            &self.id,
+            "\"}\n\n",
+        ];
+        for text in begun.iter().chain(part).chain(&ended) {
+            out.extend_from_slice(text.as_bytes());
+        }
+    }
+}
+
+/// An input from its spelling, on one line and digit by digit as it came. Nothing to pass is an empty object.
+fn whole_input(spelling: &str) -> Option<String> {
+    let text: String = serde_json::from_str(&format!("\"{spelling}\"")).ok()?;
+    let text = text.trim();
+    if text.is_empty() {
+        return Some("{}".to_owned());
+    }
+    let is_object = text.starts_with('{') && serde_json::from_str::<&RawValue>(text).is_ok();
+    // Outside of texts they are blanks, inside they cannot be.
+    let is_value = is_object && serde_json::from_str::<Value>(text).is_ok();
+    is_value.then(|| text.replace(['\n', '\r'], " "))
+}

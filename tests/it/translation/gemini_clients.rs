@@ -1,0 +1,87 @@
+//! Gemini's clients before other providers, and embeddings between formats.
+
+use serde_json::{Value, json};
+
+use super::{KEY, MESSAGE, MESSAGE_STREAM, before_anthropic, in_chunks, sent};
+use crate::support::fake_upstream::FakeUpstream;
+use crate::support::gateway::{TestGateway, Wanted};
+use crate::support::raw_client::RawResponse;
+use crate::support::wire::json as json_answer;
+
+const ASKED: &str = r#"{"contents":[{"role":"user","parts":[{"text":"Hello?"}]}]}"#;
+
+fn ask(gateway: &TestGateway, path: &str, body: &str) -> RawResponse {
+    let headers = "content-type: application/json\r\nx-goog-api-key: sk-client-0123456789\r\n";
+    gateway.send("POST", path, headers, body.as_bytes())
+}
+
+#[test]
+fn a_gemini_client_is_answered_by_anthropic() {
+    let upstream = FakeUpstream::answering(json_answer(200, "", MESSAGE));
+    let gateway = before_anthropic(&upstream, None);
+    let path = "/v1beta/models/claude-x:generateContent";
+    let answer = ask(&gateway, path, ASKED);
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let candidate = &answer.json()["candidates"][0];
+    assert_eq!(candidate["finishReason"], "STOP");
+    let parts = candidate["content"]["parts"].as_array().expect("parts");
+    let text: String = parts
+        .iter()
+        .filter_map(|part| part["text"].as_str())
+        .collect();
+    assert_eq!(text, "Hello \"you\", café 😀");
+    let (head, body) = sent(&upstream);
+    assert!(head.starts_with("POST /v1/messages HTTP/1.1\r\n"), "{head}");
+    assert!(!head.contains("sk-client"), "{head}");
+    assert_eq!(body["model"], "claude-x");
+    let row = gateway.row().record;
+    assert_eq!((&*row.endpoint, &*row.outcome), ("generate_content", "ok"));
+}
+
+#[test]
+fn its_streams_are_events_or_one_array() {
+    for (query, bytes) in [("?alt=sse", 7), ("", 7), ("?alt=sse", 5000), ("", 5000)] {
+        let upstream = FakeUpstream::answering(in_chunks(MESSAGE_STREAM, bytes));
+        let gateway = before_anthropic(&upstream, None);
+        let path = format!("/v1beta/models/claude-x:streamGenerateContent{query}");
+        let answer = ask(&gateway, &path, ASKED);
+        // Half a surrogate pair, as it came, is no text of ours; every client joins them.
+        let text = answer.text().replace("\\ud83d", "").replace("\\ude00", "");
+        let chunks: Vec<Value> = match query {
+            "" => serde_json::from_str(&text).expect("an array"),
+            _ => super::data(&text),
+        };
+        let is_json = answer.header("content-type") == Some("application/json");
+        assert_eq!(is_json, query.is_empty());
+        let last = chunks.last().expect("a chunk");
+        assert_eq!(last["candidates"][0]["finishReason"], "STOP");
+        assert_eq!(sent(&upstream).1["stream"], true);
+        let row = gateway.row().record;
+        assert_eq!((&*row.outcome, row.response_complete), ("ok", Some(true)));
+    }
+}
+
+#[test]
+fn embeddings_of_gemini_for_an_openai_client() {
+    let vectors = r#"{"embeddings":[{"values":[0.5,1]}]}"#;
+    let upstream = FakeUpstream::answering(json_answer(200, "", vectors));
+    let gateway = TestGateway::with(Wanted {
+        provider: format!(
+            "  - name: google\n    kind: gemini\n    base_url: http://{}\n    \
+             models: {{ allow: [\"gemini-*\"] }}\n    api_keys: [{{ key: {KEY} }}]\n",
+            upstream.addr()
+        ),
+        ..Wanted::default()
+    });
+    let body = r#"{"model":"gemini-embedding-001","input":"a"}"#;
+    let headers = "content-type: application/json\r\n";
+    let answer = gateway.send("POST", "/v1/embeddings", headers, body.as_bytes());
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let said = answer.json();
+    assert_eq!(said["data"][0]["embedding"], json!([0.5, 1.0]));
+    assert_eq!(said["usage"], Value::Null);
+    let (head, _) = sent(&upstream);
+    let target = "POST /v1beta/models/gemini-embedding-001:batchEmbedContents HTTP/1.1\r\n";
+    assert!(head.starts_with(target), "{head}");
+    assert_eq!(gateway.row().record.outcome, "ok");
+}

@@ -189,7 +189,7 @@ fn translated(
     ) else {
         return Err(unknown());
     };
-    let settings = settings(provider, &exchange.headers);
+    let settings = settings(provider, &exchange.headers)?;
     let written = Translation::begin(
         translation::Asked {
             client: exchange.endpoint,
@@ -238,14 +238,21 @@ fn translated(
 fn settings<'a>(
     provider: &'a Provider,
     headers: &Headers,
-) -> Cow<'a, [(&'static str, serde_json::Value)]> {
+) -> Result<Cow<'a, [(&'static str, serde_json::Value)]>, Failure> {
+    let fields = &provider.request_fields;
     let shown = provider.user_passthrough.then(|| key_shown(headers));
-    let Some(user) = shown.flatten() else {
-        return Cow::Borrowed(&provider.request_fields);
-    };
-    let others = provider.request_fields.iter();
-    let others = others.filter(|(name, _)| *name != "user").cloned();
-    Cow::Owned(others.chain([("user", user.into())]).collect())
+    match shown {
+        None => Ok(Cow::Borrowed(fields)),
+        Some(Some(user)) => {
+            let others = fields.iter().filter(|(name, _)| *name != "user").cloned();
+            Ok(Cow::Owned(others.chain([("user", user.into())]).collect()))
+        }
+        Some(None) if fields.iter().any(|(name, _)| *name == "user") => Ok(Cow::Borrowed(fields)),
+        Some(None) => Err(Failure::BadHeader {
+            name: "authorization",
+            reason: "expected the user's name with this provider as its key",
+        }),
+    }
 }
 
 /// What a client shows as its key, in any dialect.

@@ -305,6 +305,11 @@ fn a_users_name_may_be_the_clients_key() {
     let (head, body) = sent(&upstream);
     assert_eq!(body["user"], "bob");
     assert!(!head.contains("bob"), "{head}");
+    let headers = "content-type: application/json\r\n";
+    let nobody = gateway.send("POST", "/v1/chat/completions", headers, CHAT.as_bytes());
+    assert_eq!(nobody.status, 400, "{}", nobody.text());
+    assert!(nobody.text().contains("authorization"), "{}", nobody.text());
+    assert_eq!(upstream.requests(), 1);
 }
 
 #[test]

@@ -64,7 +64,7 @@ pub fn decode_whole(endpoint: Endpoint, body: &[u8]) -> Decoded {
         }
         Endpoint::AsksageQuery => asksage::decode_whole(text),
         Endpoint::ArgoChat => argo::decode_whole(text),
-        Endpoint::Embeddings | Endpoint::Models | Endpoint::Passthrough => {
+        Endpoint::Embeddings | Endpoint::ArgoEmbed | Endpoint::Models | Endpoint::Passthrough => {
             openai_embeddings::decode_whole(text)
         }
     }
@@ -83,6 +83,7 @@ pub fn decode_stream(endpoint: Endpoint, body: &[u8]) -> Decoded {
         | Endpoint::EmbedContent
         | Endpoint::Embeddings
         | Endpoint::AsksageQuery
+        | Endpoint::ArgoEmbed
         | Endpoint::Models
         | Endpoint::Passthrough => Decoded {
             event_count: sse::events(body).count() as u64,
@@ -103,6 +104,7 @@ pub fn prompt_pieces(endpoint: Endpoint, body: &[u8]) -> Option<PromptPieces<'_>
         Endpoint::ChatCompletions => Some(openai_chat::prompt_pieces(text)),
         Endpoint::Completions => Some(openai_completions::prompt_pieces(text, "prompt")),
         Endpoint::Embeddings => Some(openai_completions::prompt_pieces(text, "input")),
+        Endpoint::ArgoEmbed => Some(openai_completions::prompt_pieces(text, "prompt")),
         Endpoint::Responses => Some(openai_responses::prompt_pieces(text)),
         Endpoint::Messages => Some(anthropic::prompt_pieces(text)),
         Endpoint::GenerateContent | Endpoint::EmbedContent => Some(gemini::prompt_pieces(text)),

@@ -59,6 +59,9 @@ pub enum Endpoint {
     /// Argo's `POST /api/v1/resource/chat/` and `/streamchat/`.
     #[serde(rename = "argo.chat")]
     ArgoChat,
+    /// Argo's `POST /api/v1/resource/embed/`: upstream only, no client calls it.
+    #[serde(rename = "argo.embed")]
+    ArgoEmbed,
     /// `GET /v1/models` and `/v1/models/{id}`.
     #[serde(rename = "models")]
     Models,
@@ -82,6 +85,7 @@ impl Endpoint {
             Self::EmbedContent => "embed_content",
             Self::AsksageQuery => "asksage.query",
             Self::ArgoChat => "argo.chat",
+            Self::ArgoEmbed => "argo.embed",
             Self::Models => "models",
             Self::Passthrough => "passthrough",
         }
@@ -99,7 +103,11 @@ impl Endpoint {
             | Self::GenerateContent
             | Self::CountTokens
             | Self::EmbedContent => true,
-            Self::AsksageQuery | Self::ArgoChat | Self::Models | Self::Passthrough => false,
+            Self::AsksageQuery
+            | Self::ArgoChat
+            | Self::ArgoEmbed
+            | Self::Models
+            | Self::Passthrough => false,
         }
     }
 }

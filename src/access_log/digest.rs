@@ -284,6 +284,7 @@ fn generates(endpoint: Endpoint) -> bool {
         | Endpoint::Embeddings
         | Endpoint::AsksageQuery
         | Endpoint::ArgoChat
+        | Endpoint::ArgoEmbed
         | Endpoint::Models
         | Endpoint::Passthrough => false,
     }

@@ -54,6 +54,7 @@ pub fn error_event(error: &ErrorText<'_>, endpoint: Endpoint) -> Bytes {
         | Endpoint::EmbedContent
         | Endpoint::AsksageQuery
         | Endpoint::ArgoChat
+        | Endpoint::ArgoEmbed
         | Endpoint::Models
         | Endpoint::Passthrough => format!("data: {}\n\n", json!({ "error": object })),
     };
@@ -86,6 +87,7 @@ pub fn text_answer(endpoint: Endpoint, id: &str, created_s: i64, text: &str) -> 
         | Endpoint::EmbedContent
         | Endpoint::AsksageQuery
         | Endpoint::ArgoChat
+        | Endpoint::ArgoEmbed
         | Endpoint::Models
         | Endpoint::Passthrough => json!({
             "id": id, "object": "chat.completion", "created": created_s, "model": FILTER_MODEL,

@@ -92,6 +92,7 @@ pub(super) fn dialect(endpoint: Endpoint) -> Dialect {
         | Endpoint::Embeddings
         | Endpoint::AsksageQuery
         | Endpoint::ArgoChat
+        | Endpoint::ArgoEmbed
         | Endpoint::Models
         | Endpoint::Passthrough => Dialect::Raw,
     }

@@ -123,6 +123,7 @@ fn answer_id(endpoint: Endpoint, request_id: &str) -> String {
         | Endpoint::EmbedContent
         | Endpoint::AsksageQuery
         | Endpoint::ArgoChat
+        | Endpoint::ArgoEmbed
         | Endpoint::Models
         | Endpoint::Passthrough => request_id.to_owned(),
     }

@@ -90,6 +90,7 @@ pub async fn body(
             | Endpoint::EmbedContent => Body::Whole(Bytes::new()),
             Endpoint::AsksageQuery
             | Endpoint::ArgoChat
+            | Endpoint::ArgoEmbed
             | Endpoint::Models
             | Endpoint::Passthrough => Body::None,
         });

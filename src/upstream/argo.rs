@@ -16,7 +16,10 @@ pub(super) const API: Api = Api {
             (call.to_owned(), "")
         },
     }),
-    embedding: None,
+    embedding: Some(Generation {
+        endpoint: Endpoint::ArgoEmbed,
+        place: |_, _| ("/embed/".to_owned(), ""),
+    }),
     // It takes a name for a key, and the name stands in the body.
     vendor_host: "",
     key_header: "authorization",

@@ -30,6 +30,7 @@ pub(super) fn decode(endpoint: Endpoint, text: &str, wants_text: bool) -> Reques
         | Endpoint::EmbedContent
         | Endpoint::AsksageQuery
         | Endpoint::ArgoChat
+        | Endpoint::ArgoEmbed
         | Endpoint::Models
         | Endpoint::Passthrough => "",
     };
@@ -70,9 +71,11 @@ pub(super) fn decode(endpoint: Endpoint, text: &str, wants_text: bool) -> Reques
         Endpoint::GenerateContent | Endpoint::CountTokens | Endpoint::EmbedContent => {
             gemini::request_text(text)
         }
-        Endpoint::AsksageQuery | Endpoint::ArgoChat | Endpoint::Models | Endpoint::Passthrough => {
-            None
-        }
+        Endpoint::AsksageQuery
+        | Endpoint::ArgoChat
+        | Endpoint::ArgoEmbed
+        | Endpoint::Models
+        | Endpoint::Passthrough => None,
     };
     let user = user.or(user_id).map(|user| user.text().into_owned());
     RequestFacts {

@@ -71,6 +71,7 @@ impl ClientFormat {
             | Endpoint::EmbedContent
             | Endpoint::AsksageQuery
             | Endpoint::ArgoChat
+            | Endpoint::ArgoEmbed
             | Endpoint::Models
             | Endpoint::Passthrough => None,
         }
@@ -110,6 +111,7 @@ impl Format {
             | Endpoint::Embeddings
             | Endpoint::CountTokens
             | Endpoint::EmbedContent
+            | Endpoint::ArgoEmbed
             | Endpoint::Models
             | Endpoint::Passthrough => None,
         }

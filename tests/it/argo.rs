@@ -339,6 +339,50 @@ fn a_filter_reads_and_changes_its_stream() {
     assert_eq!(texts(answer.text()), "QUIET WORDS", "{}", answer.text());
 }
 
+#[test]
+fn embeddings_have_openais_shape() {
+    let two = r#"{"embedding":[[0.5,-1.0],[1.0,2.0]]}"#;
+    let (upstream, gateway) = answering(json_answer(200, "", two));
+    let body = r#"{"model":"argo:text-embedding-3-small","input":["a","b"],"dimensions":2}"#;
+    let answer = gateway.post("/v1/embeddings", body);
+    let said = answer.json();
+    assert_eq!(answer.status, 200, "{said}");
+    assert_eq!(
+        said["data"][1],
+        json!({ "object": "embedding", "index": 1, "embedding": [1.0, 2.0] })
+    );
+    let (head, body) = sent(&upstream);
+    assert!(
+        head.starts_with("POST /argoapi/api/v1/resource/embed/ "),
+        "{head}"
+    );
+    assert_eq!(
+        body,
+        json!({ "user": "alice", "model": "v3small", "prompt": ["a", "b"] })
+    );
+    let row = last(&gateway);
+    assert_eq!((&*row.endpoint, &*row.outcome), ("embeddings", "ok"));
+    assert_eq!(row.dropped.as_deref(), Some(r#"["dimensions"]"#));
+    assert!(
+        row.prompt_tokens.is_some_and(|tokens| 0 < tokens),
+        "{row:?}"
+    );
+    for wrong in [
+        r#"{"embedding":[[0.5]]}"#,
+        r#"{"embedding":null}"#,
+        r#"{"embedding":[["a"],[1]]}"#,
+    ] {
+        let (_upstream, gateway) = answering(json_answer(200, "", wrong));
+        let body = r#"{"model":"argo:text-embedding-3-small","input":["a","b"]}"#;
+        check_error(
+            &gateway.post("/v1/embeddings", body),
+            &last(&gateway),
+            502,
+            "upstream_protocol",
+        );
+    }
+}
+
 /// What the README of the proxy that its users had says: its port, paths and names of models.
 #[test]
 fn argo_proxy_readme_examples_are_answered() {

@@ -130,6 +130,7 @@ impl LlmRequest {
             | Endpoint::EmbedContent
             | Endpoint::AsksageQuery
             | Endpoint::ArgoChat
+            | Endpoint::ArgoEmbed
             | Endpoint::Models
             | Endpoint::Passthrough => None,
         };
@@ -155,6 +156,7 @@ impl LlmRequest {
             Endpoint::EmbedContent => gemini_text(self.document.get("content")?),
             Endpoint::AsksageQuery
             | Endpoint::ArgoChat
+            | Endpoint::ArgoEmbed
             | Endpoint::Models
             | Endpoint::Passthrough => None,
         }

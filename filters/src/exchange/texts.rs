@@ -60,6 +60,7 @@ pub(crate) fn in_request(endpoint: Endpoint, whole: &str) -> Vec<Spot> {
             | Endpoint::MessagesCountTokens
             | Endpoint::AsksageQuery
             | Endpoint::ArgoChat
+            | Endpoint::ArgoEmbed
             | Endpoint::Models
             | Endpoint::Passthrough => {}
         }
@@ -85,6 +86,7 @@ pub(crate) fn in_response(endpoint: Endpoint, whole: &str) -> Vec<Spot> {
         | Endpoint::Embeddings
         | Endpoint::AsksageQuery
         | Endpoint::ArgoChat
+        | Endpoint::ArgoEmbed
         | Endpoint::Models
         | Endpoint::Passthrough => {}
     }
@@ -109,6 +111,7 @@ pub(crate) fn in_delta(endpoint: Endpoint, whole: &str) -> Vec<Spot> {
         | Endpoint::Embeddings
         | Endpoint::AsksageQuery
         | Endpoint::ArgoChat
+        | Endpoint::ArgoEmbed
         | Endpoint::Models
         | Endpoint::Passthrough => {}
     }

@@ -1,6 +1,7 @@
 //! Embeddings between formats: texts in, a vector for each out. Their own small exchange, for nothing of a conversation
 //! is in it.
 
+mod argo;
 mod gemini;
 mod openai;
 #[cfg(test)]
@@ -19,6 +20,8 @@ pub enum Format {
     Openai,
     /// Gemini's `embedContent` and `batchEmbedContents`.
     Gemini,
+    /// Argo's `embed`, which has no clients of its own.
+    Argo,
 }
 
 impl Format {
@@ -27,6 +30,7 @@ impl Format {
         match endpoint {
             Endpoint::Embeddings => Some(Self::Openai),
             Endpoint::EmbedContent => Some(Self::Gemini),
+            Endpoint::ArgoEmbed => Some(Self::Argo),
             _ => None,
         }
     }
@@ -86,6 +90,7 @@ pub fn request(
     let asked = match client {
         Format::Openai => openai::read_request(body, &mut dropped)?,
         Format::Gemini => gemini::read_request(body, &mut dropped)?,
+        Format::Argo => return Err(TranslateError::Malformed("nobody asks so".to_owned())),
     };
     let call = Call {
         client,
@@ -96,6 +101,7 @@ pub fn request(
     let written = match provider {
         Format::Openai => openai::write_request(asked, model),
         Format::Gemini => gemini::write_request(asked, model),
+        Format::Argo => argo::write_request(asked, model, &mut dropped),
     };
     Ok((call, written.to_string().into_bytes(), dropped))
 }
@@ -114,6 +120,7 @@ pub fn answer(
     let answer = match call.provider {
         Format::Openai => openai::read_answer(body, &mut dropped)?,
         Format::Gemini => gemini::read_answer(body, &mut dropped)?,
+        Format::Argo => argo::read_answer(body, &mut dropped)?,
     };
     if answer.vectors.len() != call.texts {
         let (got, wanted) = (answer.vectors.len(), call.texts);
@@ -121,7 +128,7 @@ pub fn answer(
         return Err(TranslateError::Malformed(wrong));
     }
     let written = match call.client {
-        Format::Openai => openai::write_answer(answer, call.shape, facts),
+        Format::Openai | Format::Argo => openai::write_answer(answer, call.shape, facts),
         Format::Gemini => gemini::write_answer(answer, call.shape),
     };
     Ok((written.to_string().into_bytes(), dropped))

@@ -188,3 +188,12 @@ def test_message_errors(claude, messages, model, error):
     with pytest.raises(error) as raised:
         claude.messages.create(model=model, max_tokens=64, messages=messages)
     assert raised.value.body["type"] == "error" and raised.value.body["error"]["message"]
+
+
+# === embeddings ===
+
+
+def test_embeddings_of_argo(client):
+    answer = client.embeddings.create(model="argo/argo:text-embedding-3-small", input=["a", "b"])
+    assert [item.index for item in answer.data] == [0, 1]
+    assert answer.data[1].embedding == [1.0, 0.5, -0.25]

@@ -110,7 +110,7 @@ fn what_cannot_be_asked_is_named() {
     ] {
         let other = match client {
             Format::Openai => Format::Gemini,
-            Format::Gemini => Format::Openai,
+            Format::Gemini | Format::Argo => Format::Openai,
         };
         let error = request(client, other, body.to_string().as_bytes(), "m").unwrap_err();
         match error {

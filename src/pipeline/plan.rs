@@ -206,6 +206,7 @@ fn translated(
                 created_s: worker.clock.wall_us() / 1_000_000,
                 include_usage: head.has_include_usage,
                 echo: serde_json::Map::new(),
+                tools_in_words: false,
             },
         },
         generation,

@@ -105,12 +105,13 @@ impl Translation {
             (None, None) => return Err(Failure::Internal),
         };
         let body = with_settings(body, asked.settings);
-        let (streams, echo) = match formats {
+        let (streams, tools_in_words, echo) = match formats {
             Formats::Text(client, provider) => (
                 asked.stream && provider.streams(&body),
+                provider.tells_tools_in_words(&body),
                 translate::echo(client, asked.body),
             ),
-            Formats::Embeddings(_) => (false, serde_json::Map::new()),
+            Formats::Embeddings(_) => (false, false, serde_json::Map::new()),
         };
         let (rest, query) = (generation.place)(asked.model, streams);
         Ok(Written {
@@ -123,6 +124,7 @@ impl Translation {
                 as_array: asked.as_array,
                 facts: AnswerFacts {
                     echo,
+                    tools_in_words,
                     ..asked.facts
                 },
             },

@@ -23,6 +23,20 @@ const PROVIDERS: [&str; 8] = [
     "models",
 ];
 
+/// Argo's ids of models, where no rule of names knows the encoding.
+const ARGO_IDS: [(&str, &str); 10] = [
+    ("gpt35", "gpt-3.5-turbo"),
+    ("gpt35large", "gpt-3.5-turbo"),
+    ("gpt4", "gpt-4"),
+    ("gpt4large", "gpt-4"),
+    ("gpt4turbo", "gpt-4-turbo"),
+    ("gpt4o", "gpt-4o"),
+    ("gpt41", "gpt-4.1"),
+    ("ada002", "text-embedding-ada-002"),
+    ("v3small", "text-embedding-3-small"),
+    ("v3large", "text-embedding-3-large"),
+];
+
 /// The encoding of a model: its own where it is known, provider prefixes (`openai/gpt-4o`) left out, else o200k.
 pub fn encoding_for(model: &str) -> Encoding {
     let mut name = model.trim();
@@ -33,6 +47,11 @@ pub fn encoding_for(model: &str) -> Encoding {
             .any(|provider| first.eq_ignore_ascii_case(provider));
         name = rest;
     }
+    let name = name.strip_prefix("argo:").unwrap_or(name);
+    let name = ARGO_IDS
+        .iter()
+        .find(|(id, _)| *id == name)
+        .map_or(name, |(_, model)| *model);
     let found = get_tokenizer(name).or_else(|| get_tokenizer(&name.to_ascii_lowercase()));
     match found {
         Some(vocabulary) => Encoding {
@@ -73,6 +92,12 @@ mod tests {
             ("text-embedding-3-small", Cl100kBase),
             ("gpt-oss-20b", O200kHarmony),
             ("davinci", R50kBase),
+            ("argo:gpt-4", Cl100kBase),
+            ("argo:gpt-4o", O200kBase),
+            ("argo:text-embedding-3-small", Cl100kBase),
+            ("gpt35", Cl100kBase),
+            ("gpt4turbo", Cl100kBase),
+            ("gpt41", O200kBase),
         ] {
             check(model, vocabulary, true);
         }

@@ -117,6 +117,14 @@ impl Format {
         }
     }
 
+    /// Whether a body of ours in this format tells of tools in words.
+    pub fn tells_tools_in_words(self, body: &[u8]) -> bool {
+        match self {
+            Self::Argo => argo::is_told(body),
+            Self::OpenaiChat | Self::Anthropic | Self::Gemini | Self::Asksage => false,
+        }
+    }
+
     /// Whether the answer to a body of ours in this format can be a stream.
     pub fn streams(self, body: &[u8]) -> bool {
         match self {
@@ -140,13 +148,18 @@ impl Format {
         }
     }
 
-    fn read_answer(self, body: Value, dropped: &mut Dropped) -> Result<Answer, TranslateError> {
+    fn read_answer(
+        self,
+        body: Value,
+        facts: &AnswerFacts,
+        dropped: &mut Dropped,
+    ) -> Result<Answer, TranslateError> {
         match self {
             Self::OpenaiChat => openai_chat::read_answer(body, dropped),
             Self::Anthropic => anthropic::read_answer(body, dropped),
             Self::Gemini => gemini::read_answer(body, dropped),
             Self::Asksage => asksage::read_answer(body, dropped),
-            Self::Argo => argo::read_answer(body, dropped),
+            Self::Argo => argo::read_answer(body, facts.tools_in_words, dropped),
         }
     }
 }
@@ -230,6 +243,8 @@ pub struct AnswerFacts {
     pub created_s: i64,
     /// Whether the client asked for the usage of its stream.
     pub include_usage: bool,
+    /// Whether the model was told of tools in words, so that its text may call them.
+    pub tools_in_words: bool,
     /// Fields of the request that the answer repeats (see [`echo`]).
     pub echo: Map<String, Value>,
 }
@@ -273,7 +288,7 @@ pub fn answer(
     facts: &AnswerFacts,
 ) -> Result<(Vec<u8>, Dropped), TranslateError> {
     let mut dropped = Dropped::default();
-    let answer = from.read_answer(parse(body)?, &mut dropped)?;
+    let answer = from.read_answer(parse(body)?, facts, &mut dropped)?;
     let written = to.write_answer(answer, facts, &mut dropped);
     Ok((written.to_string().into_bytes(), dropped))
 }
@@ -289,7 +304,7 @@ pub fn answer_as_stream(
     facts: &AnswerFacts,
 ) -> Result<(Vec<u8>, Dropped), TranslateError> {
     let mut dropped = Dropped::default();
-    let answer = from.read_answer(parse(body)?, &mut dropped)?;
+    let answer = from.read_answer(parse(body)?, facts, &mut dropped)?;
     let mut writer = stream::Writer::new(to, facts);
     let mut written = Vec::new();
     made_stream::pieces(answer, &mut |piece| writer.write(piece, &mut written));

@@ -9,5 +9,6 @@ mod tests;
 mod write;
 
 pub(super) use self::answer::read_answer;
+pub(super) use self::prompted::is_told;
 pub(super) use self::stream::Reader;
 pub(super) use self::write::{streams, write_request};

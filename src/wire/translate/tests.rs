@@ -72,6 +72,7 @@ fn facts() -> AnswerFacts {
         created_s: 1,
         include_usage: true,
         echo: serde_json::Map::new(),
+        tools_in_words: false,
     }
 }
 

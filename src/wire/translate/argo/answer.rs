@@ -10,6 +10,7 @@ use crate::wire::translate::{Dropped, TranslateError};
 
 pub(in crate::wire::translate) fn read_answer(
     body: Value,
+    tools_in_words: bool,
     dropped: &mut Dropped,
 ) -> Result<Answer, TranslateError> {
     let mut fields = Fields::of(body, "")?;
@@ -26,8 +27,9 @@ pub(in crate::wire::translate) fn read_answer(
     }
     let spelt = response.to_string();
     let mut parts = match text {
-        Some(text) if calls.is_empty() => prompted::parts(&text),
-        Some(text) if !text.is_empty() => vec![Part::Text(text)],
+        Some(text) if calls.is_empty() && tools_in_words => prompted::parts(&text),
+        // An empty text is an answer too, where there is no other.
+        Some(text) if calls.is_empty() || !text.is_empty() => vec![Part::Text(text)],
         Some(_) | None => Vec::new(),
     };
     for (at, item) in calls.iter().enumerate() {

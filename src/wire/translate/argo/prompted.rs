@@ -15,7 +15,7 @@ const INSTRUCTIONS: &str =
     "You can call tools. To call one, write a line of this form and nothing else in it:";
 
 /// Whether a body of ours tells of tools.
-pub(super) fn is_told(body: &[u8]) -> bool {
+pub(in crate::wire::translate) fn is_told(body: &[u8]) -> bool {
     memmem::find(body, INSTRUCTIONS.as_bytes()).is_some()
 }
 

@@ -17,6 +17,7 @@ fn facts() -> AnswerFacts {
         created_s: 1,
         include_usage: true,
         echo: Default::default(),
+        tools_in_words: true,
     }
 }
 
@@ -216,6 +217,25 @@ fn calls_in_words_are_read() {
         let made = read(&json!({ "response": text }).to_string()).expect("an answer");
         assert_eq!(made["choices"][0]["message"]["content"], text);
     }
+}
+
+#[test]
+fn who_offered_no_tools_reads_the_text_as_it_is() {
+    let text = "Write <tool_call>{\"name\":\"f\"}</tool_call> to call.";
+    let facts = AnswerFacts {
+        tools_in_words: false,
+        ..facts()
+    };
+    let body = json!({ "response": text }).to_string();
+    let read = answer(
+        Format::Argo,
+        ClientFormat::OpenaiChat,
+        body.as_bytes(),
+        &facts,
+    );
+    let made: Value = serde_json::from_slice(&read.expect("an answer").0).expect("JSON");
+    assert_eq!(made["choices"][0]["message"]["content"], text);
+    assert_eq!(made["choices"][0]["finish_reason"], "stop");
 }
 
 #[test]

@@ -20,6 +20,7 @@ fn facts() -> AnswerFacts {
         created_s: 1,
         include_usage: true,
         echo: Default::default(),
+        tools_in_words: false,
     }
 }
 

@@ -9,6 +9,7 @@ fn facts() -> AnswerFacts {
         created_s: 1,
         include_usage: false,
         echo: serde_json::Map::new(),
+        tools_in_words: false,
     }
 }
 

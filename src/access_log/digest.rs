@@ -151,8 +151,9 @@ impl<'a> Exchange<'a> {
             asked: wire::decode_request(opened.endpoint, &request.bytes, keeps_texts(opened.keep)),
             answer: decode(opened.endpoint, &response, is_stream),
             upstream_answer: upstream_response.is_present().then(|| {
-                // The client's stream may have been made of a whole answer.
-                let is_stream = is_stream && !begins_as_json(&upstream_response.bytes);
+                // The client's stream may have been made of a whole answer, and be one array made of events.
+                let is_stream = (is_stream || opened.stream == Some(true))
+                    && !begins_as_json(&upstream_response.bytes);
                 decode(upstream_endpoint, &upstream_response, is_stream)
             }),
             upstream_endpoint,

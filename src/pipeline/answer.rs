@@ -16,7 +16,6 @@ use crate::pipeline::reply::{
 };
 use crate::pipeline::translation::Translation;
 use crate::pipeline::{Worker, collected, events, filtering, whole};
-use crate::upstream::content_coding;
 use crate::upstream::headers::to_client;
 use crate::upstream::provider::Provider;
 use crate::upstream::transport::{UpstreamBody, UpstreamReply};
@@ -51,7 +50,6 @@ pub async fn answer(
     link: ClientLink,
 ) -> Reply {
     let mut asked = asked;
-    let reply = content_coding::decoded(reply);
     let reply = match asked.translation.take() {
         None => reply,
         Some(translation) => {

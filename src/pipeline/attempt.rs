@@ -18,6 +18,7 @@ use crate::pipeline::answer::is_events;
 use crate::pipeline::blame::{LONGEST_WORDS, unmarked};
 use crate::pipeline::failure::{Failure, of_upstream_status};
 use crate::pipeline::link::{ClientLink, Leaving};
+use crate::upstream::content_coding;
 use crate::upstream::headers::to_upstream;
 use crate::upstream::provider::Provider;
 use crate::upstream::transport::{
@@ -68,7 +69,7 @@ pub async fn attempt(
     guard: &mut RecordGuard,
     link: &ClientLink,
 ) -> Result<UpstreamReply, Failure> {
-    let reply = sent(worker, transport, call, body, guard, link).await?;
+    let reply = content_coding::decoded(sent(worker, transport, call, body, guard, link).await?);
     let quirks = call.provider.quirks;
     for (header, tag) in quirks.tags {
         if let Some(value) = reply.headers.get(header) {

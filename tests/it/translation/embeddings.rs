@@ -51,6 +51,7 @@ fn openais_clients_get_vectors_of_gemini() {
         { "object": "embedding", "index": 1, "embedding": [1.0, 2.0] },
     ]);
     assert_eq!((&said["object"], &said["data"]), (&json!("list"), &vectors));
+    assert_eq!(said["usage"], Value::Null);
     let (head, body) = sent(&upstream);
     assert!(
         head.starts_with("POST /v1beta/models/e-1:batchEmbedContents "),

@@ -1,10 +1,10 @@
-//! Gemini's clients before other providers, and embeddings between formats.
+//! Gemini's clients before other providers.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::{KEY, MESSAGE, MESSAGE_STREAM, before_anthropic, in_chunks, sent};
+use super::{MESSAGE, MESSAGE_STREAM, before_anthropic, check_tokens, in_chunks, sent};
 use crate::support::fake_upstream::FakeUpstream;
-use crate::support::gateway::{TestGateway, Wanted};
+use crate::support::gateway::TestGateway;
 use crate::support::raw_client::RawResponse;
 use crate::support::wire::json as json_answer;
 
@@ -58,30 +58,6 @@ fn its_streams_are_events_or_one_array() {
         assert_eq!(sent(&upstream).1["stream"], true);
         let row = gateway.row().record;
         assert_eq!((&*row.outcome, row.response_complete), ("ok", Some(true)));
+        check_tokens(&row, 32, 15);
     }
-}
-
-#[test]
-fn embeddings_of_gemini_for_an_openai_client() {
-    let vectors = r#"{"embeddings":[{"values":[0.5,1]}]}"#;
-    let upstream = FakeUpstream::answering(json_answer(200, "", vectors));
-    let gateway = TestGateway::with(Wanted {
-        provider: format!(
-            "  - name: google\n    kind: gemini\n    base_url: http://{}\n    \
-             models: {{ allow: [\"gemini-*\"] }}\n    api_keys: [{{ key: {KEY} }}]\n",
-            upstream.addr()
-        ),
-        ..Wanted::default()
-    });
-    let body = r#"{"model":"gemini-embedding-001","input":"a"}"#;
-    let headers = "content-type: application/json\r\n";
-    let answer = gateway.send("POST", "/v1/embeddings", headers, body.as_bytes());
-    assert_eq!(answer.status, 200, "{}", answer.text());
-    let said = answer.json();
-    assert_eq!(said["data"][0]["embedding"], json!([0.5, 1.0]));
-    assert_eq!(said["usage"], Value::Null);
-    let (head, _) = sent(&upstream);
-    let target = "POST /v1beta/models/gemini-embedding-001:batchEmbedContents HTTP/1.1\r\n";
-    assert!(head.starts_with(target), "{head}");
-    assert_eq!(gateway.row().record.outcome, "ok");
 }

@@ -3,28 +3,14 @@
 //!
 //! Source: the node's routes and its forwarding of services (github.com/eth-easl/OpenTela, read 2026-11).
 
-use crate::filter::{Dialect, Endpoint};
 use crate::upstream::openai;
-use crate::upstream::provider::{Api, Generation, Listing, Place, Provider, Quirks};
+use crate::upstream::provider::{Api, Listing, Place, Provider, Quirks};
 use crate::wire::ocf::models;
 
 pub(super) const API: Api = Api {
-    dialects: &[Dialect::Openai, Dialect::Azure],
     url,
-    model_in_url: false,
-    streams_usage: true,
-    generation: Some(Generation {
-        endpoint: Endpoint::ChatCompletions,
-        place: |_, _| ("/chat/completions".to_owned(), ""),
-    }),
-    embedding: Some(Generation {
-        endpoint: Endpoint::Embeddings,
-        place: |_, _| ("/embeddings".to_owned(), ""),
-    }),
     vendor_host: "",
-    key_header: "authorization",
-    key_scheme: "Bearer ",
-    headers: &[],
+    ..openai::API
 };
 
 pub(super) const QUIRKS: Quirks = Quirks {
@@ -51,6 +37,7 @@ fn url(provider: &Provider, place: &Place<'_>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::filter::Dialect;
     use crate::upstream::headers::testing::provider;
 
     #[test]

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Number, Value};
 
+use super::canonical::Tool;
 use super::{Dropped, ProviderError, TranslateError};
 
 /// An object that is being taken apart.
@@ -122,6 +123,22 @@ impl Fields {
     }
 
     /// What nobody took is not carried. What is empty says nothing.
+    /// The definition of a tool, whose schema stands under this key.
+    pub(super) fn into_tool(
+        mut self,
+        schema: &str,
+        dropped: &mut Dropped,
+    ) -> Result<Tool, TranslateError> {
+        let tool = Tool {
+            name: self.wanted_text("name")?,
+            description: self.text("description")?,
+            schema: self.take(schema),
+            strict: self.truth("strict")?,
+        };
+        self.drop_rest(dropped);
+        Ok(tool)
+    }
+
     pub(super) fn drop_rest(self, dropped: &mut Dropped) {
         for (key, value) in &self.map {
             let is_empty = match value {

@@ -77,14 +77,7 @@ fn tools(fields: &mut Fields, dropped: &mut Dropped) -> Result<Vec<Tool>, Transl
         if tool.text("type")?.is_some_and(|kind| kind != "custom") {
             return Err(tool.unsupported("type", "this tool is the provider's own"));
         }
-        let read = Tool {
-            name: tool.wanted_text("name")?,
-            description: tool.text("description")?,
-            schema: tool.take("input_schema"),
-            strict: tool.truth("strict")?,
-        };
-        tool.drop_rest(dropped);
-        Ok(read)
+        tool.into_tool("input_schema", dropped)
     };
     tools.into_iter().enumerate().map(read).collect()
 }

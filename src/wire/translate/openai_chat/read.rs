@@ -105,19 +105,27 @@ fn schema(fields: &mut Fields, dropped: &mut Dropped) -> Result<Option<Schema>, 
         "text" => Ok(None),
         "json_schema" => {
             let asked = format.object("json_schema")?;
-            let mut asked = asked.ok_or_else(|| format.invalid("json_schema", "an object"))?;
-            let schema = asked.take("schema");
-            let schema = Schema {
-                name: asked.text("name")?,
-                schema: schema.ok_or_else(|| asked.invalid("schema", "an object"))?,
-            };
-            // Elsewhere a schema is always kept.
-            asked.take("strict");
-            asked.drop_rest(dropped);
-            Ok(Some(schema))
+            let asked = asked.ok_or_else(|| format.invalid("json_schema", "an object"))?;
+            named_schema(asked, dropped).map(Some)
         }
         _ => Err(format.unsupported("type", "only text and json_schema can be asked for")),
     }
+}
+
+/// A schema with its name, as chats and Responses have it.
+pub(in crate::wire::translate) fn named_schema(
+    mut asked: Fields,
+    dropped: &mut Dropped,
+) -> Result<Schema, TranslateError> {
+    let schema = asked.take("schema");
+    let schema = Schema {
+        name: asked.text("name")?,
+        schema: schema.ok_or_else(|| asked.invalid("schema", "an object"))?,
+    };
+    // Elsewhere a schema is always kept.
+    asked.take("strict");
+    asked.drop_rest(dropped);
+    Ok(schema)
 }
 
 fn tools(fields: &mut Fields, dropped: &mut Dropped) -> Result<Vec<Tool>, TranslateError> {
@@ -128,14 +136,8 @@ fn tools(fields: &mut Fields, dropped: &mut Dropped) -> Result<Vec<Tool>, Transl
             return Err(tool.unsupported("type", "only functions are tools of every provider"));
         }
         let function = tool.object("function")?;
-        let mut function = function.ok_or_else(|| tool.invalid("function", "an object"))?;
-        let read = Tool {
-            name: function.wanted_text("name")?,
-            description: function.text("description")?,
-            schema: function.take("parameters"),
-            strict: function.truth("strict")?,
-        };
-        function.drop_rest(dropped);
+        let function = function.ok_or_else(|| tool.invalid("function", "an object"))?;
+        let read = function.into_tool("parameters", dropped)?;
         tool.drop_rest(dropped);
         Ok(read)
     };

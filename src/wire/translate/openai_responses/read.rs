@@ -7,7 +7,7 @@ use crate::wire::translate::canonical::{
     Message, Part, Reasoning, Request, Role, Schema, Tool, ToolChoice,
 };
 use crate::wire::translate::fields::Fields;
-use crate::wire::translate::openai_chat::effort_of;
+use crate::wire::translate::openai_chat::{effort_of, named_schema};
 use crate::wire::translate::{Dropped, TranslateError};
 
 /// What changes the answer so much that it cannot be left out.
@@ -123,17 +123,7 @@ fn schema(fields: &mut Fields, dropped: &mut Dropped) -> Result<Option<Schema>, 
     };
     match format.wanted_text("type")?.as_str() {
         "text" => Ok(None),
-        "json_schema" => {
-            let schema = format.take("schema");
-            let schema = Schema {
-                name: format.text("name")?,
-                schema: schema.ok_or_else(|| format.invalid("schema", "an object"))?,
-            };
-            // Elsewhere a schema is always kept.
-            format.take("strict");
-            format.drop_rest(dropped);
-            Ok(Some(schema))
-        }
+        "json_schema" => named_schema(format, dropped).map(Some),
         _ => Err(format.unsupported("type", "only text and json_schema can be asked for")),
     }
 }
@@ -145,14 +135,7 @@ fn tools(fields: &mut Fields, dropped: &mut Dropped) -> Result<Vec<Tool>, Transl
         if tool.wanted_text("type")? != "function" {
             return Err(tool.unsupported("type", "only functions are tools of every provider"));
         }
-        let read = Tool {
-            name: tool.wanted_text("name")?,
-            description: tool.text("description")?,
-            schema: tool.take("parameters"),
-            strict: tool.truth("strict")?,
-        };
-        tool.drop_rest(dropped);
-        Ok(read)
+        tool.into_tool("parameters", dropped)
     };
     tools.into_iter().enumerate().map(read).collect()
 }

@@ -1,0 +1,163 @@
+//! A stream on its way from the provider's format to the client's: what an event, or a piece of text, comes to goes on
+//! at once.
+
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use futures_util::Stream;
+
+use super::text::TextDecoder;
+use crate::access_log::guard::UpstreamTap;
+use crate::access_log::redact::Secrets;
+use crate::upstream::transport::{BodyFailure, UpstreamBody};
+use crate::wire::gemini::array::ArrayWriter;
+use crate::wire::sse::{RawEvent, SseDecoder};
+use crate::wire::translate::{ProviderError, StreamTranslator, TranslateError};
+
+/// An event stream on its way from the provider's format to the client's: what an event comes to goes on at once.
+pub(super) struct Events {
+    pub(super) body: UpstreamBody,
+    pub(super) decoder: Decoder,
+    pub(super) translator: StreamTranslator,
+    /// Longest event, of the upstream's and of ours.
+    pub(super) max_event_bytes: usize,
+    pub(super) tap: UpstreamTap,
+    /// For a client that wants its stream as one array.
+    pub(super) array: Option<ArrayWriter>,
+    /// Masked in errors that the stream reports.
+    pub(super) secrets: Rc<Secrets>,
+    pub(super) is_over: bool,
+    /// Told after what came before it.
+    pub(super) failure: Option<BodyFailure>,
+}
+
+/// How the upstream's bytes become what a translator takes.
+pub(super) enum Decoder {
+    Events(SseDecoder),
+    Text(TextDecoder),
+}
+
+impl Events {
+    fn piece(&mut self, piece: Bytes) -> Vec<u8> {
+        match &mut self.decoder {
+            Decoder::Events(decoder) => {
+                let mut events = Vec::new();
+                let decoded = decoder.push(&piece, &mut events);
+                self.tap.piece(piece);
+                let made = self.events(events);
+                if self.failure.is_none() {
+                    self.failure = decoded.err().map(|_| BodyFailure::EventTooLarge);
+                }
+                made
+            }
+            Decoder::Text(decoder) => {
+                let text = decoder.push(&piece);
+                self.tap.piece(piece);
+                self.text(text)
+            }
+        }
+    }
+
+    fn text(&mut self, text: Option<String>) -> Vec<u8> {
+        let mut made = Vec::new();
+        let translated = match text {
+            None => Err(TranslateError::Malformed("it is not UTF-8".to_owned())),
+            Some(text) if text.is_empty() => Ok(()),
+            Some(text) => self.translator.event(text.as_bytes(), &mut made),
+        };
+        if let Err(error) = translated {
+            self.failure = Some(self.of_event(error));
+        } else if self.max_event_bytes < self.translator.kept_bytes() {
+            self.failure = Some(BodyFailure::EventTooLarge);
+        }
+        made
+    }
+
+    fn events(&mut self, events: Vec<RawEvent>) -> Vec<u8> {
+        let mut made = Vec::new();
+        for event in events {
+            let fields = event.fields();
+            let Some(data) = &fields.data else {
+                // It keeps the client's connection awake as well, and our own limit of silence.
+                self.translator.comment(&mut made);
+                continue;
+            };
+            if let Err(error) = self.translator.event(data, &mut made) {
+                self.failure = Some(self.of_event(error));
+                return made;
+            }
+            if self.max_event_bytes < self.translator.kept_bytes() {
+                self.failure = Some(BodyFailure::EventTooLarge);
+                return made;
+            }
+        }
+        made
+    }
+
+    fn of_event(&self, error: TranslateError) -> BodyFailure {
+        match error {
+            TranslateError::Reported(error) => BodyFailure::Reported(ProviderError {
+                message: self.secrets.mask_text(&error.message),
+                ..error
+            }),
+            other => BodyFailure::Untranslatable(other.to_string()),
+        }
+    }
+
+    fn end(&mut self) -> Vec<u8> {
+        let mut made = Vec::new();
+        if let Decoder::Text(decoder) = &self.decoder
+            && !decoder.is_whole()
+        {
+            self.failure = Some(BodyFailure::Truncated);
+        } else if self.translator.end(&mut made).is_err() {
+            self.failure = Some(BodyFailure::Truncated);
+        }
+        made
+    }
+}
+
+impl Stream for Events {
+    type Item = Result<Bytes, BodyFailure>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = self.get_mut();
+        loop {
+            if let Some(failure) = this.failure.take() {
+                this.is_over = true;
+                return Poll::Ready(Some(Err(failure)));
+            }
+            if this.is_over {
+                return Poll::Ready(None);
+            }
+            let made = match ready!(Pin::new(&mut this.body).poll_next(cx)) {
+                Some(Ok(piece)) => this.piece(piece),
+                Some(Err(error)) => {
+                    this.failure = Some(error);
+                    continue;
+                }
+                None => {
+                    let made = this.end();
+                    this.is_over = this.failure.is_none();
+                    made
+                }
+            };
+            this.tap.dropped(this.translator.take_dropped());
+            let made = match &mut this.array {
+                None => made,
+                Some(array) => {
+                    let mut made = array.events(&made);
+                    if this.is_over {
+                        made.extend_from_slice(array.end());
+                    }
+                    made
+                }
+            };
+            if !made.is_empty() {
+                return Poll::Ready(Some(Ok(Bytes::from(made))));
+            }
+        }
+    }
+}

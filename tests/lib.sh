@@ -66,7 +66,7 @@ start_postgres() {
         as_postgres env -C "$postgres_dir" initdb -D data -U postgres -A trust -E UTF8 --locale=C \
             --no-sync
         as_postgres env -C "$postgres_dir" pg_ctl -D data -w -t 60 -l server.log start -o \
-            "-F -p $port -c listen_addresses=127.0.0.1 -c unix_socket_directories=$postgres_dir"
+            "-F -p $port -c max_connections=300 -c listen_addresses=127.0.0.1 -c unix_socket_directories=$postgres_dir"
     } >"$log" 2>&1 </dev/null || { cat "$log" "$postgres_dir/server.log" >&2; die "PostgreSQL did not start"; }
     postgres_url=postgres://postgres@127.0.0.1:$port/postgres
 }

@@ -1,6 +1,7 @@
 //! Clients and providers in pairs: each client asks in its own words, and each provider answers in its own.
 
 use std::fmt::{self, Debug, Formatter};
+use std::sync::Mutex;
 
 use aiproxy::access_log::record::LogRecord;
 use serde_json::Value;
@@ -101,13 +102,19 @@ const TRANSLATED: &[(&str, &str)] = &[
     ("messages", "gemini"),
 ];
 
-/// Checks every pair that understands each other, as it is or by translation; all at once, for most of the time is spent
-/// waiting for rows.
+/// Checks every pair that understands each other, as it is or by translation; some at a time, for most of the time is
+/// spent waiting for rows, and each gateway holds connections of the database's.
 pub(super) fn every_pair(check: impl Fn(Pair) + Sync) {
+    const AT_A_TIME: usize = 4;
+    let left = Mutex::new(pairs());
+    let next = || left.lock().expect("nobody panics with it").next();
     std::thread::scope(|scope| {
-        for pair in pairs() {
-            let check = &check;
-            scope.spawn(move || check(pair));
+        for _ in 0..AT_A_TIME {
+            scope.spawn(|| {
+                while let Some(pair) = next() {
+                    check(pair);
+                }
+            });
         }
     });
 }

@@ -54,8 +54,8 @@ pub use overlay::Override;
 pub use printable::{printable, steers};
 pub use problem::{Origin, Problem, Problems};
 pub use providers::{
-    ApiKeyConfig, HeaderConfig, ModelsConfig, OnDisconnect, ProviderConfig, ProviderKind,
-    TimeoutsConfig, UsageMode,
+    ApiKeyConfig, AwsConfig, AwsCredentials, HeaderConfig, ModelsConfig, OnDisconnect,
+    ProviderConfig, ProviderKind, TimeoutsConfig, UsageMode,
 };
 pub use secret::{Secret, is_credential_name, mask, mask_json, mask_url};
 pub use server::{AdminConfig, CorsConfig, ServerConfig};

@@ -3,6 +3,7 @@
 //! Pure: no socket, no clock, no provider.
 
 pub mod anthropic;
+pub mod bedrock;
 pub mod gemini;
 pub mod openai;
 

@@ -63,10 +63,11 @@ pub fn choose(
         is_translated: false,
     };
     if let Some(name) = named {
-        // `/openai/…` and `/googleaistudio/…` mean the first provider of that kind where none has that name.
+        // `/openai/…`, `/googleaistudio/…` and `/bedrock-claude/…` mean the first provider of that kind where none has that name.
         let provider = by_name(name)
             .or_else(|| first(Dialect::Openai).filter(|_| name == "openai"))
             .or_else(|| first(Dialect::Gemini).filter(|_| name == "googleaistudio"))
+            .or_else(|| first(Dialect::Bedrock).filter(|_| name == "bedrock-claude"))
             .ok_or(NoTarget::UnknownProvider)?;
         return Ok(Target {
             is_translated: providers[provider].has_no_clients() && is_foreign(&providers[provider]),

@@ -6,8 +6,10 @@ pub mod anthropic;
 pub mod argo;
 pub mod asksage;
 pub mod aws_event_stream;
+pub mod bedrock;
 pub mod content;
 pub mod decoded;
+pub mod frame_scanner;
 pub mod gemini;
 pub mod json_check;
 pub mod json_error;
@@ -23,6 +25,7 @@ pub mod percent;
 pub mod relay_scanner;
 pub mod request;
 pub mod sse;
+pub mod stream_scanner;
 pub mod translate;
 pub mod usage;
 
@@ -62,6 +65,9 @@ pub fn decode_whole(endpoint: Endpoint, body: &[u8]) -> Decoded {
         Endpoint::GenerateContent | Endpoint::CountTokens | Endpoint::EmbedContent => {
             gemini::decode_whole(text)
         }
+        Endpoint::BedrockInvoke | Endpoint::BedrockConverse => {
+            bedrock::decode_whole(endpoint, text)
+        }
         Endpoint::AsksageQuery => asksage::decode_whole(text),
         Endpoint::ArgoChat => argo::decode_whole(text),
         Endpoint::Embeddings | Endpoint::ArgoEmbed | Endpoint::Models | Endpoint::Passthrough => {
@@ -77,6 +83,9 @@ pub fn decode_stream(endpoint: Endpoint, body: &[u8]) -> Decoded {
         Endpoint::Responses => openai_responses::decode_stream(body),
         Endpoint::Messages => anthropic::decode_stream(body),
         Endpoint::GenerateContent => gemini::decode_stream(body),
+        Endpoint::BedrockInvoke | Endpoint::BedrockConverse => {
+            bedrock::decode_stream(endpoint, body)
+        }
         Endpoint::ArgoChat => argo::decode_stream(body),
         Endpoint::MessagesCountTokens
         | Endpoint::CountTokens
@@ -108,6 +117,8 @@ pub fn prompt_pieces(endpoint: Endpoint, body: &[u8]) -> Option<PromptPieces<'_>
         Endpoint::Responses => Some(openai_responses::prompt_pieces(text)),
         Endpoint::Messages => Some(anthropic::prompt_pieces(text)),
         Endpoint::GenerateContent | Endpoint::EmbedContent => Some(gemini::prompt_pieces(text)),
+        Endpoint::BedrockInvoke => Some(bedrock::invoke_prompt_pieces(text)),
+        Endpoint::BedrockConverse => Some(bedrock::converse_prompt_pieces(text)),
         Endpoint::AsksageQuery => Some(asksage::prompt_pieces(text)),
         Endpoint::ArgoChat => Some(argo::prompt_pieces(text)),
         Endpoint::MessagesCountTokens

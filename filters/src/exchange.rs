@@ -1,5 +1,6 @@
 //! The canonical exchange: names that every part of the program shares, and views over the bytes
 //! of requests, responses and stream events. No I/O; it does not translate between formats.
+mod bedrock;
 mod document;
 mod event;
 mod gemini;
@@ -53,6 +54,12 @@ pub enum Endpoint {
     /// `POST /v1beta/models/{model}:embedContent` and `:batchEmbedContents`, Gemini's.
     #[serde(rename = "embed_content")]
     EmbedContent,
+    /// `POST /model/{model}/invoke` and `/invoke-with-response-stream`, Bedrock's: bodies are those of the model's maker.
+    #[serde(rename = "bedrock.invoke")]
+    BedrockInvoke,
+    /// `POST /model/{model}/converse` and `/converse-stream`, Bedrock's.
+    #[serde(rename = "bedrock.converse")]
+    BedrockConverse,
     /// `POST /server/query`, Ask Sage's: upstream only, no client calls it.
     #[serde(rename = "asksage.query")]
     AsksageQuery,
@@ -83,6 +90,8 @@ impl Endpoint {
             Self::GenerateContent => "generate_content",
             Self::CountTokens => "count_tokens",
             Self::EmbedContent => "embed_content",
+            Self::BedrockInvoke => "bedrock.invoke",
+            Self::BedrockConverse => "bedrock.converse",
             Self::AsksageQuery => "asksage.query",
             Self::ArgoChat => "argo.chat",
             Self::ArgoEmbed => "argo.embed",
@@ -102,7 +111,9 @@ impl Endpoint {
             | Self::MessagesCountTokens
             | Self::GenerateContent
             | Self::CountTokens
-            | Self::EmbedContent => true,
+            | Self::EmbedContent
+            | Self::BedrockInvoke
+            | Self::BedrockConverse => true,
             Self::AsksageQuery
             | Self::ArgoChat
             | Self::ArgoEmbed
@@ -125,6 +136,8 @@ pub enum Dialect {
     Anthropic,
     /// Gemini's, as Google AI Studio serves it.
     Gemini,
+    /// That of Bedrock's runtime.
+    Bedrock,
 }
 
 impl Dialect {
@@ -135,6 +148,15 @@ impl Dialect {
             Self::Azure => "azure",
             Self::Anthropic => "anthropic",
             Self::Gemini => "gemini",
+            Self::Bedrock => "bedrock",
+        }
+    }
+
+    /// Whether the path says which model is asked for, and whether for a stream, and no body does.
+    pub fn asks_in_path(self) -> bool {
+        match self {
+            Self::Gemini | Self::Bedrock => true,
+            Self::Openai | Self::Azure | Self::Anthropic => false,
         }
     }
 }

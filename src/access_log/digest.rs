@@ -278,7 +278,9 @@ fn generates(endpoint: Endpoint) -> bool {
         | Endpoint::Completions
         | Endpoint::Responses
         | Endpoint::Messages
-        | Endpoint::GenerateContent => true,
+        | Endpoint::GenerateContent
+        | Endpoint::BedrockInvoke
+        | Endpoint::BedrockConverse => true,
         Endpoint::MessagesCountTokens
         | Endpoint::CountTokens
         | Endpoint::EmbedContent

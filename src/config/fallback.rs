@@ -9,8 +9,8 @@ use super::environment::Environment;
 use super::overlay::place;
 use super::problem::{Origin, Problem};
 use super::providers::{
-    AZURE_API_VERSION, ApiKeyConfig, ModelsConfig, OnDisconnect, ProviderConfig, ProviderKind,
-    TimeoutsConfig, UsageMode,
+    AZURE_API_VERSION, ApiKeyConfig, BEARER, ModelsConfig, OnDisconnect, ProviderConfig,
+    ProviderKind, TimeoutsConfig, UsageMode, environment_aws,
 };
 use super::secret::Secret;
 use super::section::{Reading, secret_from};
@@ -31,8 +31,8 @@ pub(super) fn tree_without_file(environment: &Environment, problems: &mut Vec<Pr
     root
 }
 
-/// The providers that the environment names: those of `ENDPOINTS`, Azure's resource, and OpenAI, Anthropic and Gemini
-/// unless only others are there. Without a key the client's own is passed on. `TIMEOUT` counts only where there is no file.
+/// The providers that the environment names: those of `ENDPOINTS`, Azure's resource, Bedrock where AWS's
+/// variables have credentials and a region, and OpenAI, Anthropic and Gemini unless only others are there. Without a key the client's own is passed on. `TIMEOUT` counts only where there is no file.
 pub(super) fn providers(reading: &Reading<'_>, without_file: bool) -> Vec<ProviderConfig> {
     let shared_key = key(reading, "API_KEY");
     let endpoints = variable(reading, "ENDPOINTS").filter(|text| !text.trim().is_empty());
@@ -90,10 +90,15 @@ pub(super) fn providers(reading: &Reading<'_>, without_file: bool) -> Vec<Provid
         let url = url.unwrap_or_else(BaseUrl::gemini);
         of_kind(ProviderKind::Gemini, url, gemini_key)
     });
+    let aws = environment_aws(reading);
+    let bedrock = aws
+        .as_ref()
+        .map(|aws| of_kind(ProviderKind::Bedrock, aws.base_url(), key(reading, BEARER)));
     compatible
         .chain(azure)
         .chain(anthropic)
         .chain(gemini)
+        .chain(bedrock)
         .map(|(kind, name, base_url, key)| ProviderConfig {
             name,
             kind,
@@ -105,12 +110,14 @@ pub(super) fn providers(reading: &Reading<'_>, without_file: bool) -> Vec<Provid
                 | ProviderKind::Gemini
                 | ProviderKind::Ocf
                 | ProviderKind::Asksage
-                | ProviderKind::Argo => String::new(),
+                | ProviderKind::Argo
+                | ProviderKind::Bedrock => String::new(),
             },
             deployments: Vec::new(),
             request_fields: Vec::new(),
             urls: Vec::new(),
             user_passthrough: false,
+            aws: aws.clone().filter(|_| kind == ProviderKind::Bedrock),
             api_keys: key
                 .map(|key| ApiKeyConfig {
                     key,

@@ -103,6 +103,8 @@ const ENDPOINTS: &[Endpoint] = &[
     Endpoint::GenerateContent,
     Endpoint::CountTokens,
     Endpoint::EmbedContent,
+    Endpoint::BedrockInvoke,
+    Endpoint::BedrockConverse,
     Endpoint::Models,
     Endpoint::Passthrough,
 ];

@@ -1,6 +1,7 @@
 //! `providers`: who answers. In the order of the file; the first one is the default.
 
 mod argo;
+mod aws;
 mod kind;
 
 use std::path::PathBuf;
@@ -17,6 +18,9 @@ use super::tree::Value;
 use super::units::as_seconds;
 
 use self::argo::{ArgoSettings, read_argo};
+use self::aws::read_aws;
+pub use self::aws::{AwsConfig, AwsCredentials};
+pub(super) use self::aws::{BEARER, environment_aws};
 pub(super) use self::kind::AZURE_API_VERSION;
 pub use self::kind::ProviderKind;
 use self::kind::{read_api_version, read_asksage, read_base_url, read_deployments};
@@ -45,6 +49,9 @@ pub struct ProviderConfig {
     /// Whether Argo is asked in the name that the client shows as its key.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub user_passthrough: bool,
+    /// Bedrock's region and credentials.
+    #[serde(flatten)]
+    pub aws: Option<AwsConfig>,
     /// Our keys; none: the client's own `Authorization` is passed on.
     pub api_keys: Vec<ApiKeyConfig>,
     /// Which models it takes.
@@ -182,7 +189,7 @@ pub(super) fn read_provider(mut section: Section<'_>) -> ProviderConfig {
     if section.item("kind").is_none() {
         section.report(
             "kind",
-            "missing; allowed: openai, azure, anthropic, gemini, ocf, asksage, argo",
+            "missing; allowed: openai, azure, anthropic, gemini, ocf, asksage, argo, bedrock",
         );
     }
     let kind = section.word("kind", ProviderKind::Openai);
@@ -193,15 +200,19 @@ pub(super) fn read_provider(mut section: Section<'_>) -> ProviderConfig {
         | ProviderKind::Anthropic
         | ProviderKind::Gemini
         | ProviderKind::Ocf
-        | ProviderKind::Asksage => ArgoSettings::default(),
+        | ProviderKind::Asksage
+        | ProviderKind::Bedrock => ArgoSettings::default(),
     };
+    let aws = (kind == ProviderKind::Bedrock).then(|| read_aws(&mut section));
+    let own_url = argo
+        .base_url()
+        .or_else(|| aws.as_ref().map(AwsConfig::base_url));
     let provider = ProviderConfig {
         name: section
             .text("name")
             .unwrap_or_else(|| kind.default_name().to_owned()),
         kind,
-        base_url: argo
-            .base_url()
+        base_url: own_url
             .filter(|_| section.item("base_url").is_none())
             .unwrap_or_else(|| read_base_url(&mut section, kind)),
         api_version: match kind {
@@ -211,7 +222,8 @@ pub(super) fn read_provider(mut section: Section<'_>) -> ProviderConfig {
             | ProviderKind::Gemini
             | ProviderKind::Ocf
             | ProviderKind::Asksage
-            | ProviderKind::Argo => String::new(),
+            | ProviderKind::Argo
+            | ProviderKind::Bedrock => String::new(),
         },
         deployments: match kind {
             ProviderKind::Azure => read_deployments(&mut section),
@@ -220,7 +232,8 @@ pub(super) fn read_provider(mut section: Section<'_>) -> ProviderConfig {
             | ProviderKind::Gemini
             | ProviderKind::Ocf
             | ProviderKind::Asksage
-            | ProviderKind::Argo => Vec::new(),
+            | ProviderKind::Argo
+            | ProviderKind::Bedrock => Vec::new(),
         },
         request_fields: match kind {
             ProviderKind::Asksage => read_asksage(&mut section),
@@ -229,10 +242,12 @@ pub(super) fn read_provider(mut section: Section<'_>) -> ProviderConfig {
             | ProviderKind::Azure
             | ProviderKind::Anthropic
             | ProviderKind::Gemini
-            | ProviderKind::Ocf => Vec::new(),
+            | ProviderKind::Ocf
+            | ProviderKind::Bedrock => Vec::new(),
         },
         urls: argo.urls,
         user_passthrough: argo.passthrough,
+        aws,
         api_keys: read_keys(&mut section),
         models: read_models(&mut section),
         ca_cert: section.path_of("ca_cert"),

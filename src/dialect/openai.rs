@@ -52,6 +52,8 @@ pub fn error_event(error: &ErrorText<'_>, endpoint: Endpoint) -> Bytes {
         | Endpoint::GenerateContent
         | Endpoint::CountTokens
         | Endpoint::EmbedContent
+        | Endpoint::BedrockInvoke
+        | Endpoint::BedrockConverse
         | Endpoint::AsksageQuery
         | Endpoint::ArgoChat
         | Endpoint::ArgoEmbed
@@ -85,6 +87,8 @@ pub fn text_answer(endpoint: Endpoint, id: &str, created_s: i64, text: &str) -> 
         | Endpoint::GenerateContent
         | Endpoint::CountTokens
         | Endpoint::EmbedContent
+        | Endpoint::BedrockInvoke
+        | Endpoint::BedrockConverse
         | Endpoint::AsksageQuery
         | Endpoint::ArgoChat
         | Endpoint::ArgoEmbed

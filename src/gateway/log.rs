@@ -158,7 +158,11 @@ pub(super) fn provider_secrets(config: &Config) -> Secrets {
     let keys = config.providers.iter().flat_map(|provider| {
         let keys = provider.api_keys.iter().map(|key| &key.key);
         let headers = provider.headers.iter();
-        keys.chain(
+        let aws = provider.aws.iter().flat_map(|aws| &aws.credentials);
+        let aws = aws.flat_map(|credentials| {
+            std::iter::once(&credentials.secret_access_key).chain(&credentials.session_token)
+        });
+        keys.chain(aws).chain(
             headers
                 .filter(|header| header.is_credential)
                 .map(|header| &header.value),

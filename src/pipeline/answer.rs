@@ -6,6 +6,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use futures_util::StreamExt;
 
+use crate::access_log::draft::RecordedError;
 use crate::access_log::guard::RecordGuard;
 use crate::filter::{ChainRun, Delivery, Endpoint, Headers, Outcome};
 use crate::pipeline::blame::blame_for;
@@ -19,6 +20,8 @@ use crate::pipeline::{Worker, collected, events, filtering, whole};
 use crate::upstream::headers::to_client;
 use crate::upstream::provider::Provider;
 use crate::upstream::transport::{UpstreamBody, UpstreamReply};
+use crate::wire::stream_scanner::Framing;
+use crate::wire::{self, aws_event_stream};
 
 /// What the client asked for, as far as the answer depends on it.
 pub struct Asked {
@@ -175,6 +178,7 @@ async fn collected(
     mut guard: RecordGuard,
 ) -> Reply {
     let is_array = delivery == Delivery::Streamed && !is_events(&reply);
+    let framing = framing(&reply);
     let (status, headers) = head(worker, &reply, &mut guard);
     let read = collected::read(reply.body, provider, guard.started(), worker).await;
     guard.upstream_ends(Instant::now());
@@ -194,7 +198,7 @@ async fn collected(
         }
         (Ok(body), Delivery::Streamed) => {
             let repair = worker.settings.repair_streams;
-            let stream = collected::mend(body, &asked, repair, &mut guard);
+            let stream = collected::mend(body, framing, &asked, repair, &mut guard);
             if stream.has_error {
                 outcome = Outcome::UpstreamError;
             }
@@ -272,7 +276,15 @@ pub(super) fn media_type(reply: &UpstreamReply) -> &str {
 }
 
 pub(super) fn is_events(reply: &UpstreamReply) -> bool {
-    media_type(reply).eq_ignore_ascii_case("text/event-stream")
+    media_type(reply).eq_ignore_ascii_case("text/event-stream") || framing(reply) == Framing::Frames
+}
+
+/// What a stream is made of.
+pub(super) fn framing(reply: &UpstreamReply) -> Framing {
+    match media_type(reply).eq_ignore_ascii_case(aws_event_stream::CONTENT_TYPE) {
+        true => Framing::Frames,
+        false => Framing::Events,
+    }
 }
 
 fn is_json(media_type: &str) -> bool {
@@ -303,10 +315,14 @@ async fn error(
 ) -> Reply {
     let status = reply.status;
     let kept = waits(&reply.headers);
+    let kind = reply
+        .headers
+        .get(wire::bedrock::ERROR_TYPE)
+        .map(str::to_owned);
     let (_, headers) = head(worker, &reply, &mut guard);
     let body = read_bounded(reply.body, provider).await;
     guard.upstream_ends(Instant::now());
-    let refused_our_key = matches!(status, 401 | 403) && provider.key.is_some();
+    let refused_our_key = refuses_our_key(provider, status, &body);
     let is_whole_json = serde_json::from_slice::<serde::de::IgnoredAny>(&body).is_ok();
     if refused_our_key || !is_whole_json {
         guard.upstream_response_piece(body);
@@ -324,7 +340,7 @@ async fn error(
     if shown != body {
         guard.upstream_response_piece(body);
     }
-    note_upstream_error(&mut guard, &shown);
+    note_upstream_error(&mut guard, &shown, kind.as_deref());
     guard.response_piece(shown.clone());
     guard.closed_mut().response_complete = Some(true);
     guard.end(of_upstream_status(status));
@@ -337,6 +353,13 @@ async fn error(
     }
 }
 
+/// Whether an error answer is about our key. Some providers refuse models with the same status.
+pub(super) fn refuses_our_key(provider: &Provider, status: u16, body: &[u8]) -> bool {
+    let mut words = provider.quirks.model_refusals.iter();
+    let is_of_model = words.any(|words| memchr::memmem::find(body, words.as_bytes()).is_some());
+    matches!(status, 401 | 403) && provider.key.is_some() && !is_of_model
+}
+
 /// What an upstream says about trying again, for an error in our words.
 fn waits(headers: &Headers) -> Vec<(&'static str, Bytes)> {
     let wanted = ["retry-after", "retry-after-ms"].into_iter();
@@ -345,11 +368,21 @@ fn waits(headers: &Headers) -> Vec<(&'static str, Bytes)> {
         .collect()
 }
 
-/// Type, code and message of an upstream's JSON error, for the row.
-fn note_upstream_error(guard: &mut RecordGuard, body: &[u8]) {
+/// Type, code and message of an upstream's JSON error, for the row. `kind`: what Bedrock says in a header.
+fn note_upstream_error(guard: &mut RecordGuard, body: &[u8], kind: Option<&str>) {
     #[derive(serde::Deserialize)]
     struct Body {
         error: serde_json::Value,
+    }
+    if let Some(kind) = kind {
+        let said = wire::decode_whole(Endpoint::BedrockConverse, body).error;
+        guard.closed_mut().error = Some(RecordedError {
+            // A URL may follow.
+            kind: kind.split(':').next().map(str::to_owned),
+            code: None,
+            message: said.and_then(|said| said.message),
+        });
+        return;
     }
     // Gemini puts the error of a stream without events into an array.
     let read = serde_json::from_slice::<Body>(body)
@@ -364,7 +397,7 @@ fn note_upstream_error(guard: &mut RecordGuard, body: &[u8]) {
             _ => None,
         })
     };
-    guard.closed_mut().error = Some(crate::access_log::draft::RecordedError {
+    guard.closed_mut().error = Some(RecordedError {
         // Gemini's word for a type is its status.
         kind: text("type").or_else(|| Some(error.get("status")?.as_str()?.to_owned())),
         code: text("code"),

@@ -1,5 +1,6 @@
 //! One try of a provider: the request goes out, the head of the answer comes back, or a failure says why not.
 
+use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::pin::pin;
 use std::rc::Rc;
@@ -21,6 +22,7 @@ use crate::pipeline::link::{ClientLink, Leaving};
 use crate::upstream::content_coding;
 use crate::upstream::headers::to_upstream;
 use crate::upstream::provider::Provider;
+use crate::upstream::signing::{Unsigned, signature};
 use crate::upstream::transport::{
     BodyStream, RequestBody, SendFailure, Transport, UpstreamReply, UpstreamRequest,
 };
@@ -97,11 +99,19 @@ async fn sent(
     link: &ClientLink,
 ) -> Result<UpstreamReply, Failure> {
     let headers = to_upstream(call.headers, call.provider, call.is_translated);
-    let request = |body| UpstreamRequest {
-        method: call.method,
-        url: call.url,
-        headers: &headers,
-        body,
+    let whole = match &body {
+        CallBody::Whole(body) => body.clone(),
+        CallBody::None | CallBody::Flowing(..) => Bytes::new(),
+    };
+    // Anew for each try: a signature holds for some minutes.
+    let signature = || {
+        let unsigned = Unsigned {
+            method: call.method,
+            url: call.url,
+            headers: &headers,
+            body: &whole,
+        };
+        signature(call.provider, &unsigned, now(worker))
     };
     guard.upstream_starts(Instant::now());
     let total_at = guard.started() + call.provider.timeouts.total;
@@ -118,7 +128,8 @@ async fn sent(
             let try_ = Try::start(worker, call, guard);
             // Such a body cannot be sent again, so it does not risk a kept-alive connection.
             let body = RequestBody::Flowing(flowing, length);
-            let mut send = pin!(transport.send_fresh(request(body)));
+            let request = request(call, &headers, body);
+            let mut send = pin!(transport.send_fresh(request));
             let recorded = std::future::poll_fn(|cx| {
                 let polled = send.as_mut().poll(cx);
                 tap.pieces
@@ -137,25 +148,55 @@ async fn sent(
         }
     };
     let try_ = Try::start(worker, call, guard);
-    let answered = within(
-        worker,
-        call,
-        link,
-        total_at,
-        transport.send(request(first)),
-        None,
-    )
-    .await;
+    let added = signature();
+    let signed = with_signature(&headers, &added);
+    let send = transport.send(request(call, &signed, first));
+    let answered = within(worker, call, link, total_at, send, None).await;
     match (answered, again) {
         (Err(NoHead::Send(SendFailure::Stale)), Some(body)) => {
             try_.stale(guard);
             let try_ = Try::start(worker, call, guard);
-            let send = transport.send_fresh(request(body));
+            let added = signature();
+            let signed = with_signature(&headers, &added);
+            let send = transport.send_fresh(request(call, &signed, body));
             let answered = Box::pin(within(worker, call, link, total_at, send, None)).await;
             try_.done(guard, answered)
         }
         (answered, _) => try_.done(guard, answered),
     }
+}
+
+type SentHeader<'a> = (&'a str, &'a [u8]);
+
+fn request<'a>(
+    call: &Call<'a>,
+    headers: &'a [SentHeader<'a>],
+    body: RequestBody,
+) -> UpstreamRequest<'a> {
+    UpstreamRequest {
+        method: call.method,
+        url: call.url,
+        headers,
+        body,
+    }
+}
+
+/// The headers with those of a signature, if there is one.
+fn with_signature<'a>(
+    headers: &'a [SentHeader<'a>],
+    signature: &'a [(&'static str, String)],
+) -> Cow<'a, [SentHeader<'a>]> {
+    if signature.is_empty() {
+        return Cow::Borrowed(headers);
+    }
+    let added = signature
+        .iter()
+        .map(|(name, value)| (*name, value.as_bytes()));
+    Cow::Owned(headers.iter().copied().chain(added).collect())
+}
+
+fn now(worker: &Worker) -> jiff::Timestamp {
+    jiff::Timestamp::from_microsecond(worker.clock.wall_us()).unwrap_or_default()
 }
 
 /// Why there is no head.

@@ -16,7 +16,8 @@ use futures_util::{FutureExt, StreamExt};
 
 use crate::access_log::guard::RecordGuard;
 use crate::filter::{Endpoint, StreamChain};
-use crate::pipeline::answer::Asked;
+use crate::pipeline::answer::{Asked, framing};
+use crate::pipeline::event_codec::EventCodec;
 use crate::pipeline::failure::Failure;
 use crate::pipeline::filtered_stream::FilteredStream;
 use crate::pipeline::generator::{Aborted, Generator, Yielder};
@@ -26,7 +27,8 @@ use crate::pipeline::whole::broken;
 use crate::pipeline::{StreamSlot, Worker};
 use crate::upstream::provider::Provider;
 use crate::upstream::transport::{BodyFailure, UpstreamBody, UpstreamReply};
-use crate::wire::relay_scanner::{Dialect, ScanOptions, Scanner};
+use crate::wire::relay_scanner::{Dialect, ScanOptions};
+use crate::wire::stream_scanner::{Framing, StreamScanner};
 
 /// The comment that makes a client that has gone answer with a reset. One line end only: with two, some SDKs see
 /// an empty event.
@@ -44,15 +46,21 @@ pub fn relay(
 ) -> Generator {
     guard.closed_mut().response_is_stream = true;
     let dialect = dialect(asked.endpoint);
-    let repair = worker.settings.repair_streams && dialect != Dialect::Raw;
+    let framing = framing(&reply);
+    let is_known = dialect != Dialect::Raw || framing == Framing::Frames;
+    let repair = worker.settings.repair_streams && is_known;
     // In a box: a future holds what it is given twice.
     let relay = Box::new(Relay {
-        scanner: Scanner::new(ScanOptions {
-            dialect,
-            strip_usage: asked.usage_asked,
-            repair,
-            max_event_bytes: provider.max_event_bytes,
-        }),
+        scanner: StreamScanner::new(
+            framing,
+            asked.endpoint,
+            ScanOptions {
+                dialect,
+                strip_usage: asked.usage_asked,
+                repair,
+                max_event_bytes: provider.max_event_bytes,
+            },
+        ),
         repair,
         timer: PieceTimer::new(
             provider.timeouts.idle,
@@ -62,8 +70,7 @@ pub fn relay(
         filters: chain.map(|chain| {
             FilteredStream::new(
                 chain,
-                asked.endpoint,
-                provider.max_event_bytes,
+                EventCodec::new(framing, asked.endpoint, provider.max_event_bytes),
                 worker.spawn.clone(),
             )
         }),
@@ -79,14 +86,17 @@ pub fn relay(
     Generator::new(|out| relay.run(out))
 }
 
-/// How streams of an endpoint end.
+/// How event streams of an endpoint end.
 pub(super) fn dialect(endpoint: Endpoint) -> Dialect {
     match endpoint {
         Endpoint::ChatCompletions | Endpoint::Completions => Dialect::Chat,
         Endpoint::Responses => Dialect::Responses,
         Endpoint::Messages => Dialect::Messages,
         Endpoint::GenerateContent => Dialect::Candidates,
-        Endpoint::MessagesCountTokens
+        // Those of Bedrock are no event streams.
+        Endpoint::BedrockInvoke
+        | Endpoint::BedrockConverse
+        | Endpoint::MessagesCountTokens
         | Endpoint::CountTokens
         | Endpoint::EmbedContent
         | Endpoint::Embeddings
@@ -99,7 +109,7 @@ pub(super) fn dialect(endpoint: Endpoint) -> Dialect {
 }
 
 struct Relay {
-    scanner: Scanner,
+    scanner: StreamScanner,
     repair: bool,
     timer: PieceTimer,
     filters: Option<FilteredStream>,
@@ -155,7 +165,7 @@ impl Relay {
                     // Whatever is written now provokes a reset where nobody reads any more.
                     let reset = self.link.reset();
                     self.leaving = Some(reset.map(|()| Leaving::Reset).boxed_local());
-                    if self.scanner.at_event_border() {
+                    if self.scanner.takes_comment() {
                         out.send(Bytes::from_static(COMMENT)).await;
                     }
                 }

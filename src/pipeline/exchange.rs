@@ -13,11 +13,14 @@ use crate::pipeline::attempt::{Call, CallBody, attempt};
 use crate::pipeline::failure::Failure;
 use crate::pipeline::link::ClientLink;
 use crate::pipeline::plan::{Asked, Plan, body_model, check, follow_model, plan, read_head};
-use crate::pipeline::reply::{Reply, ReplyBody, ReplyHeaders, note_headers, own_headers, refuse};
+use crate::pipeline::reply::{
+    AnswerTo, Reply, ReplyBody, ReplyHeaders, note_headers, own_headers, refuse,
+};
 use crate::pipeline::{Worker, answer, filtering, models};
 use crate::upstream::provider::{Place, Provider};
 use crate::upstream::transport::BodyStream;
 use crate::wire::gemini::{array, asks_for_events};
+use crate::wire::{aws_event_stream, bedrock};
 
 /// An accepted request, its body read or flowing.
 pub struct Exchange {
@@ -145,14 +148,20 @@ fn answered_by_filter(
         request_id,
         endpoint,
         query,
+        body,
         ..
     } = exchange;
-    let to = filtering::AnswerTo {
+    let has_prompt = match &body {
+        Body::Whole(body) => bedrock::has_prompt(body),
+        Body::None | Body::Flowing(..) => false,
+    };
+    let to = AnswerTo {
         endpoint,
         request_id: &request_id,
         created_s: worker.clock.wall_us() / 1_000_000,
         stream: asked.stream.unwrap_or(false),
         with_usage: asked.has_include_usage,
+        has_prompt: endpoint == Endpoint::BedrockInvoke && has_prompt,
     };
     let (body, is_stream) = filtering::answer_body(worker.form.as_ref(), response, &to);
     let as_array = is_stream && endpoint == Endpoint::GenerateContent && !asks_for_events(&query);
@@ -160,9 +169,12 @@ fn answered_by_filter(
         true => (array::of_events(&body), false),
         false => (body, is_stream),
     };
-    let mut headers = ReplyHeaders::of_type(match is_stream {
-        true => "text/event-stream; charset=utf-8",
-        false => "application/json",
+    let mut headers = ReplyHeaders::of_type(match (is_stream, endpoint) {
+        (true, Endpoint::BedrockInvoke | Endpoint::BedrockConverse) => {
+            aws_event_stream::CONTENT_TYPE
+        }
+        (true, _) => "text/event-stream; charset=utf-8",
+        (false, _) => "application/json",
     });
     note_headers(&mut guard, &headers);
     let read_at = guard.read_at();

@@ -46,6 +46,8 @@ pub enum Failure {
     UnknownPath,
     /// The path exists for another method.
     MethodNotAllowed,
+    /// The client signed its request for our address, and we have no credentials to sign it anew.
+    ForeignSignature,
     /// No provider takes this model.
     UnknownModel {
         /// The model as asked for.
@@ -196,6 +198,7 @@ impl Failure {
             | Self::BadTarget { .. }
             | Self::UnknownPath
             | Self::MethodNotAllowed
+            | Self::ForeignSignature
             | Self::UnknownModel { .. }
             | Self::ReplayNotFound
             | Self::ReplayNotComplete

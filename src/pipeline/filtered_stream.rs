@@ -7,17 +7,17 @@ use bytes::{Bytes, BytesMut};
 use futures_util::future::LocalBoxFuture;
 
 use crate::access_log::guard::RecordGuard;
-use crate::filter::{Endpoint, EventKind, StreamChain, StreamEnd, StreamEvent, StreamStep};
+use crate::filter::{EventKind, StreamChain, StreamEnd, StreamEvent, StreamStep};
+use crate::pipeline::event_codec::{Decoded, EventCodec};
 use crate::pipeline::failure::Failure;
 use crate::pipeline::filtering::{self, note_verdicts};
-use crate::wire::sse::{BOM, EventTooLarge, RawEvent, SseDecoder};
+use crate::wire::sse::BOM;
 
 /// See the module.
 pub struct FilteredStream {
     /// `None` once the filters were told of the end.
     chain: Option<StreamChain>,
-    decoder: SseDecoder,
-    endpoint: Endpoint,
+    codec: EventCodec,
     spawn: Rc<dyn Fn(LocalBoxFuture<'static, ()>)>,
 }
 
@@ -34,14 +34,12 @@ impl FilteredStream {
     /// A stream before its first byte.
     pub fn new(
         chain: StreamChain,
-        endpoint: Endpoint,
-        max_event_bytes: usize,
+        codec: EventCodec,
         spawn: Rc<dyn Fn(LocalBoxFuture<'static, ()>)>,
     ) -> Self {
         Self {
             chain: Some(chain),
-            decoder: SseDecoder::new(max_event_bytes),
-            endpoint,
+            codec,
             spawn,
         }
     }
@@ -49,9 +47,8 @@ impl FilteredStream {
     /// Passes the next bytes. Behind the end only events go on that carry nothing, `[DONE]` and comments: nobody
     /// looks at them any more.
     pub async fn pass(&mut self, bytes: &[u8]) -> LetOut {
-        let mut events = Vec::new();
-        let pushed = self.decoder.push(bytes, &mut events);
-        self.pass_events(events, None, pushed).await
+        let decoded = self.codec.push(bytes);
+        self.pass_events(decoded).await
     }
 
     /// Lets the filters send what they hold, and puts on record what they did. What stands behind the last empty
@@ -59,15 +56,13 @@ impl FilteredStream {
     pub async fn end(&mut self, end: StreamEnd, guard: &mut RecordGuard) -> LetOut {
         let mut gathered = Gathered::default();
         if end != StreamEnd::ClientGone {
-            let mut events = Vec::new();
-            let finished = self.decoder.finish(&mut events);
-            let rest = matches!(finished, Ok(true)).then(|| self.decoder.take_rest());
-            let passed = self.pass_events(events, rest, finished.map(drop)).await;
+            let rest = self.codec.finish();
+            let passed = self.pass_events(rest).await;
             gathered.bytes.extend_from_slice(&passed.bytes);
             gathered.cut = passed.cut;
         }
         if let Some(mut chain) = self.chain.take() {
-            gathered.take(chain.end(end).await);
+            gathered.take(chain.end(end).await, &mut self.codec);
             note(&chain, guard);
         }
         gathered.let_out()
@@ -82,7 +77,7 @@ impl FilteredStream {
     pub async fn check_hold(&mut self) -> LetOut {
         let mut gathered = Gathered::default();
         if let Some(chain) = &mut self.chain {
-            gathered.take(chain.check_hold().await);
+            gathered.take(chain.check_hold().await, &mut self.codec);
         }
         gathered.let_out()
     }
@@ -94,24 +89,17 @@ impl FilteredStream {
         }
     }
 
-    /// `rest`: what is no whole event. `decoded`: whether all bytes could be cut into events; those that could go on
-    /// in any case.
-    async fn pass_events(
-        &mut self,
-        events: Vec<RawEvent>,
-        rest: Option<Bytes>,
-        decoded: Result<(), EventTooLarge>,
-    ) -> LetOut {
+    /// Events that could be read go on in any case.
+    async fn pass_events(&mut self, decoded: Decoded) -> LetOut {
         let mut gathered = Gathered::default();
-        if events.first().is_some_and(RawEvent::has_bom) {
+        if decoded.has_bom {
             gathered.bytes.extend_from_slice(BOM);
         }
-        for raw in events.into_iter().map(|event| event.raw).chain(rest) {
-            let event = StreamEvent::from_bytes(self.endpoint, raw);
+        for event in decoded.events {
             match &mut self.chain {
-                Some(chain) => gathered.take(chain.push(event).await),
+                Some(chain) => gathered.take(chain.push(event).await, &mut self.codec),
                 None if carries_nothing(&event) => {
-                    gathered.bytes.extend_from_slice(&event.to_bytes());
+                    gathered.bytes.extend_from_slice(&self.codec.encode(&event));
                 }
                 None => {}
             }
@@ -119,7 +107,7 @@ impl FilteredStream {
                 return gathered.let_out();
             }
         }
-        gathered.cut = decoded.err().map(|_| Failure::UpstreamEventTooLarge);
+        gathered.cut = decoded.failure;
         gathered.let_out()
     }
 }
@@ -154,9 +142,9 @@ struct Gathered {
 }
 
 impl Gathered {
-    fn take(&mut self, step: StreamStep) {
+    fn take(&mut self, step: StreamStep, codec: &mut EventCodec) {
         for event in step.events {
-            self.bytes.extend_from_slice(&event.to_bytes());
+            self.bytes.extend_from_slice(&codec.encode(&event));
         }
         let cut = step.cut.map(filtering::failure);
         self.cut = self.cut.take().or(cut);

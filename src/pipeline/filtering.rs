@@ -8,13 +8,13 @@ use bytes::Bytes;
 use crate::access_log::draft::VerdictDraft;
 use crate::access_log::guard::RecordGuard;
 use crate::filter::{
-    self, Caller, Capabilities, Chain, ChainRun, Dialect, ExchangeInfo, FailureKind, FilterVerdict,
+    Caller, Capabilities, Chain, ChainRun, Dialect, ExchangeInfo, FailureKind, FilterVerdict,
     LlmRequest, LlmResponse, Phase, RequestOutcome, Stop, StopCause,
 };
 use crate::pipeline::exchange::{Body, Exchange};
 use crate::pipeline::failure::{Failure, FilterFailure, FilterPhase};
-use crate::pipeline::reply::ClientForm;
-use crate::wire::gemini;
+use crate::pipeline::reply::{AnswerTo, ClientForm};
+use crate::wire::{bedrock, gemini};
 
 /// The configured filters, and what the program gives to them.
 #[derive(Clone)]
@@ -84,8 +84,13 @@ pub async fn request(run: &mut ChainRun, exchange: &mut Exchange) -> Result<Aske
         Body::None | Body::Flowing(..) => Bytes::new(),
     };
     let mut request = LlmRequest::new(exchange.endpoint, body);
-    if let (Dialect::Gemini, Some(model)) = (exchange.dialect, &exchange.deployment) {
-        request = request.with_path(model, gemini::is_stream(&exchange.rest));
+    let is_stream = match exchange.dialect {
+        Dialect::Gemini => Some(gemini::is_stream(&exchange.rest)),
+        Dialect::Bedrock => Some(bedrock::is_stream(&exchange.rest)),
+        Dialect::Openai | Dialect::Azure | Dialect::Anthropic => None,
+    };
+    if let (Some(is_stream), Some(model)) = (is_stream, &exchange.deployment) {
+        request = request.with_path(model, is_stream);
     }
     let outcome = run.request(&mut request).await;
     note(run, &mut exchange.guard);
@@ -196,35 +201,9 @@ pub fn answer_body(
     to: &AnswerTo<'_>,
 ) -> (Bytes, bool) {
     match (response.answer_text(), response.body()) {
-        (Some(text), _) if to.stream => (
-            form.text_stream(
-                to.endpoint,
-                to.request_id,
-                to.created_s,
-                text,
-                to.with_usage,
-            ),
-            true,
-        ),
-        (Some(text), _) => (
-            form.text_answer(to.endpoint, to.request_id, to.created_s, text),
-            false,
-        ),
+        (Some(text), _) if to.stream => (form.text_stream(to, text), true),
+        (Some(text), _) => (form.text_answer(to, text), false),
         (None, Some(body)) => (body.clone(), false),
         (None, None) => (Bytes::new(), false),
     }
-}
-
-/// Whom an answer is for.
-pub struct AnswerTo<'a> {
-    /// Which API.
-    pub endpoint: filter::Endpoint,
-    /// Our id.
-    pub request_id: &'a str,
-    /// Seconds since the Unix epoch.
-    pub created_s: i64,
-    /// Whether the client asked for a stream.
-    pub stream: bool,
-    /// Whether it asked for the usage chunk.
-    pub with_usage: bool,
 }

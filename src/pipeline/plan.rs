@@ -11,9 +11,9 @@ use crate::pipeline::translation::{self, Translation};
 use crate::pipeline::{Worker, models};
 use crate::routing::{NoTarget, Target, choose};
 use crate::upstream::provider::Provider;
-use crate::wire::gemini;
 use crate::wire::json_check::{self, RequestHead};
 use crate::wire::translate::AnswerFacts;
+use crate::wire::{bedrock, gemini};
 
 /// What a body asks for; the default where it is not JSON that is ours to read.
 pub type Asked = RequestHead<'static>;
@@ -51,6 +51,10 @@ pub fn read_head(exchange: &Exchange) -> Result<Asked, Failure> {
             stream: Some(gemini::is_stream(&exchange.rest)),
             ..head
         },
+        Dialect::Bedrock => Asked {
+            stream: Some(bedrock::is_stream(&exchange.rest)),
+            ..head
+        },
         Dialect::Openai | Dialect::Azure | Dialect::Anthropic => head,
     };
     Ok(match &exchange.deployment {
@@ -62,9 +66,10 @@ pub fn read_head(exchange: &Exchange) -> Result<Asked, Failure> {
     })
 }
 
-/// The model in the body where the path names a deployment, which counts in its place. Gemini's bodies name none.
+/// The model in the body where the path names a deployment, which counts in its place. Bodies name none where
+/// the path alone asks.
 pub fn body_model(exchange: &Exchange) -> Option<String> {
-    if exchange.dialect == Dialect::Gemini {
+    if exchange.dialect.asks_in_path() {
         return None;
     }
     let (Body::Whole(body), Some(_)) = (&exchange.body, &exchange.deployment) else {
@@ -138,6 +143,9 @@ pub fn plan(exchange: &mut Exchange, head: Asked, worker: &Worker) -> Result<Pla
     if target.is_translated {
         return translated(exchange, &head, &target, provider, worker);
     }
+    if provider.key.is_none() && is_signed(&exchange.headers) {
+        return Err(Failure::ForeignSignature);
+    }
     let deployment = exchange.deployment.as_deref();
     let deployment = deployment.filter(|_| !provider.api.model_in_url);
     let renamed = match exchange.dialect {
@@ -146,6 +154,7 @@ pub fn plan(exchange: &mut Exchange, head: Asked, worker: &Worker) -> Result<Pla
             let other = model.filter(|model| !path_names(&exchange.rest, model));
             other.and_then(|model| gemini::rename(body, model))
         }
+        Dialect::Bedrock => None,
         Dialect::Openai | Dialect::Azure | Dialect::Anthropic => {
             rename(body, &head, target.model.as_deref().or(deployment))
         }
@@ -254,6 +263,12 @@ fn settings<'a>(
             reason: "expected the user's name with this provider as its key",
         }),
     }
+}
+
+/// Whether a client signed its request, which it did for our address and not for the provider's.
+fn is_signed(headers: &Headers) -> bool {
+    let shown = headers.get("authorization");
+    shown.is_some_and(|shown| shown.starts_with("AWS4-HMAC-SHA256"))
 }
 
 /// What a client shows as its key, in any dialect.

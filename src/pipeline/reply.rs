@@ -88,23 +88,27 @@ pub trait ClientForm {
     fn error_event(&self, failure: &Failure, endpoint: Endpoint) -> (ErrorForm, Bytes);
 
     /// A text in the form of a whole answer: a JSON body.
-    fn text_answer(
-        &self,
-        endpoint: Endpoint,
-        request_id: &str,
-        created_s: i64,
-        text: &str,
-    ) -> Bytes;
+    fn text_answer(&self, to: &AnswerTo<'_>, text: &str) -> Bytes;
 
-    /// The same as an event stream.
-    fn text_stream(
-        &self,
-        endpoint: Endpoint,
-        request_id: &str,
-        created_s: i64,
-        text: &str,
-        with_usage: bool,
-    ) -> Bytes;
+    /// The same as a stream of events.
+    fn text_stream(&self, to: &AnswerTo<'_>, text: &str) -> Bytes;
+}
+
+/// Whom an answer is for.
+#[derive(Debug, Clone, Copy)]
+pub struct AnswerTo<'a> {
+    /// Which API.
+    pub endpoint: Endpoint,
+    /// Our id.
+    pub request_id: &'a str,
+    /// Seconds since the Unix epoch.
+    pub created_s: i64,
+    /// Whether the client asked for a stream.
+    pub stream: bool,
+    /// Whether it asked for the usage chunk.
+    pub with_usage: bool,
+    /// Whether its request is one prompt and no messages, where an API takes both.
+    pub has_prompt: bool,
 }
 
 /// An error in the client's form.

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use crate::access_log::guard::RecordGuard;
 use crate::access_log::redact::Secrets;
 use crate::filter::{Dialect, Endpoint, Headers};
-use crate::pipeline::answer::{Kind, classify, read_bounded};
+use crate::pipeline::answer::{Kind, classify, read_bounded, refuses_our_key};
 use crate::pipeline::failure::Failure;
 use crate::pipeline::translation::events::{Decoder, Events};
 use crate::pipeline::translation::text::TextDecoder;
@@ -172,7 +172,7 @@ impl Translation {
                 let body = read_bounded(reply.body, provider).await;
                 guard.upstream_ends(Instant::now());
                 tap.piece(body.clone());
-                let refused_our_key = matches!(reply.status, 401 | 403) && provider.key.is_some();
+                let refused_our_key = refuses_our_key(provider, reply.status, &body);
                 let status = reply.status;
                 Err(match refused_our_key {
                     true => Failure::UpstreamAuth { status },

@@ -116,7 +116,13 @@ fn whose(request: &HttpRequest) -> Dialect {
     let has = |name: &str| request.headers().contains_key(name);
     let path = request.path();
     let is_key = |parameter: &str| parameter.starts_with("key=");
-    if has("anthropic-version") {
+    let is_signed = || {
+        let shown = request.headers().get("authorization");
+        shown.is_some_and(|shown| shown.as_bytes().starts_with(b"AWS4-HMAC-SHA256"))
+    };
+    if path.starts_with("/model/") || path.starts_with("/bedrock-claude/") || is_signed() {
+        Dialect::Bedrock
+    } else if has("anthropic-version") {
         Dialect::Anthropic
     } else if ["/v1beta/", "/v1alpha/"]
         .iter()
@@ -236,7 +242,7 @@ fn run(
             Ok(()) => {
                 ingest::body(
                     &headers,
-                    asked.endpoint,
+                    (asked.endpoint, asked.dialect),
                     payload,
                     state.body_limits,
                     &mut guard,

@@ -90,6 +90,12 @@ pub fn reply(failure: &Failure) -> ErrorReply {
         Failure::MethodNotAllowed => {
             invalid(405, "method_not_allowed", "this method is not served here")
         }
+        Failure::ForeignSignature => invalid(
+            401,
+            "no_credentials",
+            "the signature is for another address and this proxy has no credentials to sign with; name \
+             access_key_id and secret_access_key of its provider, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+        ),
         Failure::UnknownModel { model } => plain(
             404,
             INVALID,

@@ -2,10 +2,10 @@
 
 use bytes::Bytes;
 
-use crate::dialect::{ErrorText, anthropic, gemini, openai};
+use crate::dialect::{ErrorText, anthropic, bedrock, gemini, openai};
 use crate::filter::{Dialect, Endpoint};
 use crate::pipeline::failure::Failure;
-use crate::pipeline::reply::{ClientForm, ErrorForm};
+use crate::pipeline::reply::{AnswerTo, ClientForm, ErrorForm};
 use crate::server::error::{self, ErrorReply};
 
 /// The forms of all dialects.
@@ -18,76 +18,94 @@ impl ClientForm for Forms {
             Dialect::Openai | Dialect::Azure => openai::error_body(&text(&reply), request_id),
             Dialect::Anthropic => anthropic::error_body(&text(&reply), request_id),
             Dialect::Gemini => gemini::error_body(&text(&reply), reply.status, request_id),
+            Dialect::Bedrock => bedrock::error_body(&text(&reply)),
         };
-        form(reply, Bytes::from(body))
+        let mut form = form(reply, Bytes::from(body));
+        if dialect == Dialect::Bedrock {
+            form.headers.extend([
+                (bedrock::ERROR_TYPE, Bytes::from(form.kind.clone())),
+                (
+                    bedrock::REQUEST_ID,
+                    Bytes::copy_from_slice(request_id.as_bytes()),
+                ),
+            ]);
+        }
+        form
     }
 
     fn error_event(&self, failure: &Failure, endpoint: Endpoint) -> (ErrorForm, Bytes) {
-        if is_anthropic(endpoint) {
-            let reply = in_words_of(Dialect::Anthropic, error::reply(failure));
-            let event = anthropic::error_event(&text(&reply));
-            return (form(reply, Bytes::new()), Bytes::from(event));
-        }
-        if is_gemini(endpoint) {
-            let reply = in_words_of(Dialect::Gemini, error::reply(failure));
-            let event = gemini::error_event(&text(&reply), reply.status);
-            return (form(reply, Bytes::new()), Bytes::from(event));
-        }
-        let reply = error::reply(failure);
-        let in_stream = ErrorText {
-            kind: in_stream_kind(&reply),
-            ..text(&reply)
+        let dialect = family(endpoint);
+        let reply = in_words_of(dialect, error::reply(failure));
+        let event = match dialect {
+            Dialect::Anthropic => Bytes::from(anthropic::error_event(&text(&reply))),
+            Dialect::Gemini => Bytes::from(gemini::error_event(&text(&reply), reply.status)),
+            Dialect::Bedrock => {
+                let kind = bedrock::stream_error_type(reply.status, endpoint);
+                let in_stream = ErrorText {
+                    kind,
+                    ..text(&reply)
+                };
+                bedrock::error_event(&in_stream, endpoint)
+            }
+            Dialect::Openai | Dialect::Azure => {
+                let in_stream = ErrorText {
+                    kind: in_stream_kind(&reply),
+                    ..text(&reply)
+                };
+                openai::error_event(&in_stream, endpoint)
+            }
         };
-        let event = openai::error_event(&in_stream, endpoint);
         (form(reply, Bytes::new()), event)
     }
 
-    fn text_answer(
-        &self,
-        endpoint: Endpoint,
-        request_id: &str,
-        created_s: i64,
-        text: &str,
-    ) -> Bytes {
-        let id = answer_id(endpoint, request_id);
-        Bytes::from(match is_anthropic(endpoint) {
-            true => anthropic::text_answer(&id, text),
-            false if is_gemini(endpoint) => gemini::text_answer(&id, text),
-            false => openai::text_answer(endpoint, &id, created_s, text),
+    fn text_answer(&self, to: &AnswerTo<'_>, text: &str) -> Bytes {
+        let endpoint = to.endpoint;
+        let id = answer_id(endpoint, to.request_id);
+        Bytes::from(match family(endpoint) {
+            Dialect::Anthropic => anthropic::text_answer(&id, text),
+            Dialect::Gemini => gemini::text_answer(&id, text),
+            Dialect::Bedrock => bedrock::text_answer(endpoint, &id, text, to.has_prompt),
+            Dialect::Openai | Dialect::Azure => {
+                openai::text_answer(endpoint, &id, to.created_s, text)
+            }
         })
     }
 
-    fn text_stream(
-        &self,
-        endpoint: Endpoint,
-        request_id: &str,
-        created_s: i64,
-        text: &str,
-        with_usage: bool,
-    ) -> Bytes {
-        let id = answer_id(endpoint, request_id);
-        Bytes::from(match is_anthropic(endpoint) {
-            true => anthropic::text_stream(&id, text),
-            false if is_gemini(endpoint) => gemini::text_stream(&id, text),
-            false => openai::text_stream(endpoint, &id, created_s, text, with_usage),
+    fn text_stream(&self, to: &AnswerTo<'_>, text: &str) -> Bytes {
+        let endpoint = to.endpoint;
+        let id = answer_id(endpoint, to.request_id);
+        Bytes::from(match family(endpoint) {
+            Dialect::Anthropic => anthropic::text_stream(&id, text),
+            Dialect::Gemini => gemini::text_stream(&id, text),
+            Dialect::Bedrock => return bedrock::text_stream(endpoint, &id, text, to.has_prompt),
+            Dialect::Openai | Dialect::Azure => {
+                openai::text_stream(endpoint, &id, to.created_s, text, to.with_usage)
+            }
         })
     }
 }
 
-/// Whether an endpoint is Anthropic's alone.
-fn is_anthropic(endpoint: Endpoint) -> bool {
-    matches!(endpoint, Endpoint::Messages | Endpoint::MessagesCountTokens)
+/// In whose shapes an endpoint answers.
+fn family(endpoint: Endpoint) -> Dialect {
+    match endpoint {
+        Endpoint::Messages | Endpoint::MessagesCountTokens => Dialect::Anthropic,
+        Endpoint::GenerateContent | Endpoint::CountTokens | Endpoint::EmbedContent => {
+            Dialect::Gemini
+        }
+        Endpoint::BedrockInvoke | Endpoint::BedrockConverse => Dialect::Bedrock,
+        Endpoint::ChatCompletions
+        | Endpoint::Completions
+        | Endpoint::Embeddings
+        | Endpoint::Responses
+        | Endpoint::AsksageQuery
+        | Endpoint::ArgoChat
+        | Endpoint::ArgoEmbed
+        | Endpoint::Models
+        | Endpoint::Passthrough => Dialect::Openai,
+    }
 }
 
-/// Whether an endpoint is Gemini's alone.
-fn is_gemini(endpoint: Endpoint) -> bool {
-    matches!(
-        endpoint,
-        Endpoint::GenerateContent | Endpoint::CountTokens | Endpoint::EmbedContent
-    )
-}
-
-/// Anthropic's and Gemini's words for kinds of errors go by the status.
+/// Anthropic's, Gemini's and Bedrock's words for kinds of errors go by the status.
 fn in_words_of(dialect: Dialect, reply: ErrorReply) -> ErrorReply {
     match dialect {
         Dialect::Openai | Dialect::Azure => reply,
@@ -97,6 +115,10 @@ fn in_words_of(dialect: Dialect, reply: ErrorReply) -> ErrorReply {
         },
         Dialect::Gemini => ErrorReply {
             kind: gemini::error_status(reply.status),
+            ..reply
+        },
+        Dialect::Bedrock => ErrorReply {
+            kind: bedrock::error_type(reply.status),
             ..reply
         },
     }
@@ -121,6 +143,8 @@ fn answer_id(endpoint: Endpoint, request_id: &str) -> String {
         | Endpoint::GenerateContent
         | Endpoint::CountTokens
         | Endpoint::EmbedContent
+        | Endpoint::BedrockInvoke
+        | Endpoint::BedrockConverse
         | Endpoint::AsksageQuery
         | Endpoint::ArgoChat
         | Endpoint::ArgoEmbed

@@ -13,7 +13,7 @@ use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, StreamExt};
 
 use crate::access_log::guard::RecordGuard;
-use crate::filter::{Endpoint, Headers};
+use crate::filter::{Dialect, Endpoint, Headers};
 use crate::pipeline::exchange::Body;
 use crate::pipeline::failure::Failure;
 use crate::server::ingest::buffer::BodyBuffer;
@@ -67,7 +67,7 @@ pub fn check_head(request: &HttpRequest) -> Result<(), Failure> {
 /// [`Failure`] when it is too long, too slow, or broken; what came of it is on record then.
 pub async fn body(
     headers: &Headers,
-    endpoint: Endpoint,
+    (endpoint, dialect): (Endpoint, Dialect),
     mut payload: Payload,
     limits: BodyLimits,
     guard: &mut RecordGuard,
@@ -87,7 +87,9 @@ pub async fn body(
             | Endpoint::MessagesCountTokens
             | Endpoint::GenerateContent
             | Endpoint::CountTokens
-            | Endpoint::EmbedContent => Body::Whole(Bytes::new()),
+            | Endpoint::EmbedContent
+            | Endpoint::BedrockInvoke
+            | Endpoint::BedrockConverse => Body::Whole(Bytes::new()),
             Endpoint::AsksageQuery
             | Endpoint::ArgoChat
             | Endpoint::ArgoEmbed
@@ -95,7 +97,9 @@ pub async fn body(
             | Endpoint::Passthrough => Body::None,
         });
     }
-    if endpoint == Endpoint::Passthrough && !is_json(headers) {
+    // Bedrock's requests are signed with their bodies.
+    let is_held = endpoint != Endpoint::Passthrough || dialect == Dialect::Bedrock;
+    if !is_held && !is_json(headers) {
         guard.store_less_of_request(limits.stored_of_upload);
         return Ok(Body::Flowing(flowing(payload, limits), length));
     }

@@ -4,6 +4,7 @@ use crate::dialect::{self, gemini, openai};
 use crate::filter::{Dialect, Endpoint};
 use crate::pipeline::failure::Failure;
 use crate::pipeline::models::percent_decoded;
+use crate::wire::bedrock::ModelPath;
 
 /// What a request asks of the data port.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,8 +23,8 @@ pub enum Route {
         endpoint: Endpoint,
         /// Whose API.
         dialect: Dialect,
-        /// The deployment that an Azure client's path names, or the model that one of Gemini's names, percent signs
-        /// resolved.
+        /// The deployment that an Azure client's path names, or the model that one of Gemini's or Bedrock's names,
+        /// percent signs resolved.
         deployment: Option<String>,
         /// The provider named by the first path segment, if one was.
         provider: Option<String>,
@@ -90,6 +91,9 @@ pub fn find(said: Said<'_>, is_provider: impl Fn(&str) -> bool) -> Result<Route,
     if first == "v1" {
         return api(said, behind_first, None);
     }
+    if first == "model" {
+        return of_bedrock(said, path, None);
+    }
     if openai::BARE_SEGMENTS.contains(&first) {
         return api(said, path, None);
     }
@@ -98,7 +102,12 @@ pub fn find(said: Said<'_>, is_provider: impl Fn(&str) -> bool) -> Result<Route,
     {
         return azure(said, behind);
     }
-    if first == "openai" || first == GOOGLE || is_provider(first) {
+    if first == "openai" || first == GOOGLE || first == BEDROCK || is_provider(first) {
+        let names_call = ModelPath::read(behind_first)
+            .is_some_and(|path| path.endpoint() != Endpoint::Passthrough);
+        if first == BEDROCK || names_call && method == "POST" {
+            return of_bedrock(said, behind_first, Some(first.to_owned()));
+        }
         // A doubled `v1` is dropped: the provider's base URL has one.
         let rest = match behind_first.strip_prefix("/v1") {
             Some(rest) if rest.is_empty() || rest.starts_with('/') => rest,
@@ -124,6 +133,27 @@ fn is_shared(method: &str, rest: &str) -> bool {
 
 /// What stands for the first provider of Gemini's API.
 const GOOGLE: &str = "googleaistudio";
+
+/// What stands for the first provider of Bedrock's API.
+const BEDROCK: &str = "bedrock-claude";
+
+/// A path of Bedrock's runtime, which names a model.
+fn of_bedrock(said: Said<'_>, rest: &str, provider: Option<String>) -> Result<Route, Unserved> {
+    let path = ModelPath::read(rest).filter(|_| said.method == "POST");
+    match path.map(|path| (path, percent_decoded(path.model))) {
+        Some((path, Some(model))) => Ok(Route::Api {
+            endpoint: path.endpoint(),
+            dialect: Dialect::Bedrock,
+            deployment: Some(model),
+            provider,
+            rest: rest.to_owned(),
+        }),
+        Some((_, None)) | None => Err(Unserved {
+            failure: Failure::UnknownPath,
+            recorded: true,
+        }),
+    }
+}
 
 /// Whether a segment is a version of an API that only Gemini has.
 fn is_gemini_version(segment: &str) -> bool {

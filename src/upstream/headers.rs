@@ -1,7 +1,7 @@
 //! Which headers travel, both ways.
 
 use crate::filter::Headers;
-use crate::upstream::provider::Provider;
+use crate::upstream::provider::{Provider, ProviderKey};
 
 /// Headers that belong to one connection (RFC 9110, section 7.6.1).
 const HOP_BY_HOP: &[&str] = &[
@@ -37,6 +37,9 @@ const CLIENT_CREDENTIALS: &[&str] = &[
     "x-access-tokens",
     "x-auth-token",
     "x-amz-security-token",
+    // Of a signature that is not ours.
+    "x-amz-date",
+    "x-amz-content-sha256",
 ];
 
 /// Beginnings of header names that mean something in one dialect only.
@@ -77,8 +80,7 @@ pub fn to_upstream<'a>(
                 || names(&named, name))
         })
         .collect();
-    if let Some(key) = &provider.key {
-        let (name, value) = key.header();
+    if let Some((name, value)) = provider.key.as_ref().and_then(ProviderKey::header) {
         headers.push((name, value.as_bytes()));
     }
     for (name, value) in provider.api.headers {
@@ -138,7 +140,7 @@ fn names(values: &[&str], name: &str) -> bool {
 #[cfg(test)]
 pub(super) mod testing {
     use super::*;
-    use crate::upstream::provider::{Api, ProviderKey, Timeouts};
+    use crate::upstream::provider::{Api, Timeouts};
     use std::time::Duration;
 
     /// One that needs nothing.

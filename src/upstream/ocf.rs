@@ -22,6 +22,7 @@ pub(super) const QUIRKS: Quirks = Quirks {
     }),
     tags: &[("x-computing-node", "computing_node")],
     // What its forwarding says when it does not reach a peer, under 200 and as text.
+    model_refusals: &[],
     failure_mark: Some("ERROR: "),
 };
 

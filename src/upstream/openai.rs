@@ -33,6 +33,7 @@ pub(super) fn path(place: &Place<'_>) -> String {
     match place.dialect {
         Dialect::Azure => [place.rest, &azure::without_version(place.query)].concat(),
         Dialect::Openai | Dialect::Anthropic => [place.rest, place.query].concat(),
+        Dialect::Bedrock => [place.rest, place.query].concat(),
         Dialect::Gemini => {
             let rest = place.rest.strip_prefix("/v1/").map_or(0, |_| "/v1".len());
             let rest = place.rest.get(rest..).unwrap_or_default();

@@ -7,6 +7,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::config::Glob;
 use crate::filter::{Dialect, Endpoint};
+use crate::upstream::sigv4::Signer;
 use crate::wire::listed_model::ListedModel;
 use crate::wire::translate::TranslateError;
 
@@ -80,6 +81,8 @@ pub struct Quirks {
     pub listing: Option<Listing>,
     /// Headers of its answers that the record keeps as tags: their names, and the tags'.
     pub tags: &'static [(&'static str, &'static str)],
+    /// Words by which a 401 or 403 speaks of the model that is asked for, and not of our key.
+    pub model_refusals: &'static [&'static str],
     /// How a body begins that is no answer but a failure, in spite of a good status.
     pub failure_mark: Option<&'static str>,
 }
@@ -89,6 +92,7 @@ impl Quirks {
     pub const NONE: Self = Self {
         listing: None,
         tags: &[],
+        model_refusals: &[],
         failure_mark: None,
     };
 }
@@ -132,8 +136,15 @@ pub struct Place<'a> {
 pub struct ProviderKey {
     /// Its name, as in the column `provider_key`.
     pub name: String,
-    header: &'static str,
-    value: SecretString,
+    form: KeyForm,
+}
+
+/// How a key is shown.
+enum KeyForm {
+    /// As the value of a header.
+    Header(&'static str, SecretString),
+    /// Not at all: it signs each request.
+    Signature(Signer),
 }
 
 /// Time limits of one exchange with a provider.
@@ -153,16 +164,35 @@ impl ProviderKey {
     /// A key with its name for the record, for such an API.
     pub fn new(name: String, key: &SecretString, api: &Api) -> Self {
         let key = key.expose_secret().trim();
+        let value = SecretString::from([api.key_scheme, key].concat());
         Self {
             name,
-            header: api.key_header,
-            value: SecretString::from([api.key_scheme, key].concat()),
+            form: KeyForm::Header(api.key_header, value),
         }
     }
 
-    /// The header that carries it.
-    pub fn header(&self) -> (&'static str, &str) {
-        (self.header, self.value.expose_secret())
+    /// A key that signs, with its name for the record.
+    pub fn signing(name: String, signer: Signer) -> Self {
+        Self {
+            name,
+            form: KeyForm::Signature(signer),
+        }
+    }
+
+    /// The header that carries it, if one does.
+    pub fn header(&self) -> Option<(&'static str, &str)> {
+        match &self.form {
+            KeyForm::Header(name, value) => Some((name, value.expose_secret())),
+            KeyForm::Signature(_) => None,
+        }
+    }
+
+    /// What signs with it, if that is how it is shown.
+    pub fn signer(&self) -> Option<&Signer> {
+        match &self.form {
+            KeyForm::Header(..) => None,
+            KeyForm::Signature(signer) => Some(signer),
+        }
     }
 }
 

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use secrecy::SecretString;
 
-use crate::config::{BaseUrl, ProviderConfig, ProviderKind, UsageMode};
+use crate::config::{AwsConfig, BaseUrl, ProviderConfig, ProviderKind, Secret, UsageMode};
 use crate::upstream::provider::{Api, Provider, ProviderKey, Quirks, Timeouts};
+use crate::upstream::sigv4::Signer;
 use crate::upstream::transport::{TlsError, TlsOptions, client_config};
-use crate::upstream::{anthropic, argo, asksage, azure, gemini, ocf, openai};
+use crate::upstream::{anthropic, argo, asksage, azure, bedrock, gemini, ocf, openai};
 
 /// A provider that cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -57,6 +58,7 @@ fn api(kind: ProviderKind) -> &'static Api {
         ProviderKind::Ocf => &ocf::API,
         ProviderKind::Asksage => &asksage::API,
         ProviderKind::Argo => &argo::API,
+        ProviderKind::Bedrock => &bedrock::API,
     }
 }
 
@@ -66,6 +68,7 @@ fn quirks(kind: ProviderKind) -> &'static Quirks {
         ProviderKind::Ocf => &ocf::QUIRKS,
         ProviderKind::Asksage => &asksage::QUIRKS,
         ProviderKind::Argo => &argo::QUIRKS,
+        ProviderKind::Bedrock => &bedrock::QUIRKS,
         ProviderKind::Openai
         | ProviderKind::Azure
         | ProviderKind::Anthropic
@@ -94,6 +97,7 @@ fn provider(config: &ProviderConfig, shared: &mut SharedTls) -> Result<Provider,
             api,
         )
     });
+    let key = key.or_else(|| config.aws.as_ref().and_then(signing_key));
     let headers = config
         .headers
         .iter()
@@ -127,6 +131,24 @@ fn provider(config: &ProviderConfig, shared: &mut SharedTls) -> Result<Provider,
         quirks: quirks(config.kind),
         tls,
     })
+}
+
+/// The key that credentials of AWS are; the name says where they come from.
+fn signing_key(aws: &AwsConfig) -> Option<ProviderKey> {
+    let credentials = aws.credentials.as_ref()?;
+    let secret = |secret: &Secret| SecretString::from(secret.expose().to_owned());
+    let signer = Signer::new(
+        credentials.access_key_id.clone(),
+        secret(&credentials.secret_access_key),
+        credentials.session_token.as_ref().map(secret),
+        aws.region.clone(),
+        bedrock::SERVICE,
+    );
+    let name = match credentials.from_environment {
+        true => "environment",
+        false => "key-1",
+    };
+    Some(ProviderKey::signing(name.to_owned(), signer))
 }
 
 fn tls_options(config: &ProviderConfig) -> TlsOptions {

@@ -5,12 +5,12 @@
 mod assembly;
 mod prompt;
 
-use self::assembly::Assembly;
 use super::decoded::{Decoded, ErrorFields};
 use super::json_reader::{JsonError, Kind, RawStr, Reader};
 use super::openai_chat::integer;
 use super::sse;
 
+pub(super) use self::assembly::{Assembly, finish_reason};
 pub use self::prompt::prompt_pieces;
 
 /// Reads a whole answer. One that breaks off, or is followed by anything, gives what could be read but no usage.
@@ -31,18 +31,20 @@ pub fn decode_whole(text: &str) -> Decoded {
 /// Reads an event stream. Events that are not JSON teach nothing.
 pub fn decode_stream(stream: &[u8]) -> Decoded {
     let mut assembly = Assembly::default();
-    let event_count = sse::each_text(stream, |_, text| {
-        let mut reader = Reader::new(text);
-        let mut event = Event::default();
-        let read = event.read(&mut reader);
-        if read.and_then(|()| reader.end()).is_ok() {
-            assembly.apply(&event);
-        }
-    });
+    let event_count = sse::each_text(stream, |_, text| assembly.see(text));
     Decoded {
         event_count,
         ..assembly.into_decoded()
     }
+}
+
+/// Reads the data of events.
+pub(super) fn decode_texts<'a>(texts: impl IntoIterator<Item = &'a str>) -> Decoded {
+    let mut assembly = Assembly::default();
+    for text in texts {
+        assembly.see(text);
+    }
+    assembly.into_decoded()
 }
 
 type Step = Result<(), JsonError>;
@@ -59,15 +61,15 @@ struct Message<'a> {
 
 /// A block of a content, or what an event adds to one.
 #[derive(Debug, Default)]
-struct Block<'a> {
+pub(super) struct Block<'a> {
     kind: Option<RawStr<'a>>,
-    text: Option<RawStr<'a>>,
-    thinking: Option<RawStr<'a>>,
-    id: Option<RawStr<'a>>,
-    name: Option<RawStr<'a>>,
+    pub(super) text: Option<RawStr<'a>>,
+    pub(super) thinking: Option<RawStr<'a>>,
+    pub(super) id: Option<RawStr<'a>>,
+    pub(super) name: Option<RawStr<'a>>,
     /// The whole object as written.
-    input: Option<&'a str>,
-    partial_json: Option<RawStr<'a>>,
+    pub(super) input: Option<&'a str>,
+    pub(super) partial_json: Option<RawStr<'a>>,
     stop_reason: Option<RawStr<'a>>,
 }
 

@@ -81,6 +81,8 @@ pub struct Facts {
     pub saw_finish_reason: bool,
     /// The upstream reported an error inside the stream.
     pub saw_error_event: bool,
+    /// A frame came whose checksum does not hold, or the border of frames was lost.
+    pub is_damaged: bool,
     /// An event with content came: text, a refusal, reasoning, a tool call.
     pub first_content_seen: bool,
     /// Events with data that went to the client, the terminal one included.

@@ -4,7 +4,7 @@ use aiproxy_filters::Endpoint;
 
 use super::content::Content;
 use super::json_reader::Reader;
-use super::{gemini, openai_completions, openai_responses};
+use super::{bedrock, gemini, openai_completions, openai_responses};
 
 /// What the record wants to know of a request.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -25,7 +25,9 @@ pub(super) fn decode(endpoint: Endpoint, text: &str, wants_text: bool) -> Reques
         }
         Endpoint::Completions => "prompt",
         Endpoint::Embeddings | Endpoint::Responses => "input",
+        Endpoint::BedrockInvoke => "messages",
         Endpoint::GenerateContent
+        | Endpoint::BedrockConverse
         | Endpoint::CountTokens
         | Endpoint::EmbedContent
         | Endpoint::AsksageQuery
@@ -35,6 +37,7 @@ pub(super) fn decode(endpoint: Endpoint, text: &str, wants_text: bool) -> Reques
         | Endpoint::Passthrough => "",
     };
     let (mut asked, mut last, mut user, mut user_id) = (None, None, None, None);
+    let mut prompt = None;
     // What breaks off gives what stands before.
     let _broken = Reader::new(text).object(|key, reader| {
         match key.raw {
@@ -54,6 +57,7 @@ pub(super) fn decode(endpoint: Endpoint, text: &str, wants_text: bool) -> Reques
                     Ok(())
                 })?;
             }
+            "prompt" if endpoint == Endpoint::BedrockInvoke => prompt = Some(reader.raw()?),
             name if name == field && !field.is_empty() => asked = Some(reader.raw()?),
             _ => reader.skip()?,
         }
@@ -71,6 +75,12 @@ pub(super) fn decode(endpoint: Endpoint, text: &str, wants_text: bool) -> Reques
         Endpoint::GenerateContent | Endpoint::CountTokens | Endpoint::EmbedContent => {
             gemini::request_text(text)
         }
+        // Claude's messages, or the prompt of an earlier one.
+        Endpoint::BedrockInvoke => match (last, prompt) {
+            (Some(last), _) => message_text(last),
+            (None, prompt) => prompt.and_then(openai_completions::input_text),
+        },
+        Endpoint::BedrockConverse => bedrock::request_text(text),
         Endpoint::AsksageQuery
         | Endpoint::ArgoChat
         | Endpoint::ArgoEmbed

@@ -69,6 +69,8 @@ impl ClientFormat {
             | Endpoint::Embeddings
             | Endpoint::CountTokens
             | Endpoint::EmbedContent
+            | Endpoint::BedrockInvoke
+            | Endpoint::BedrockConverse
             | Endpoint::AsksageQuery
             | Endpoint::ArgoChat
             | Endpoint::ArgoEmbed
@@ -111,6 +113,8 @@ impl Format {
             | Endpoint::Embeddings
             | Endpoint::CountTokens
             | Endpoint::EmbedContent
+            | Endpoint::BedrockInvoke
+            | Endpoint::BedrockConverse
             | Endpoint::ArgoEmbed
             | Endpoint::Models
             | Endpoint::Passthrough => None,

@@ -116,6 +116,41 @@ pub fn read_gemini(raw: &str) -> Option<Usage> {
     })
 }
 
+/// Reads Bedrock's numbers, those of `converse` and those that it adds to streams of `invoke`: `inputTokens` are without
+/// those that a cache gave or took. `None` as with [`read`].
+pub fn read_bedrock(raw: &str) -> Option<Usage> {
+    let [mut prompt, mut answer, mut total, mut cached, mut written] = [Number::Absent; 5];
+    let read = Reader::new(raw).object(|key, reader| {
+        let place = match key.raw {
+            "inputTokens" | "inputTokenCount" => &mut prompt,
+            "outputTokens" | "outputTokenCount" => &mut answer,
+            "totalTokens" => &mut total,
+            "cacheReadInputTokens" | "cacheReadInputTokenCount" => &mut cached,
+            "cacheWriteInputTokens" | "cacheWriteInputTokenCount" => &mut written,
+            _ => return reader.skip(),
+        };
+        *place = number(reader)?;
+        Ok(())
+    });
+    if read != Ok(true) {
+        return None;
+    }
+    let (plain, cached, cache_write) =
+        (prompt.believed()??, cached.believed()?, written.believed()?);
+    let prompt = plain + cached.unwrap_or(0) + cache_write.unwrap_or(0);
+    let completion = answer.believed()?;
+    Some(Usage {
+        prompt,
+        completion,
+        total: total
+            .believed()?
+            .unwrap_or(prompt + completion.unwrap_or(0)),
+        cached,
+        cache_write,
+        reasoning: None,
+    })
+}
+
 #[derive(Debug, Clone, Copy, Default)]
 enum Number {
     #[default]

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde_json::Value;
 
 use super::document::Document;
-use super::{BodyError, Endpoint, Usage, gemini, json, texts};
+use super::{BodyError, Endpoint, Usage, bedrock, gemini, json, texts};
 
 mod sse;
 
@@ -109,6 +109,23 @@ impl StreamEvent {
             return EventKind::Done;
         }
         let get = |key| self.get(key).filter(|raw| *raw != "null");
+        let is_bedrocks = matches!(
+            self.endpoint,
+            Endpoint::BedrockInvoke | Endpoint::BedrockConverse
+        );
+        if is_bedrocks && bedrock::is_exception(data) {
+            return EventKind::Error;
+        }
+        if self.endpoint == Endpoint::BedrockConverse {
+            return match bedrock::event_type(data) {
+                Some("contentBlockDelta" | "messageStop") => EventKind::Delta,
+                Some("metadata") => EventKind::Usage,
+                Some(_) | None => EventKind::Other,
+            };
+        }
+        if self.endpoint == Endpoint::BedrockInvoke && get("completion").is_some() {
+            return EventKind::Delta;
+        }
         let kind = get("type").and_then(json::string);
         let failed = matches!(kind.as_deref(), Some("error" | "response.failed"));
         if self.name() == Some("error") || get("error").is_some() || failed {
@@ -142,7 +159,7 @@ impl StreamEvent {
 
     /// The pieces of text that the event adds, those of refusals included, each with the number of
     /// its choice. In the Responses API the number is `output_index` · 2³² + `content_index`, in Anthropic's
-    /// Messages the block's, in Gemini's answers the candidate's.
+    /// Messages and Bedrock's `converse` the block's, in Gemini's answers the candidate's.
     pub fn text_delta(&self) -> Vec<(u64, String)> {
         self.read(texts::in_delta)
     }
@@ -209,6 +226,14 @@ impl StreamEvent {
             let data = self.data().unwrap_or_default();
             return gemini::candidates(data).filter_map(ended).collect();
         }
+        if self.endpoint == Endpoint::BedrockConverse {
+            let ended = self.data().and_then(bedrock::ended_block);
+            return ended.into_iter().collect();
+        }
+        if self.endpoint == Endpoint::BedrockInvoke && self.get("completion").is_some() {
+            let reason = self.get("stop_reason").filter(|reason| *reason != "null");
+            return reason.map(|_| 0).into_iter().collect();
+        }
         if let Some(choices) = self.get("choices").and_then(json::items) {
             let ended = |(at, choice): (usize, &str)| {
                 let members = json::members(choice)?;
@@ -240,7 +265,8 @@ impl StreamEvent {
             .get("usage")
             .or_else(|| self.get("usageMetadata"))
             .or_else(|| self.document()?.get_path("response.usage"))
-            .or_else(|| self.document()?.get_path("message.usage"))?;
+            .or_else(|| self.document()?.get_path("message.usage"))
+            .or_else(|| self.document()?.get_path("metadata.usage"))?;
         Usage::from_json(usage)
     }
 

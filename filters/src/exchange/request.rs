@@ -44,7 +44,7 @@ impl LlmRequest {
         }
     }
 
-    /// The same, where the path names the model and says whether the answer is to be a stream, as Gemini's does.
+    /// The same, where the path names the model and says whether the answer is to be a stream, as Gemini's and Bedrock's do.
     pub fn with_path(self, model: &str, stream: bool) -> Self {
         let path = Path {
             model: model.to_owned(),
@@ -116,12 +116,14 @@ impl LlmRequest {
         }
     }
 
-    /// The messages of a chat or of Anthropic's Messages, or the items of a Responses `input`; empty for other formats.
+    /// The messages of a chat, of Anthropic's Messages or of Bedrock's `converse`, or the items of a Responses `input`; empty for other formats.
     pub fn messages(&self) -> Vec<Message<'_>> {
         let list = match self.endpoint {
-            Endpoint::ChatCompletions | Endpoint::Messages | Endpoint::MessagesCountTokens => {
-                self.document.get("messages")
-            }
+            Endpoint::ChatCompletions
+            | Endpoint::Messages
+            | Endpoint::MessagesCountTokens
+            | Endpoint::BedrockInvoke
+            | Endpoint::BedrockConverse => self.document.get("messages"),
             Endpoint::Responses => self.document.get("input"),
             Endpoint::Completions
             | Endpoint::Embeddings
@@ -143,9 +145,14 @@ impl LlmRequest {
     /// `None` when there is none.
     pub fn text(&self) -> Option<Cow<'_, str>> {
         match self.endpoint {
-            Endpoint::ChatCompletions | Endpoint::Messages | Endpoint::MessagesCountTokens => {
-                self.messages().last()?.text()
-            }
+            Endpoint::ChatCompletions
+            | Endpoint::Messages
+            | Endpoint::MessagesCountTokens
+            | Endpoint::BedrockConverse => self.messages().last()?.text(),
+            Endpoint::BedrockInvoke => match self.document.get("prompt") {
+                Some(prompt) => message::content_text(prompt),
+                None => self.messages().last()?.text(),
+            },
             Endpoint::Completions => message::content_text(self.document.get("prompt")?),
             Endpoint::Embeddings => message::content_text(self.document.get("input")?),
             Endpoint::Responses => match json::string(self.document.get("input")?) {
@@ -164,13 +171,22 @@ impl LlmRequest {
 
     /// The most tokens the answer may have, by whichever name the format gives it.
     pub fn max_tokens(&self) -> Option<u64> {
-        ["max_completion_tokens", "max_tokens", "max_output_tokens"]
+        [
+            "max_completion_tokens",
+            "max_tokens",
+            "max_output_tokens",
+            "max_tokens_to_sample",
+        ]
+        .into_iter()
+        .find_map(|key| self.document.get(key)?.parse().ok())
+        .or_else(|| {
+            [
+                "generationConfig.maxOutputTokens",
+                "inferenceConfig.maxTokens",
+            ]
             .into_iter()
-            .find_map(|key| self.document.get(key)?.parse().ok())
-            .or_else(|| {
-                let limit = self.document.get_path("generationConfig.maxOutputTokens");
-                limit?.parse().ok()
-            })
+            .find_map(|path| self.document.get_path(path)?.parse().ok())
+        })
     }
 
     /// The number at a path such as `temperature` or `metadata.turn`.

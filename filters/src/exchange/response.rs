@@ -120,6 +120,7 @@ impl LlmResponse {
             None => self
                 .first_candidate_ended()
                 .or_else(|| self.string("stop_reason"))
+                .or_else(|| self.string("stopReason"))
                 .or_else(|| self.string("status")),
         }
     }

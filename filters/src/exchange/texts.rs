@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::document::{Document, Edit};
-use super::{Endpoint, gemini, json};
+use super::{Endpoint, bedrock, gemini, json};
 
 /// One text: which choice it belongs to, and where its JSON string stands.
 pub(crate) struct Spot {
@@ -47,6 +47,18 @@ pub(crate) fn in_request(endpoint: Endpoint, whole: &str) -> Vec<Spot> {
                     finder.blocks(json::member(message, "content").unwrap_or_default());
                 }
             }
+            Endpoint::BedrockInvoke if json::key_is(key, "prompt") => finder.strings(value),
+            Endpoint::BedrockInvoke if json::key_is(key, "system") => finder.blocks(value),
+            Endpoint::BedrockInvoke if json::key_is(key, "messages") => {
+                for message in json::items(value).unwrap_or_default() {
+                    finder.blocks(json::member(message, "content").unwrap_or_default());
+                }
+            }
+            Endpoint::BedrockConverse => {
+                for text in bedrock::in_request_member(key, value) {
+                    finder.push(text, 0, None);
+                }
+            }
             Endpoint::GenerateContent | Endpoint::CountTokens | Endpoint::EmbedContent => {
                 for text in gemini::in_request_member(key, value) {
                     finder.push(text, 0, None);
@@ -58,6 +70,7 @@ pub(crate) fn in_request(endpoint: Endpoint, whole: &str) -> Vec<Spot> {
             | Endpoint::Responses
             | Endpoint::Messages
             | Endpoint::MessagesCountTokens
+            | Endpoint::BedrockInvoke
             | Endpoint::AsksageQuery
             | Endpoint::ArgoChat
             | Endpoint::ArgoEmbed
@@ -79,6 +92,19 @@ pub(crate) fn in_response(endpoint: Endpoint, whole: &str) -> Vec<Spot> {
         Endpoint::Completions => finder.choices(whole, None),
         Endpoint::Responses => finder.output(whole),
         Endpoint::Messages => finder.answer_blocks(whole),
+        Endpoint::BedrockInvoke => {
+            finder.push(
+                json::member(whole, "completion").unwrap_or_default(),
+                0,
+                None,
+            );
+            finder.answer_blocks(whole);
+        }
+        Endpoint::BedrockConverse => {
+            for (block, text) in bedrock::in_answer(whole) {
+                finder.push(text, block, None);
+            }
+        }
         Endpoint::GenerateContent => finder.candidates(),
         Endpoint::MessagesCountTokens
         | Endpoint::CountTokens
@@ -104,6 +130,19 @@ pub(crate) fn in_delta(endpoint: Endpoint, whole: &str) -> Vec<Spot> {
         Endpoint::Completions => finder.choices(whole, None),
         Endpoint::Responses => finder.output_delta(),
         Endpoint::Messages => finder.block_delta(),
+        Endpoint::BedrockInvoke => {
+            finder.push(
+                json::member(whole, "completion").unwrap_or_default(),
+                0,
+                None,
+            );
+            finder.block_delta();
+        }
+        Endpoint::BedrockConverse => {
+            if let Some((block, text)) = bedrock::in_delta(whole) {
+                finder.push(text, block, None);
+            }
+        }
         Endpoint::GenerateContent => finder.candidates(),
         Endpoint::MessagesCountTokens
         | Endpoint::CountTokens

@@ -18,10 +18,10 @@ pub struct Usage {
 
 impl Usage {
     /// Reads a usage object of the chat, completions, embeddings or Responses API, or of Anthropic's Messages, or of Gemini's
-    /// answers. `None` when it is no object.
+    /// or Bedrock's answers. `None` when it is no object.
     pub fn from_json(raw: &str) -> Option<Self> {
         let members = json::members(raw)?;
-        if let Some(usage) = gemini_usage(&members) {
+        if let Some(usage) = gemini_usage(&members).or_else(|| bedrock_usage(&members)) {
             return Some(usage);
         }
         let count = |name: &str| json::find(&members, name)?.parse().ok();
@@ -50,6 +50,21 @@ impl Usage {
                 .or_else(|| part("output_tokens_details", "reasoning_tokens")),
         })
     }
+}
+
+/// Bedrock's input tokens are without those that a cache gave or took. `None` when there are no such numbers.
+fn bedrock_usage(members: &[(&str, &str)]) -> Option<Usage> {
+    let count = |name: &str| json::find(members, name)?.parse::<u64>().ok();
+    let cached = count("cacheReadInputTokens");
+    let parts = [cached, count("cacheWriteInputTokens")];
+    let parts = parts.into_iter().flatten();
+    Some(Usage {
+        prompt_tokens: Some(parts.fold(count("inputTokens")?, u64::saturating_add)),
+        completion_tokens: count("outputTokens"),
+        total_tokens: count("totalTokens"),
+        cached_tokens: cached,
+        reasoning_tokens: None,
+    })
 }
 
 /// Gemini counts thoughts beside the answer's tokens, and the results of its own tools beside the prompt's. `None`

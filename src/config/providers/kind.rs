@@ -26,6 +26,8 @@ pub enum ProviderKind {
     Asksage,
     /// Argo's own.
     Argo,
+    /// That of Bedrock's runtime.
+    Bedrock,
 }
 
 impl Word for ProviderKind {
@@ -37,6 +39,7 @@ impl Word for ProviderKind {
         ("ocf", Self::Ocf),
         ("asksage", Self::Asksage),
         ("argo", Self::Argo),
+        ("bedrock", Self::Bedrock),
     ];
 }
 
@@ -49,8 +52,8 @@ impl ProviderKind {
     /// Where its maker's own API is.
     pub(in crate::config) fn base_url(self) -> BaseUrl {
         match self {
-            // Azure and OCF have no address of their own for all.
-            Self::Openai | Self::Azure | Self::Ocf => BaseUrl::openai(),
+            // Azure and OCF have no address of their own for all, and Bedrock has one a region.
+            Self::Openai | Self::Azure | Self::Ocf | Self::Bedrock => BaseUrl::openai(),
             Self::Anthropic => BaseUrl::anthropic(),
             Self::Gemini => BaseUrl::gemini(),
             Self::Asksage => BaseUrl::asksage(),
@@ -68,6 +71,7 @@ impl ProviderKind {
             Self::Ocf => "ocf",
             Self::Asksage => "asksage",
             Self::Argo => "argo",
+            Self::Bedrock => "bedrock",
         }
     }
 }
@@ -95,8 +99,12 @@ pub(super) fn read_base_url(section: &mut Section<'_>, kind: ProviderKind) -> Ba
             ProviderKind::Argo if !url.as_str().ends_with("/argoapi") => {
                 Err("expected a URL with /argoapi at its end")
             }
+            ProviderKind::Bedrock if url.has_path() => {
+                Err("expected the server alone, such as https://bedrock-runtime.us-east-1.amazonaws.com")
+            }
             ProviderKind::Anthropic
             | ProviderKind::Azure
+            | ProviderKind::Bedrock
             | ProviderKind::Gemini
             | ProviderKind::Ocf
             | ProviderKind::Asksage

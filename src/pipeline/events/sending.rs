@@ -5,6 +5,7 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::Relay;
+use crate::access_log::draft::RecordedError;
 use crate::filter::{Outcome, StreamEnd};
 use crate::pipeline::failure::Failure;
 use crate::pipeline::generator::Yielder;
@@ -86,7 +87,15 @@ impl Relay {
     }
 
     pub(super) fn put_end_on_record(&mut self) {
-        let failed = self.scanner.facts().saw_error_event;
+        let facts = self.scanner.facts();
+        let failed = facts.saw_error_event || facts.is_damaged;
+        if facts.is_damaged {
+            self.guard.closed_mut().error = Some(RecordedError {
+                code: Some("upstream_protocol".to_owned()),
+                message: Some("a frame of the stream is damaged".to_owned()),
+                ..RecordedError::default()
+            });
+        }
         self.note_repairs();
         self.guard.closed_mut().response_complete = Some(!failed);
         self.guard.end(if failed {

@@ -7,7 +7,7 @@ use crate::wire::usage;
 
 /// An answer as far as it was seen.
 #[derive(Debug, Default)]
-pub(super) struct Assembly {
+pub(in crate::wire) struct Assembly {
     model: Option<String>,
     stop_reason: Option<String>,
     usage: SeenUsage,
@@ -32,8 +32,18 @@ impl Assembly {
         }
     }
 
+    /// Takes the data of an event; what is not JSON teaches nothing.
+    pub(super) fn see(&mut self, data: &str) {
+        let mut reader = Reader::new(data);
+        let mut event = Event::default();
+        let read = event.read(&mut reader);
+        if read.and_then(|()| reader.end()).is_ok() {
+            self.apply(&event);
+        }
+    }
+
     /// Takes an event of a stream.
-    pub(super) fn apply(&mut self, event: &Event<'_>) {
+    fn apply(&mut self, event: &Event<'_>) {
         if let Some(message) = &event.message {
             self.take_whole(message);
         }
@@ -89,8 +99,17 @@ impl Assembly {
 
     /// A block as it stands at its beginning; of a whole answer, all of it.
     fn begin(&mut self, index: u64, block: &Block<'_>) {
-        let output = self.output(index);
+        self.output(index);
         if block.kind.is_some_and(|kind| kind.is("tool_use")) {
+            self.begin_call(index, block);
+        }
+        self.add(index, block);
+    }
+
+    /// A call as it stands at its beginning.
+    pub(in crate::wire) fn begin_call(&mut self, index: u64, block: &Block<'_>) {
+        let output = self.output(index);
+        {
             let call = output.call.get_or_insert_default();
             for (place, value) in [(&mut call.id, block.id), (&mut call.name, block.name)] {
                 if let Some(value) = value {
@@ -107,10 +126,10 @@ impl Assembly {
                 });
             }
         }
-        self.add(index, block);
     }
 
-    fn add(&mut self, index: u64, delta: &Block<'_>) {
+    /// What is added to a block.
+    pub(in crate::wire) fn add(&mut self, index: u64, delta: &Block<'_>) {
         if delta.text.is_none() && delta.thinking.is_none() && delta.partial_json.is_none() {
             return;
         }
@@ -126,7 +145,7 @@ impl Assembly {
         }
     }
 
-    pub(super) fn into_decoded(mut self) -> Decoded {
+    pub(in crate::wire) fn into_decoded(mut self) -> Decoded {
         self.blocks.sort_by_key(|output| output.index);
         for call in self
             .blocks
@@ -163,7 +182,7 @@ impl Assembly {
 }
 
 /// Anthropic's word in OpenAI's; one that nobody knows stays.
-fn finish_reason(reason: String) -> String {
+pub(in crate::wire) fn finish_reason(reason: String) -> String {
     match reason.as_str() {
         "end_turn" | "stop_sequence" | "pause_turn" => "stop".to_owned(),
         "max_tokens" | "model_context_window_exceeded" => "length".to_owned(),

@@ -1,0 +1,94 @@
+//! Bedrock's runtime: what paths say, what requests ask, what answers say, whole and streamed. `converse` has a form of
+//! its own; `invoke` takes and gives what the model's maker does.
+//!
+//! Source: docs.aws.amazon.com, Amazon Bedrock API reference, `Converse`, `ConverseStream`, `InvokeModel` and
+//! `InvokeModelWithResponseStream` (read 2026-11).
+
+mod converse;
+mod event;
+mod invoke;
+mod path;
+
+use aiproxy_filters::Endpoint;
+
+use super::aws_event_stream::frames;
+use super::decoded::{Decoded, ErrorFields};
+use super::json_reader::Reader;
+
+pub use self::converse::{prompt_pieces as converse_prompt_pieces, request_text};
+pub use self::event::{EventText, frame_of, text_of};
+pub use self::invoke::{has_prompt, prompt_pieces as invoke_prompt_pieces};
+pub use self::path::{ModelPath, is_stream};
+
+/// The header that says what kind an error is.
+pub const ERROR_TYPE: &str = "x-amzn-errortype";
+
+/// Reads a whole answer.
+pub fn decode_whole(endpoint: Endpoint, text: &str) -> Decoded {
+    let decoded = match endpoint {
+        Endpoint::BedrockConverse => converse::decode_whole(text),
+        _ => invoke::decode_whole(text),
+    };
+    Decoded {
+        error: decoded.error.or_else(|| said(text)),
+        ..decoded
+    }
+}
+
+/// Reads a stream of frames. Frames that are broken teach nothing.
+pub fn decode_stream(endpoint: Endpoint, stream: &[u8]) -> Decoded {
+    let events: Vec<String> = frames(stream)
+        .filter_map(|frame| text_of(&frame).into_text())
+        .collect();
+    let mut decoded = match endpoint {
+        Endpoint::BedrockConverse => converse::decode_events(&events),
+        _ => invoke::decode_events(&events),
+    };
+    decoded.error = decoded
+        .error
+        .or_else(|| events.iter().find_map(|event| exception(event)));
+    decoded.event_count = events.len() as u64;
+    decoded
+}
+
+/// The error that an event is, if it is one.
+fn exception(event: &str) -> Option<ErrorFields> {
+    let mut error = None;
+    Reader::new(event)
+        .object(|key, reader| {
+            let value = reader.raw()?;
+            if key.raw.ends_with("Exception") {
+                let said = ErrorFields::read(value).unwrap_or_default();
+                error = Some(ErrorFields {
+                    kind: Some(key.raw.to_owned()),
+                    ..said
+                });
+            }
+            Ok(())
+        })
+        .ok()?;
+    error
+}
+
+/// What the body of an error says: it has a message, and nothing else.
+fn said(text: &str) -> Option<ErrorFields> {
+    let (mut message, mut members) = (None, 0);
+    let mut reader = Reader::new(text);
+    let read = reader.object(|key, reader| {
+        members += 1;
+        match key.raw {
+            "message" | "Message" => message = reader.string()?,
+            _ => reader.skip()?,
+        }
+        Ok(())
+    });
+    read.ok()?;
+    let message = message.filter(|_| members == 1)?;
+    Some(ErrorFields {
+        message: Some(message.text().into_owned()),
+        ..ErrorFields::default()
+    })
+}
+
+#[cfg(test)]
+mod tests;

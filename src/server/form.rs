@@ -22,7 +22,12 @@ impl ClientForm for Forms {
         form(reply, Bytes::from(body))
     }
 
-    fn error_event(&self, failure: &Failure, endpoint: Endpoint) -> (ErrorForm, Bytes) {
+    fn error_event(
+        &self,
+        failure: &Failure,
+        endpoint: Endpoint,
+        number: u64,
+    ) -> (ErrorForm, Bytes) {
         if is_anthropic(endpoint) {
             let reply = in_words_of(Dialect::Anthropic, error::reply(failure));
             let event = anthropic::error_event(&text(&reply));
@@ -38,7 +43,7 @@ impl ClientForm for Forms {
             kind: in_stream_kind(&reply),
             ..text(&reply)
         };
-        let event = openai::error_event(&in_stream, endpoint);
+        let event = openai::error_event(&in_stream, endpoint, number);
         (form(reply, Bytes::new()), event)
     }
 

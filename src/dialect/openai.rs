@@ -33,14 +33,15 @@ pub fn error_body(error: &ErrorText<'_>, request_id: &str) -> String {
     json!({ "error": error_object(error), "request_id": request_id }).to_string()
 }
 
-/// An error inside a stream that has begun. No `[DONE]` follows it.
-pub fn error_event(error: &ErrorText<'_>, endpoint: Endpoint) -> Bytes {
+/// An error inside a stream that has begun. No `[DONE]` follows it. `number`: how many events went before it, which is its own
+/// number in streams that count them.
+pub fn error_event(error: &ErrorText<'_>, endpoint: Endpoint, number: u64) -> Bytes {
     let object = error_object(error);
     let event = match endpoint {
         Endpoint::Responses => {
             let data = json!({
-                "type": "error", "code": error.code, "message": error.message, "param": null,
-                "error": object,
+                "type": "error", "sequence_number": number, "code": error.code,
+                "message": error.message, "param": null, "error": object,
             });
             format!("event: error\ndata: {data}\n\n")
         }
@@ -291,7 +292,11 @@ mod tests {
             error_body(&error, "id-1"),
             r#"{"error":{"message":"no","type":"api_error","param":null,"code":"upstream_timeout"},"request_id":"id-1"}"#
         );
-        let event = error_event(&error, Endpoint::ChatCompletions);
+        let event = error_event(&error, Endpoint::ChatCompletions, 7);
         assert!(event.starts_with(b"data: {\"error\":{") && event.ends_with(b"}}\n\n"));
+        let counted = error_event(&error, Endpoint::Responses, 7);
+        let start = br#"event: error
+data: {"type":"error","sequence_number":7,"code":"upstream_timeout","message":"no","param":null,"error":{"#;
+        assert!(counted.starts_with(start), "{counted:?}");
     }
 }

@@ -84,8 +84,9 @@ pub trait ClientForm {
     /// An error before a head was sent.
     fn error(&self, failure: &Failure, dialect: Dialect, request_id: &str) -> ErrorForm;
 
-    /// An error inside a stream that has begun.
-    fn error_event(&self, failure: &Failure, endpoint: Endpoint) -> (ErrorForm, Bytes);
+    /// An error inside a stream that has begun. `number`: how many events went before it.
+    fn error_event(&self, failure: &Failure, endpoint: Endpoint, number: u64)
+    -> (ErrorForm, Bytes);
 
     /// A text in the form of a whole answer: a JSON body.
     fn text_answer(&self, to: &AnswerTo<'_>, text: &str) -> Bytes;

@@ -33,7 +33,12 @@ impl ClientForm for Forms {
         form
     }
 
-    fn error_event(&self, failure: &Failure, endpoint: Endpoint) -> (ErrorForm, Bytes) {
+    fn error_event(
+        &self,
+        failure: &Failure,
+        endpoint: Endpoint,
+        number: u64,
+    ) -> (ErrorForm, Bytes) {
         let dialect = family(endpoint);
         let reply = in_words_of(dialect, error::reply(failure));
         let event = match dialect {
@@ -52,7 +57,7 @@ impl ClientForm for Forms {
                     kind: in_stream_kind(&reply),
                     ..text(&reply)
                 };
-                openai::error_event(&in_stream, endpoint)
+                openai::error_event(&in_stream, endpoint, number)
             }
         };
         (form(reply, Bytes::new()), event)

@@ -79,7 +79,9 @@ impl Relay {
                 out.send(rest.bytes).await;
             }
         }
-        let (error, event) = self.worker.form.error_event(failure, self.asked.endpoint);
+        let number = self.scanner.facts().event_count;
+        let endpoint = self.asked.endpoint;
+        let (error, event) = self.worker.form.error_event(failure, endpoint, number);
         self.note_repairs();
         note_cut(&mut self.guard, failure, &error);
         if !self.repair {

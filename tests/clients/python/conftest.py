@@ -1,6 +1,9 @@
 """What the suites share: the unchanged client, pointed at AIPROXY_BASE_URL."""
 
+import json
 import os
+import subprocess
+import time
 import uuid
 
 import anthropic
@@ -11,6 +14,21 @@ import pytest
 def base_url() -> str:
     """Base URL with its version, such as http://127.0.0.1:8000/v1."""
     return os.environ["AIPROXY_BASE_URL"]
+
+
+def logs(*arguments):
+    """What `aiproxy logs` prints, an object a line."""
+    printed = subprocess.run([os.environ["AIPROXY_LOGS"], *arguments], check=True, capture_output=True, text=True)
+    return [json.loads(line) for line in printed.stdout.splitlines()]
+
+
+def rows_of(user, count):
+    """Rows of an end user, oldest first, as soon as there are so many: they reach SQL moments after their answers."""
+    deadline = time.monotonic() + 10
+    while len(rows := logs("--user", user)) < count:
+        assert time.monotonic() < deadline, f"{len(rows)} rows of {count}"
+        time.sleep(0.02)
+    return rows[::-1]
 
 
 @pytest.fixture

@@ -87,10 +87,18 @@ fn filters_see_a_response_and_errors_come_in_its_shape() {
     let upstream = FakeUpstream::answering(stream(ERROR_STREAM));
     let gateway = before_anthropic(&upstream, None);
     let answer = respond(&gateway, &streamed(ASKED));
-    let event = data(answer.text()).pop().expect("an event");
+    let events = data(answer.text());
+    let event = events.last().expect("an event");
     assert_eq!(
         (event["type"].as_str(), event["code"].as_str()),
         (Some("error"), Some("overloaded_error"))
+    );
+    // Clients that check events do not read one without its number.
+    let numbers = events.iter().map(|event| event["sequence_number"].as_u64());
+    assert!(
+        numbers.eq((0..).map(Some).take(events.len())),
+        "{}",
+        answer.text()
     );
     assert_eq!(last(&gateway).outcome, "upstream_error");
 }

@@ -6,6 +6,7 @@
 
 mod answer;
 mod argo;
+mod bedrock;
 mod behaviour;
 mod chat;
 mod completions;
@@ -61,12 +62,14 @@ How it behaves is in the model's name, parts joined by `-`, such as mock-s200-d2
                    asked for; wrong, no content type; a second object after the first
   crlf bom emptydata comments noblank nodone errevent    oddities of a stream
   nodeerror noprovider  what a node of OCF says when it reaches nobody
+  badcrc badlength      a frame of Bedrock's whose checksum, or that of its lengths, does not hold
   gone overloaded denied sorry   what Ask Sage tells under 200
   echo             request headers come back as x-echo-… headers and as the text
 
 The same names work for Anthropic's POST /v1/messages, and for Gemini's
 POST /v1beta/models/NAME:generateContent and :streamGenerateContent, for Ask Sage's POST /server/query
-and /server/get-models, and behind a node of OCF, /v1/service/llm/v1/…, whose table is /v1/dnt/table.
+and /server/get-models, for Bedrock's POST /model/NAME/converse, converse-stream, invoke and
+invoke-with-response-stream, and behind a node of OCF, /v1/service/llm/v1/…, whose table is /v1/dnt/table.
 
 GET /__mock/stats, GET /__mock/last?n=5 and POST /__mock/reset tell what it has seen.";
 

@@ -9,8 +9,8 @@ use super::environment::Environment;
 use super::overlay::place;
 use super::problem::{Origin, Problem};
 use super::providers::{
-    AZURE_API_VERSION, ApiKeyConfig, BEARER, ModelsConfig, OnDisconnect, ProviderConfig,
-    ProviderKind, TimeoutsConfig, UsageMode, environment_aws,
+    AZURE_API_VERSION, ApiKeyConfig, BEARER, ENDPOINT_URL, ModelsConfig, OnDisconnect,
+    ProviderConfig, ProviderKind, TimeoutsConfig, UsageMode, environment_aws,
 };
 use super::secret::Secret;
 use super::section::{Reading, secret_from};
@@ -91,9 +91,14 @@ pub(super) fn providers(reading: &Reading<'_>, without_file: bool) -> Vec<Provid
         of_kind(ProviderKind::Gemini, url, gemini_key)
     });
     let aws = environment_aws(reading);
-    let bedrock = aws
-        .as_ref()
-        .map(|aws| of_kind(ProviderKind::Bedrock, aws.base_url(), key(reading, BEARER)));
+    let bedrock = aws.as_ref().map(|aws| {
+        let url = variable(reading, ENDPOINT_URL).filter(|url| !url.trim().is_empty());
+        let url = url.map(|url| checked_url(reading, ENDPOINT_URL, &url));
+        let url = url.unwrap_or_else(|| aws.base_url());
+        let bearer = variable(reading, BEARER).filter(|text| !text.trim().is_empty());
+        let bearer = bearer.and_then(|text| checked_key(reading, BEARER, &text));
+        of_kind(ProviderKind::Bedrock, url, bearer)
+    });
     compatible
         .chain(azure)
         .chain(anthropic)
@@ -331,6 +336,26 @@ mod tests {
                 ("OPENAI_API_KEY", "sk-1"),
             ],
             &[("ANTHROPIC_API_KEY", "sk-ant"), ("ENDPOINTS", "http://a:1")],
+            &[
+                ("AWS_ACCESS_KEY_ID", "AKIA1"),
+                ("AWS_SECRET_ACCESS_KEY", "s"),
+                ("AWS_REGION", "cn-north-1"),
+            ],
+            &[
+                ("AWS_BEARER_TOKEN_BEDROCK", "b1"),
+                ("AWS_DEFAULT_REGION", "eu-central-1"),
+                ("ENDPOINTS", "http://a:1"),
+            ],
+            &[("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", "http://h:9/")],
+            &[
+                ("AWS_ACCESS_KEY_ID", "AKIA1"),
+                ("AWS_SECRET_ACCESS_KEY", "s"),
+            ],
+            &[
+                ("AWS_ACCESS_KEY_ID", "AKIA1"),
+                ("AWS_SECRET_ACCESS_KEY", " s"),
+                ("AWS_REGION", "Frankfurt"),
+            ],
             &[("GEMINI_API_KEY", "g1"), ("GOOGLE_API_KEY", "g2")],
             &[
                 ("GOOGLE_API_KEY", "g2"),

@@ -20,7 +20,7 @@ use super::units::as_seconds;
 use self::argo::{ArgoSettings, read_argo};
 use self::aws::read_aws;
 pub use self::aws::{AwsConfig, AwsCredentials};
-pub(super) use self::aws::{BEARER, environment_aws};
+pub(super) use self::aws::{BEARER, ENDPOINT_URL, environment_aws};
 pub(super) use self::kind::AZURE_API_VERSION;
 pub use self::kind::ProviderKind;
 use self::kind::{read_api_version, read_asksage, read_base_url, read_deployments};

@@ -373,12 +373,19 @@ pub(super) fn draft(
     }
 }
 
+/// What a client's body that broke off comes to.
+pub(super) fn broken_body(how: std::io::ErrorKind) -> Failure {
+    match how {
+        std::io::ErrorKind::TimedOut => Failure::BodyTimeout,
+        std::io::ErrorKind::InvalidData => Failure::BodyBroken,
+        _ => Failure::ClientGone,
+    }
+}
+
 fn failure(no_head: &NoHead) -> Failure {
     match no_head {
         NoHead::TooSlow => Failure::UpstreamTimeout,
-        NoHead::BodyBroke(std::io::ErrorKind::TimedOut) => Failure::BodyTimeout,
-        NoHead::BodyBroke(std::io::ErrorKind::InvalidData) => Failure::BodyBroken,
-        NoHead::BodyBroke(_) => Failure::ClientGone,
+        NoHead::BodyBroke(how) => broken_body(*how),
         NoHead::ClientLeft => Failure::ClientGone,
         NoHead::ServerStops => Failure::ShuttingDown,
         NoHead::Send(failure) => match failure {

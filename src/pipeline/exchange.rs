@@ -4,12 +4,13 @@ use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Instant;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt;
 
 use crate::access_log::guard::RecordGuard;
 use crate::access_log::redact;
 use crate::filter::{self, ChainRun, Dialect, Endpoint, Headers, LlmResponse, Outcome};
-use crate::pipeline::attempt::{Call, CallBody, attempt};
+use crate::pipeline::attempt::{self, Call, CallBody, attempt};
 use crate::pipeline::failure::Failure;
 use crate::pipeline::link::ClientLink;
 use crate::pipeline::plan::{Asked, Plan, body_model, check, follow_model, plan, read_head};
@@ -17,7 +18,7 @@ use crate::pipeline::reply::{
     AnswerTo, Reply, ReplyBody, ReplyHeaders, note_headers, own_headers, refuse,
 };
 use crate::pipeline::{Worker, answer, filtering, models};
-use crate::upstream::provider::{Place, Provider};
+use crate::upstream::provider::{Place, Provider, ProviderKey};
 use crate::upstream::transport::BodyStream;
 use crate::wire::gemini::{array, asks_for_events};
 use crate::wire::{aws_event_stream, bedrock};
@@ -201,6 +202,28 @@ fn answered_by_filter(
     }
 }
 
+/// Reads a body that flows: what is signed is signed with its body.
+async fn hold_body(exchange: &mut Exchange, worker: &Worker) -> Result<(), Failure> {
+    let Body::Flowing(stream, _) = &mut exchange.body else {
+        return Ok(());
+    };
+    let limit = worker.settings.max_body_bytes;
+    let mut held = BytesMut::new();
+    while let Some(piece) = stream.next().await {
+        let piece = piece.map_err(|error| attempt::broken_body(error.kind()))?;
+        if limit < held.len() + piece.len() {
+            return Err(Failure::BodyTooLarge {
+                limit: limit as u64,
+            });
+        }
+        held.extend_from_slice(&piece);
+    }
+    let held = held.freeze();
+    exchange.guard.request_body(held.clone());
+    exchange.body = Body::Whole(held);
+    Ok(())
+}
+
 async fn carry_out(
     mut exchange: Exchange,
     plan: Plan,
@@ -221,6 +244,11 @@ async fn carry_out(
                 exchange.guard.add_secret(value);
             }
         }
+    }
+    if provider.key.as_ref().is_some_and(ProviderKey::signs)
+        && let Err(failure) = hold_body(&mut exchange, worker).await
+    {
+        return refused(exchange, &failure, worker);
     }
     exchange.guard.begin();
     if !plan.stream {

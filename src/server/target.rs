@@ -10,7 +10,8 @@ pub const MAX_HEADER_BYTES: usize = 48 * 1024;
 
 /// Refuses paths with dot segments, empty segments, encoded separators, NUL or parameters.
 ///
-/// `%2F` is let through in the last segment of `…/models/{id}`: that is how SDKs send names with a slash.
+/// `%2F` is let through in the last segment of `…/models/{id}` and in that behind `/model/`: that is how SDKs send names
+/// with a slash, and ARNs.
 ///
 /// # Errors
 /// [`Failure::BadTarget`] or [`Failure::TargetTooLong`].
@@ -31,7 +32,7 @@ pub fn check_path(path: &str, query_bytes: usize) -> Result<(), Failure> {
     let mut before = "";
     while let Some(segment) = segments.next() {
         let last = segments.peek().is_none();
-        let is_model_name = last && before == "models";
+        let is_model_name = last && before == "models" || !last && before == "model";
         check_segment(segment, last, is_model_name)?;
         before = segment;
     }
@@ -114,6 +115,7 @@ mod tests {
             "/",
             "/v1/chat/completions",
             "/v1/models/Qwen%2FQwen3-8B",
+            "/model/arn%3Aaws%3Abedrock%3A%3Ainference-profile%2Fus.claude/invoke",
             "/v1/models/gpt-4o",
             "/v1/files/",
             "/v1/models/ft:gpt-4o:org::id",

@@ -187,6 +187,11 @@ impl ProviderKey {
         }
     }
 
+    /// Whether it is shown by signing.
+    pub fn signs(&self) -> bool {
+        matches!(self.form, KeyForm::Signature(_))
+    }
+
     /// What signs with it, if that is how it is shown.
     pub fn signer(&self) -> Option<&Signer> {
         match &self.form {

@@ -10,10 +10,12 @@ mod invoke;
 mod path;
 
 use aiproxy_filters::Endpoint;
+use serde_json::{Value, json};
 
 use super::aws_event_stream::frames;
 use super::decoded::{Decoded, ErrorFields};
 use super::json_reader::Reader;
+use super::usage::{self, Usage};
 
 pub use self::converse::{prompt_pieces as converse_prompt_pieces, request_text};
 pub use self::event::{EventText, frame_of, text_of};
@@ -49,6 +51,19 @@ pub fn decode_stream(endpoint: Endpoint, stream: &[u8]) -> Decoded {
         .or_else(|| events.iter().find_map(|event| exception(event)));
     decoded.event_count = events.len() as u64;
     decoded
+}
+
+/// The numbers that Bedrock adds to a whole answer of `invoke` as headers, given as a JSON object; and the same as its
+/// streams have them.
+pub fn usage_in_headers(headers: &str) -> Option<(Usage, String)> {
+    let headers: serde_json::Map<String, Value> = serde_json::from_str(headers).ok()?;
+    let number = |name: &str| headers.get(name)?.as_str()?.parse::<u64>().ok();
+    let metrics = json!({
+        "inputTokenCount": number("x-amzn-bedrock-input-token-count")?,
+        "outputTokenCount": number("x-amzn-bedrock-output-token-count")?,
+    });
+    let metrics = metrics.to_string();
+    Some((usage::read_bedrock(&metrics)?, metrics))
 }
 
 /// The error that an event is, if it is one.

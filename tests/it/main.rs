@@ -4,6 +4,7 @@ mod anthropic;
 mod argo;
 mod asksage;
 mod azure;
+mod bedrock;
 mod canary_scan;
 mod cli;
 mod client_faults;

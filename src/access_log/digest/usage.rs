@@ -6,7 +6,7 @@ use super::{Exchange, generates};
 use crate::access_log::record::LogRecord;
 use crate::tokens::{Count, TokenCounter};
 use crate::wire::usage::Usage;
-use crate::wire::{self, Decoded, openai_chat};
+use crate::wire::{self, Decoded, bedrock, openai_chat};
 
 impl Exchange<'_> {
     pub(super) fn fill_usage(&self, record: &mut LogRecord, part_bytes: usize) {
@@ -55,6 +55,16 @@ impl Exchange<'_> {
         let (usage, raw) = match chunk.map(openai_chat::chunk_usage) {
             Some((usage, raw)) if usage.is_some() || answer.usage.is_none() => (usage, raw),
             _ => (answer.usage, answer.usage_raw.clone()),
+        };
+        let headers = self
+            .closed
+            .and_then(|closed| closed.response_headers.as_deref());
+        let (usage, raw) = match headers
+            .filter(|_| self.upstream_endpoint == Endpoint::BedrockInvoke)
+        {
+            Some(headers) if usage.is_none() && raw.is_none() => bedrock::usage_in_headers(headers)
+                .map_or((None, None), |(usage, raw)| (Some(usage), Some(raw))),
+            _ => (usage, raw),
         };
         let needs_completion = generates(self.opened.endpoint);
         let believed = usage.filter(|usage| {

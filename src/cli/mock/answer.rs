@@ -36,6 +36,8 @@ pub(super) struct Ask<'a> {
     stream_options: Option<StreamOptions>,
     #[serde(default, borrow)]
     tools: Option<&'a RawValue>,
+    #[serde(default, borrow, rename = "toolConfig")]
+    tool_config: Option<ToolConfig<'a>>,
     #[serde(default, borrow)]
     messages: Option<&'a RawValue>,
     #[serde(default, borrow)]
@@ -46,6 +48,13 @@ pub(super) struct Ask<'a> {
     pub(super) encoding_format: Option<Cow<'a, str>>,
     #[serde(default)]
     pub(super) dimensions: Option<usize>,
+}
+
+/// Bedrock's list of tools.
+#[derive(Debug, Deserialize)]
+struct ToolConfig<'a> {
+    #[serde(default, borrow)]
+    tools: Option<&'a RawValue>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -134,7 +143,10 @@ impl<'a> Turn<'a> {
             match behaviour.content {
                 Content::Text => Said::Filler { wide: false },
                 Content::Wide => Said::Filler { wide: true },
-                Content::Tools => Said::Tools(tool_calls(ask.tools)),
+                Content::Tools => {
+                    let configured = ask.tool_config.as_ref().and_then(|config| config.tools);
+                    Said::Tools(tool_calls(ask.tools.or(configured)))
+                }
                 Content::Json => Said::Text(r#"{"name":"Ada","age":36}"#.to_owned()),
                 Content::Refusal => Said::Refusal("I can't help with that."),
                 Content::Null => Said::Nothing,
@@ -265,7 +277,11 @@ fn tool_calls(tools: Option<&RawValue>) -> Vec<ToolCall> {
     let names: Vec<&str> = tools
         .iter()
         .flat_map(declared)
-        .filter_map(|tool| tool.pointer("/function/name").or_else(|| tool.get("name")))
+        .filter_map(|tool| {
+            tool.pointer("/function/name")
+                .or_else(|| tool.pointer("/toolSpec/name"))
+                .or_else(|| tool.get("name"))
+        })
         .filter_map(Value::as_str)
         .collect();
     let name = |index: usize| {
@@ -311,6 +327,7 @@ fn images_seen(ask: &Ask<'_>) -> String {
         "/image_url",
         "/source/url",
         "/source/data",
+        "/image/source/bytes",
         "/inlineData/data",
         "/fileData/fileUri",
     ];

@@ -178,6 +178,10 @@ pub(super) struct Oddities {
     pub(super) no_done: bool,
     /// An error object in place of the second half.
     pub(super) error_event: bool,
+    /// The first frame with content has a wrong checksum.
+    pub(super) bad_crc: bool,
+    /// The first frame with content has a wrong checksum of its lengths.
+    pub(super) bad_length: bool,
 }
 
 /// What becomes of the connection.
@@ -330,6 +334,8 @@ impl Oddities {
             "noblank" => &mut self.no_final_blank,
             "nodone" => &mut self.no_done,
             "errevent" => &mut self.error_event,
+            "badcrc" => &mut self.bad_crc,
+            "badlength" => &mut self.bad_length,
             _ => return None,
         };
         *flag = true;

@@ -2,10 +2,11 @@
 
 use serde_json::{Value, json};
 
-use crate::cli::mock::query;
 use crate::cli::mock::reply::Reply;
 use crate::cli::mock::request::RawRequest;
+use crate::cli::mock::{bedrock, query};
 use crate::dialect::gemini;
+use crate::wire::bedrock::{ERROR_TYPE, ModelPath};
 
 /// Why a request gets an error for an answer.
 #[derive(Debug)]
@@ -31,8 +32,15 @@ impl Refused {
             Family::Anthropic => anthropic_error_json(self.status, &self.message),
             Family::Gemini => gemini_error_json(self.status, &self.message),
             Family::Asksage => query::error_json(self.status, &self.message),
+            Family::Bedrock => json!({ "message": self.message }),
         };
-        Reply::json(self.status, &error)
+        let reply = Reply::json(self.status, &error);
+        match family {
+            Family::Bedrock => {
+                reply.header(ERROR_TYPE, format!("{}:", bedrock::error_type(self.status)))
+            }
+            Family::Openai | Family::Anthropic | Family::Gemini | Family::Asksage => reply,
+        }
     }
 }
 
@@ -43,6 +51,7 @@ pub(super) enum Family {
     Anthropic,
     Gemini,
     Asksage,
+    Bedrock,
 }
 
 impl Family {
@@ -51,6 +60,9 @@ impl Family {
         let path = request.path();
         if path.starts_with(query::BASE) {
             return Self::Asksage;
+        }
+        if ModelPath::read(path).is_some() {
+            return Self::Bedrock;
         }
         let names_gemini = request.header("x-goog-api-key").is_some();
         if names_gemini

@@ -4,6 +4,10 @@
 use serde_json::Value;
 
 use crate::cli::mock::answer::{Ask, Said, Turn, headers_json};
+use crate::cli::mock::bedrock::{
+    completion, completion_stream, converse, converse_stream, count, exception, message,
+    message_stream,
+};
 use crate::cli::mock::behaviour::{Behaviour, ErrorAnswer, Form, Oddities};
 use crate::cli::mock::multipart::Upload;
 use crate::cli::mock::refused::{
@@ -14,6 +18,8 @@ use crate::cli::mock::request::RawRequest;
 use crate::cli::mock::{
     argo, chat, completions, generate_content, media, messages, node, query, responses,
 };
+use crate::filter::Endpoint;
+use crate::wire::bedrock;
 use crate::wire::gemini::{ModelPath, asks_for_events};
 use crate::wire::percent;
 
@@ -70,6 +76,25 @@ const ARRAY: Format = Format {
     end: b"\n]\n",
 };
 
+const CONVERSE: Format = Format {
+    whole: converse,
+    stream: converse_stream,
+    text_mark: "\"text\":\"",
+    end: b"",
+};
+const MESSAGE: Format = Format {
+    whole: message,
+    stream: message_stream,
+    text_mark: "\"text\":\"",
+    end: b"",
+};
+const COMPLETION: Format = Format {
+    whole: completion,
+    stream: completion_stream,
+    text_mark: "\"completion\":\"",
+    end: b"",
+};
+
 const ARGO: Format = Format {
     whole: argo::whole,
     stream: argo::stream,
@@ -96,6 +121,7 @@ pub(super) fn answer(request: &RawRequest, number: u64, before: u32) -> (Behavio
         Family::Anthropic => reply.header("request-id", id),
         Family::Gemini => reply.header("server-timing", "gfet4t7; dur=1"),
         Family::Asksage => reply,
+        Family::Bedrock => reply.header("x-amzn-requestid", id),
         Family::Openai => reply
             .header("x-request-id", id)
             .header("openai-processing-ms", "1")
@@ -115,6 +141,9 @@ type Answered = Result<(Behaviour, Reply), Refused>;
 fn route(request: &RawRequest, number: u64, before: u32) -> Answered {
     if Family::of(request) == Family::Gemini {
         return gemini(request, number, before);
+    }
+    if let Some(path) = bedrock::ModelPath::read(request.path()) {
+        return of_bedrock(request, number, before, path);
     }
     let path = request.path();
     if let Some(door) = path.strip_prefix(query::BASE) {
@@ -208,6 +237,27 @@ fn of_argo(request: &RawRequest, number: u64, before: u32, call: &str) -> Answer
         ("POST", "embed/") => Ok((Behaviour::default(), argo::embeddings(&request.body))),
         _ => Ok((Behaviour::default(), media::echo(request))),
     }
+}
+
+/// Bedrock's runtime, whose paths name the model and say whether a stream is asked for.
+fn of_bedrock(
+    request: &RawRequest,
+    number: u64,
+    before: u32,
+    path: bedrock::ModelPath<'_>,
+) -> Answered {
+    let Some(model) = percent::decoded(path.model) else {
+        return Err(Refused::new(400, "bad_path", "the model cannot be read"));
+    };
+    let mut ask = Ask::read_without_model(&request.body)?;
+    ask.stream = Some(bedrock::is_stream(request.path()));
+    let format = match path.endpoint() {
+        Endpoint::BedrockConverse => &CONVERSE,
+        Endpoint::BedrockInvoke if bedrock::has_prompt(&request.body) => &COMPLETION,
+        Endpoint::BedrockInvoke => &MESSAGE,
+        _ => return Ok(dressed(behaviour(&model)?, count(), request, before)),
+    };
+    generated(request, number, before, format, ask, &model)
 }
 
 /// Gemini's API, whose paths name the model.
@@ -327,6 +377,11 @@ fn with_oddities(
                         true => format!("data: {error}\r\n\r\n"),
                         false => format!(",\r\n{error}\n]\n"),
                     }
+                }
+                Family::Bedrock => {
+                    // Both APIs have the same frame for it.
+                    script.error = Some(exception(Endpoint::BedrockConverse, message));
+                    return reply;
                 }
                 Family::Anthropic => {
                     format!(

@@ -59,10 +59,9 @@ pub(super) fn read_aws(section: &mut Section<'_>) -> AwsConfig {
     let has_keys = section.item("api_keys").is_some();
     let region = section.text("region").or_else(|| {
         let region = environment_region(reading);
-        // A URL of one's own may be no AWS at all.
         region.or_else(|| {
             let is_elsewhere = section.item("base_url").is_some();
-            is_elsewhere.then(|| "us-east-1".to_owned())
+            is_elsewhere.then(|| ANY_REGION.to_owned())
         })
     });
     let region = region.unwrap_or_else(|| {
@@ -116,16 +115,23 @@ pub(super) fn read_aws(section: &mut Section<'_>) -> AwsConfig {
     }
 }
 
-/// What the environment alone says; `None` where it names no credentials, or no region.
+/// What the environment alone says; `None` where it names neither a URL nor credentials and a region.
 pub(in crate::config) fn environment_aws(reading: &Reading<'_>) -> Option<AwsConfig> {
-    let region = environment_region(reading)?;
+    let has_url = text(reading, ENDPOINT_URL).is_some();
+    let region = environment_region(reading).or_else(|| has_url.then(|| ANY_REGION.to_owned()))?;
     let credentials = environment_credentials(reading);
-    let has_key = reading.environment.has(BEARER);
-    (credentials.is_some() || has_key).then_some(AwsConfig {
+    let has_key = text(reading, BEARER).is_some();
+    (credentials.is_some() || has_key || has_url).then_some(AwsConfig {
         region,
         credentials: credentials.filter(|_| !has_key),
     })
 }
+
+/// The variable with the URL of Bedrock's runtime, as AWS's own clients read it.
+pub(in crate::config) const ENDPOINT_URL: &str = "AWS_ENDPOINT_URL_BEDROCK_RUNTIME";
+
+/// The region of what is at a URL of one's own, and may be no AWS at all.
+const ANY_REGION: &str = "us-east-1";
 
 /// The variable with a key of Bedrock's own.
 pub(in crate::config) const BEARER: &str = "AWS_BEARER_TOKEN_BEDROCK";

@@ -1,0 +1,284 @@
+//! The providers, one by one: which kind, where, which keys, and whether it answers.
+
+use std::path::PathBuf;
+
+use crate::config::{Line, ProviderKind, Scalar, Secret, Yaml};
+use crate::upstream::transport::{TlsOptions, client_config};
+
+use super::ask::Ask;
+use super::reach;
+use super::sketch::{Judge, ProviderSketch, Sketch, number_or_text, put, text};
+
+/// What a kind has of its own.
+struct Own {
+    /// Settings that are asked for.
+    settings: &'static [Setting],
+    /// Whether it has keys.
+    has_keys: bool,
+}
+
+/// A setting of a kind.
+struct Setting {
+    key: &'static str,
+    prompt: &'static str,
+    form: Form,
+}
+
+/// How a setting is written.
+#[derive(Clone, Copy)]
+enum Form {
+    /// Text.
+    Text,
+    /// A number, or a word.
+    NumberOrWord,
+    /// Names with a value each.
+    Pairs,
+}
+
+/// What kinds have of their own, by their words; others have keys and nothing else.
+const OF_KINDS: &[(&str, Own)] = &[
+    (
+        "azure",
+        Own {
+            settings: &[
+                Setting {
+                    key: "api_version",
+                    prompt: "version of its API (empty: the newest that is no preview)",
+                    form: Form::Text,
+                },
+                Setting {
+                    key: "deployments",
+                    prompt: "MODEL=DEPLOYMENT where names differ (empty: no more)",
+                    form: Form::Pairs,
+                },
+            ],
+            has_keys: true,
+        },
+    ),
+    (
+        "argo",
+        Own {
+            settings: &[Setting {
+                key: "user",
+                prompt: "your user name with Argo",
+                form: Form::Text,
+            }],
+            // A user's name is all that it asks for.
+            has_keys: false,
+        },
+    ),
+    (
+        "asksage",
+        Own {
+            settings: &[
+                Setting {
+                    key: "dataset",
+                    prompt: "dataset that answers may use (empty: none)",
+                    form: Form::Text,
+                },
+                Setting {
+                    key: "persona",
+                    prompt: "number of a persona (empty: the default one)",
+                    form: Form::NumberOrWord,
+                },
+            ],
+            has_keys: true,
+        },
+    ),
+];
+
+const PLAIN: Own = Own {
+    settings: &[],
+    has_keys: true,
+};
+
+/// Asks for one provider, and for more.
+///
+/// # Errors
+/// The terminal has gone, or the machine has no descriptor left to try a provider with.
+pub(super) fn ask(ask: &Ask<'_>, judge: &Judge<'_>, sketch: &mut Sketch) -> anyhow::Result<()> {
+    loop {
+        let number = sketch.providers.len() + 1;
+        ask.say("");
+        ask.say(&format!("provider {number}"));
+        let mut tried = sketch.clone();
+        tried.providers.push(ProviderSketch::default());
+        one(ask, judge, &mut tried)?;
+        if reach::is_kept(ask, judge, &tried)? {
+            *sketch = tried;
+        }
+        let is_enough = !sketch.providers.is_empty();
+        if is_enough && !ask.yes("another provider", Some(false))? {
+            return Ok(());
+        }
+    }
+}
+
+fn one(ask: &Ask<'_>, judge: &Judge<'_>, sketch: &mut Sketch) -> anyhow::Result<()> {
+    let kinds = ProviderKind::words();
+    let first = kinds.first().copied().unwrap_or_default();
+    ask.say(&format!("kinds: {}", kinds.join(", ")));
+    setting(ask, judge, sketch, ("kind", "kind"), first, Form::Text)?;
+    let word = sketch.last().0.text("kind").to_owned();
+    let name = free_name(sketch, &word);
+    setting(ask, judge, sketch, ("name", "name"), &name, Form::Text)?;
+    let url = ProviderKind::of_word(&word).and_then(ProviderKind::own_url);
+    let url = url.as_ref().map_or("", |url| url.as_str());
+    setting(ask, judge, sketch, ("URL", "base_url"), url, Form::Text)?;
+    let own = OF_KINDS.iter().find(|(known, _)| *known == word);
+    let own = own.map_or(&PLAIN, |(_, own)| own);
+    for Setting { key, prompt, form } in own.settings {
+        match form {
+            Form::Pairs => pairs(ask, judge, sketch, (prompt, key))?,
+            Form::Text | Form::NumberOrWord => {
+                setting(ask, judge, sketch, (prompt, key), "", *form)?;
+            }
+        }
+    }
+    if sketch.last().0.text("base_url").starts_with("https:") {
+        certificate(ask, judge, sketch)?;
+    }
+    if own.has_keys {
+        keys(ask, judge, sketch)?;
+    }
+    Ok(())
+}
+
+/// A name that no other provider has.
+fn free_name(sketch: &Sketch, wanted: &str) -> String {
+    let is_free = |name: &str| {
+        !sketch
+            .providers
+            .iter()
+            .any(|other| other.text("name") == name)
+    };
+    let numbered = (2..).map(|number| format!("{wanted}-{number}"));
+    let mut all = std::iter::once(wanted.to_owned()).chain(numbered);
+    all.find(|name| is_free(name)).unwrap_or_default()
+}
+
+/// Asks for one setting of the last provider until it is right.
+fn setting(
+    ask: &Ask<'_>,
+    judge: &Judge<'_>,
+    sketch: &mut Sketch,
+    (prompt, key): (&str, &str),
+    default: &str,
+    form: Form,
+) -> anyhow::Result<()> {
+    loop {
+        let answer = ask.text(prompt, default)?;
+        let value = match form {
+            Form::NumberOrWord => number_or_text(&answer),
+            Form::Text | Form::Pairs => text(&answer),
+        };
+        let (provider, path) = sketch.last();
+        put(&mut provider.lines, key, value);
+        match judge.objection(sketch, &[&format!("{path}.{key}")]) {
+            Some(objection) => ask.say(&objection),
+            None => return Ok(()),
+        }
+    }
+}
+
+/// Asks for names with a value each until nothing is answered.
+fn pairs(
+    ask: &Ask<'_>,
+    judge: &Judge<'_>,
+    sketch: &mut Sketch,
+    (prompt, key): (&str, &str),
+) -> anyhow::Result<()> {
+    let mut all: Vec<Line> = Vec::new();
+    loop {
+        let answer = ask.text(prompt, "")?;
+        if answer.is_empty() {
+            return Ok(());
+        }
+        let Some((name, value)) = answer.split_once('=') else {
+            ask.say("expected two names with `=` between them");
+            continue;
+        };
+        let mut tried = all.clone();
+        let value = Yaml::One(Scalar::Text(value.trim().to_owned()));
+        put(&mut tried, name.trim(), Some(value));
+        let (provider, path) = sketch.last();
+        let path = format!("{path}.{key}");
+        put(&mut provider.lines, key, Some(Yaml::Section(tried.clone())));
+        match judge.objection(sketch, &[&path]) {
+            Some(objection) => {
+                ask.say(&objection);
+                let before = (!all.is_empty()).then(|| Yaml::Section(all.clone()));
+                put(&mut sketch.last().0.lines, key, before);
+            }
+            None => all = tried,
+        }
+    }
+}
+
+/// Asks for a certificate that is trusted besides the system's; it must be one.
+fn certificate(ask: &Ask<'_>, judge: &Judge<'_>, sketch: &mut Sketch) -> anyhow::Result<()> {
+    let question = ("extra CA certificate, a PEM file (empty: none)", "ca_cert");
+    loop {
+        setting(ask, judge, sketch, question, "", Form::Text)?;
+        let file = sketch.last().0.text("ca_cert").to_owned();
+        let options = TlsOptions {
+            ca_cert: (!file.is_empty()).then(|| judge.environment.expand_home(&file)),
+            client_identity: None::<(PathBuf, PathBuf)>,
+        };
+        match client_config(&options) {
+            Ok(_) => return Ok(()),
+            Err(error) => ask.say(&error.to_string()),
+        }
+    }
+}
+
+/// Asks for keys, each with its name.
+fn keys(ask: &Ask<'_>, judge: &Judge<'_>, sketch: &mut Sketch) -> anyhow::Result<()> {
+    loop {
+        let index = sketch.last().0.keys.len();
+        let prompt = match index {
+            0 => "key, not shown (empty: each client sends its own)",
+            _ => "key, not shown",
+        };
+        let key = ask.hidden(prompt)?;
+        if key.is_empty() && index == 0 {
+            return Ok(());
+        }
+        let (provider, path) = sketch.last();
+        let path = format!("{path}.api_keys[{index}]");
+        let secret = Scalar::Secret(Secret::new(key), format!("KEY_{}", index + 1));
+        provider
+            .keys
+            .push(vec![Line::new("key", Yaml::One(secret))]);
+        if let Some(objection) = judge.objection(sketch, &[&path]) {
+            ask.say(&objection);
+            sketch.last().0.keys.truncate(index);
+            continue;
+        }
+        key_name(ask, judge, sketch, index, &path)?;
+        // The first key is the one that is used.
+        if !ask.yes("another key (kept; the first one is used)", Some(false))? {
+            return Ok(());
+        }
+    }
+}
+
+/// Asks for the name of a key.
+fn key_name(
+    ask: &Ask<'_>,
+    judge: &Judge<'_>,
+    sketch: &mut Sketch,
+    index: usize,
+    path: &str,
+) -> anyhow::Result<()> {
+    loop {
+        let name = ask.text("its name in the record", &format!("key-{}", index + 1))?;
+        if let Some(lines) = sketch.last().0.keys.get_mut(index) {
+            put(lines, "name", text(&name));
+        }
+        match judge.objection(sketch, &[path]) {
+            Some(objection) => ask.say(&objection),
+            None => return Ok(()),
+        }
+    }
+}

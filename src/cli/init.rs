@@ -1,11 +1,6 @@
 //! `init`: the first configuration, question by question. Every answer is judged by the configuration's own rules; the
 //! file is shown before it is written, and written whole or not at all. It changes nothing else, and starts nothing.
 
-#![expect(
-    clippy::doc_markdown,
-    reason = "docs of options are the help, where backticks are noise"
-)]
-
 mod ask;
 mod interrupt;
 mod ports;

@@ -150,7 +150,7 @@ fn free_name(sketch: &Sketch, wanted: &str) -> String {
         !sketch
             .providers
             .iter()
-            .any(|other| other.text("name") == name)
+            .any(|other| other.text("name").eq_ignore_ascii_case(name))
     };
     let numbered = (2..).map(|number| format!("{wanted}-{number}"));
     let mut all = std::iter::once(wanted.to_owned()).chain(numbered);

@@ -1,5 +1,6 @@
 //! Whether a provider answers: its list of models is asked for, with each of its keys.
 
+use std::future::Future;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -51,7 +52,7 @@ pub(super) fn is_kept(ask: &Ask<'_>, judge: &Judge<'_>, sketch: &Sketch) -> anyh
             continue;
         };
         ask.say(&format!("asking {} for its models", provider.base_url));
-        let (well, told) = judged(tried(provider)?, provider.key.is_some());
+        let (well, told) = judged(limited(status(provider))?, provider.key.is_some());
         let key = key.map(|key| format!("{key}: ")).unwrap_or_default();
         ask.say(&format!("{key}{told}"));
         is_well &= well;
@@ -76,15 +77,14 @@ fn one_key_each(config: &ProviderConfig) -> Vec<(ProviderConfig, Option<String>)
     .collect()
 }
 
-/// The status of its answer; the outer failure is this machine's.
-fn tried(provider: &Provider) -> anyhow::Result<Result<u16, SendFailure>> {
+/// Runs one try; `None` where it takes too long. The failure is this machine's.
+pub(super) fn limited<F: Future>(work: F) -> anyhow::Result<Option<F::Output>> {
     let runtime = Builder::new_current_thread().enable_all().build();
     let runtime = runtime.context("cannot start a runtime")?;
-    let asked = async { timeout(PATIENCE, status(provider)).await };
-    let asked = LocalSet::new().block_on(&runtime, asked);
+    let done = LocalSet::new().block_on(&runtime, async { timeout(PATIENCE, work).await });
     // A name server that is still awaited is nothing to wait for.
     runtime.shutdown_background();
-    Ok(asked.unwrap_or(Err(SendFailure::ConnectTimeout)))
+    Ok(done.ok())
 }
 
 async fn status(provider: &Provider) -> Result<u16, SendFailure> {
@@ -124,7 +124,11 @@ fn models_url(provider: &Provider) -> String {
 }
 
 /// Whether that is well, and what is said of it.
-fn judged(answer: Result<u16, SendFailure>, has_key: bool) -> (bool, String) {
+fn judged(answer: Option<Result<u16, SendFailure>>, has_key: bool) -> (bool, String) {
+    let Some(answer) = answer else {
+        let waited = PATIENCE.as_secs();
+        return (false, format!("it does not answer within {waited} seconds"));
+    };
     match answer {
         Ok(status @ 200..=299) => (true, format!("it answers ({status})")),
         Ok(status @ (401 | 403)) if has_key => (false, format!("it refuses the key ({status})")),
@@ -145,17 +149,18 @@ mod tests {
     #[test]
     fn what_came_of_it_is_told() {
         for (answer, has_key, well, part) in [
-            (Ok(200), true, true, "it answers (200)"),
-            (Ok(401), true, false, "refuses the key (401)"),
-            (Ok(403), false, true, "wants a key (403)"),
-            (Ok(404), true, false, "answers with 404"),
-            (Ok(302), false, false, "answers with 302"),
+            (Some(Ok(200)), true, true, "it answers (200)"),
+            (Some(Ok(401)), true, false, "refuses the key (401)"),
+            (Some(Ok(403)), false, true, "wants a key (403)"),
+            (Some(Ok(404)), true, false, "answers with 404"),
+            (Some(Ok(302)), false, false, "answers with 302"),
             (
-                Err(SendFailure::Dns),
-                false,
+                Some(Err(SendFailure::Dns)),
+                true,
                 false,
                 "cannot be reached: the host",
             ),
+            (None, true, false, "does not answer within 5 seconds"),
         ] {
             let (got, told) = judged(answer, has_key);
             assert_eq!(got, well, "{told}");

@@ -1,10 +1,14 @@
-//! The database of the records.
+//! The database of the records: which one, and whether it can be had.
+
+use std::path::Path;
 
 use url::Url;
 
 use crate::config::{DatabaseUrl, Scalar, Secret, Yaml};
+use crate::database::{Database, DatabaseError};
 
 use super::ask::Ask;
+use super::reach::limited;
 use super::sketch::{Judge, Sketch, put};
 
 /// Asks for it.
@@ -16,7 +20,9 @@ pub(super) fn ask(ask: &Ask<'_>, judge: &Judge<'_>, sketch: &mut Sketch) -> anyh
     let default = default.sqlite_file().map(|file| file.display().to_string());
     let default = default.unwrap_or_default();
     ask.say("");
-    ask.say("records go to a file of SQLite, or to postgres://USER@HOST/DATABASE");
+    ask.say(
+        "records go to a file of SQLite, or to postgres://USER@HOST/DATABASE, its password apart",
+    );
     loop {
         let answer = ask.text("database", &default)?;
         let url = match answer.contains(':') {
@@ -27,14 +33,39 @@ pub(super) fn ask(ask: &Ask<'_>, judge: &Judge<'_>, sketch: &mut Sketch) -> anyh
             ask.say(&objection);
             continue;
         }
-        let Some(url) = with_password(ask, &url)? else {
+        if let Some(url) = with_password(ask, &url)?
+            && let Some(objection) = settle(judge, sketch, &url)
+        {
+            ask.say(&objection);
+            continue;
+        }
+        let url = judge.whole(sketch)?.database.url;
+        let Some(lack) = lack(&url)? else {
             return Ok(());
         };
-        match settle(judge, sketch, &url) {
-            Some(objection) => ask.say(&objection),
-            None => return Ok(()),
+        ask.say(&lack);
+        if ask.yes("keep this database all the same", Some(false))? {
+            return Ok(());
         }
     }
+}
+
+/// What is the matter with it; `None` where it can be had. Nothing is made or changed there.
+fn lack(url: &DatabaseUrl) -> anyhow::Result<Option<String>> {
+    if let Some(file) = url.sqlite_file() {
+        let folder = file.parent().filter(|folder| *folder != Path::new(""));
+        let is_missing = folder.is_some_and(|folder| !folder.is_dir());
+        return Ok(is_missing.then(|| "its folder does not exist".to_owned()));
+    }
+    let opened = limited(async {
+        Database::open(url).await?.close().await;
+        Ok::<(), DatabaseError>(())
+    })?;
+    Ok(match opened {
+        Some(Ok(())) => None,
+        Some(Err(error)) => Some(format!("it cannot be reached: {error}")),
+        None => Some("it does not answer".to_owned()),
+    })
 }
 
 fn settle(judge: &Judge<'_>, sketch: &mut Sketch, url: &str) -> Option<String> {

@@ -1,9 +1,11 @@
 //! The first configuration, asked for on a terminal: what is typed, what becomes of it, and what never does.
 
+use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use aiproxy::cli::mock::Mock;
+use aiproxy::config::ProviderKind;
 
 use super::serve::start;
 use super::{aiproxy, folder_with, program, text};
@@ -43,6 +45,12 @@ fn one_key(terminal: &mut Terminal, key: &str) {
     terminal.answer("another key", "n");
 }
 
+/// An address where nobody listens: a moment ago it was ours.
+fn nobody() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    listener.local_addr().expect("an address")
+}
+
 fn is_there(folder: &Path) -> bool {
     folder.join("aiproxy.yaml").exists()
 }
@@ -65,6 +73,8 @@ fn what_was_answered_serves() {
     terminal.wait("key-2: it answers (200)");
     terminal.answer("another provider", "n");
     terminal.answer("database [aiproxy.db]", "records/a.db");
+    terminal.wait("its folder does not exist");
+    terminal.answer("keep this database all the same", "y");
     // What is shown is the file, but for its keys.
     terminal.wait("url: sqlite://records/a.db");
     terminal.wait("key: \"***");
@@ -131,14 +141,34 @@ fn every_kind_has_questions_of_its_own() {
     terminal.answer_hidden("key, not shown", "");
     terminal.wait("it answers (200)");
     terminal.answer("another provider", "n");
-    terminal.answer("database", "postgres://ann@h/d");
-    terminal.answer_hidden("its password, not shown", "p@canary");
+    let nobody = nobody();
+    for wanted in ["n", "y"] {
+        terminal.answer(
+            "database [aiproxy.db]",
+            &format!("postgres://ann@{nobody}/d"),
+        );
+        terminal.answer_hidden("its password, not shown", "p@canary");
+        terminal.wait("it cannot be reached");
+        terminal.answer("keep this database all the same", wanted);
+    }
     terminal.wait("postgres://ann:***");
     terminal.answer("write it", "y");
     assert_eq!(terminal.exit_code(), Some(0));
     assert!(!terminal.text().contains("canary"), "{}", terminal.text());
     let yaml = std::fs::read_to_string(folder.path().join("own.yaml")).expect("a file");
     let yaml = yaml.replace(&mock.addr().to_string(), "127.0.0.1:9999");
+    let yaml = yaml.replace(&format!("@{nobody}/"), "@127.0.0.1:9998/");
+    // OpenAI's is in the other tests.
+    for kind in ProviderKind::words()
+        .iter()
+        .filter(|kind| **kind != "openai")
+    {
+        let is_here = yaml.contains(&format!("    kind: {kind}\n"));
+        assert!(
+            is_here,
+            "{kind}: its settings in init's table, and a row here"
+        );
+    }
     insta::assert_snapshot!("init_every_kind", yaml);
 }
 
@@ -146,7 +176,7 @@ fn every_kind_has_questions_of_its_own() {
 fn wrong_answers_are_asked_again() {
     let mock = Mock::start(([127, 0, 0, 1], 0).into()).expect("a mock");
     let folder = tempfile::tempdir().expect("a folder");
-    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
     let mut terminal = init(folder.path(), "");
     let port = "port for clients [";
     terminal.answer(port, "many");
@@ -194,10 +224,7 @@ fn wrong_answers_are_asked_again() {
 fn providers_that_do_not_answer_are_told() {
     let refusing = FakeUpstream::answering(json(401, "", "{}"));
     let elsewhere = FakeUpstream::answering(json(404, "", "{}"));
-    let nobody = {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-        format!("http://{}/v1", listener.local_addr().expect("an address"))
-    };
+    let nobody = format!("http://{}/v1", nobody());
     let folder = tempfile::tempdir().expect("a folder");
     let mut terminal = init(folder.path(), "");
     ports(&mut terminal);
@@ -294,49 +321,59 @@ fn a_file_that_is_there_is_replaced_only_when_that_is_wanted() {
     assert_ne!(std::fs::read_to_string(&file).expect("a file"), BEFORE);
 }
 
+/// Where Ctrl-C is pressed.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Place {
+    Text,
+    Key,
+    Try,
+    Choice,
+    Review,
+}
+
+/// Goes on until there, and presses it.
+fn interrupt_at(place: Place, url: &str, terminal: &mut Terminal) {
+    if place == Place::Text {
+        return terminal.interrupt("port for clients");
+    }
+    ports(terminal);
+    provider(terminal, "", url);
+    if place == Place::Key {
+        return terminal.interrupt_hidden("key, not shown");
+    }
+    terminal.answer_hidden("key, not shown", "");
+    if place == Place::Try {
+        terminal.wait("for its models");
+        return terminal.press_interrupt();
+    }
+    if place == Place::Choice {
+        return terminal.interrupt("another provider");
+    }
+    terminal.answer("another provider", "n");
+    terminal.answer("database", "");
+    terminal.interrupt("write it");
+}
+
 #[test]
 fn ctrl_c_leaves_nothing_but_a_terminal_as_it_was() {
     let mock = Mock::start(([127, 0, 0, 1], 0).into()).expect("a mock");
-    let stuck = FakeUpstream::start(vec![vec![Step::ReadRequest, Step::ReadToEnd]]);
+    let silent = FakeUpstream::start(vec![vec![Step::ReadRequest, Step::ReadToEnd]]);
     let url = format!("http://{}/v1", mock.addr());
-    let steps: [(&str, &dyn Fn(&mut Terminal)); 5] = [
-        ("a text", &|terminal| terminal.interrupt("port for clients")),
-        ("a key", &|terminal| {
-            ports(terminal);
-            provider(terminal, "", &url);
-            terminal.interrupt_hidden("key, not shown");
-        }),
-        ("a wait", &|terminal| {
-            ports(terminal);
-            provider(terminal, "", &stuck.base_url());
-            terminal.answer_hidden("key, not shown", "");
-            terminal.wait("for its models");
-            terminal.press_interrupt();
-        }),
-        ("a choice", &|terminal| {
-            ports(terminal);
-            provider(terminal, "", &url);
-            terminal.answer_hidden("key, not shown", "");
-            terminal.interrupt("another provider");
-        }),
-        ("the review", &|terminal| {
-            ports(terminal);
-            provider(terminal, "", &url);
-            terminal.answer_hidden("key, not shown", "");
-            terminal.answer("another provider", "n");
-            terminal.answer("database", "");
-            terminal.interrupt("write it");
-        }),
-    ];
-    for (what, step) in steps {
+    for (place, url) in [
+        (Place::Text, &url),
+        (Place::Key, &url),
+        (Place::Try, &silent.base_url()),
+        (Place::Choice, &url),
+        (Place::Review, &url),
+    ] {
         let folder = tempfile::tempdir().expect("a folder");
         let mut terminal = init(folder.path(), "");
-        step(&mut terminal);
+        interrupt_at(place, url, &mut terminal);
         terminal.wait("interrupted; nothing was written");
-        assert_eq!(terminal.exit_code(), Some(130), "{what}");
-        assert!(terminal.shows_keys(), "{what}");
+        assert_eq!(terminal.exit_code(), Some(130), "{place:?}");
+        assert!(terminal.shows_keys(), "{place:?}");
         let files = std::fs::read_dir(folder.path()).expect("a folder").count();
-        assert_eq!(files, 0, "{what}");
+        assert_eq!(files, 0, "{place:?}");
     }
 }
 

@@ -115,6 +115,13 @@ impl Terminal {
         self.press(format!("{answer}\r").as_bytes());
     }
 
+    /// The same where a whole line is read as the terminal gives it.
+    #[track_caller]
+    pub(crate) fn answer_line(&mut self, question: &str, answer: &str) {
+        self.wait(question);
+        self.press(format!("{answer}\r").as_bytes());
+    }
+
     /// Waits for a question whose answer is not shown, and answers it.
     #[track_caller]
     pub(crate) fn answer_hidden(&mut self, question: &str, answer: &str) {

@@ -74,6 +74,7 @@ pub fn run<W: Write>(
     judge.whole(&sketch)?;
     ask.say("");
     ask.say(&sketch.yaml(Secrets::Masked));
+    ask.say("");
     ask.say("what is masked here will stand there as it is; only you may read the file");
     if !ask.yes("write it", None)? {
         return Err(Failure::failed("nothing was written").into());

@@ -300,6 +300,18 @@ mod tests {
     }
 
     #[test]
+    fn urls_keep_what_is_no_credential() {
+        let url = Scalar::SecretUrl(Secret::new("postgres://u:abc@h/d"), "A_URL".to_owned());
+        for (secrets, yaml) in [
+            (Secrets::Written, r#""postgres://u:abc@h/d""#),
+            (Secrets::Referred, r#""${A_URL}""#),
+            (Secrets::Masked, r#""postgres://u:***ba7816bf@h/d""#),
+        ] {
+            assert_eq!(url.yaml(secrets), yaml);
+        }
+    }
+
+    #[test]
     fn any_text_reads_back_as_itself() {
         for text in [
             "",

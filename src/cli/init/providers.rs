@@ -7,7 +7,7 @@ use crate::upstream::transport::{TlsOptions, client_config};
 
 use super::ask::Ask;
 use super::reach;
-use super::sketch::{Judge, ProviderSketch, Sketch, number_or_text, put, text};
+use super::sketch::{Judge, Sketch, number_or_text, put, text};
 
 /// What a kind has of its own.
 struct Own {
@@ -101,12 +101,9 @@ pub(super) fn ask(ask: &Ask<'_>, judge: &Judge<'_>, sketch: &mut Sketch) -> anyh
         let number = sketch.providers.len() + 1;
         ask.say("");
         ask.say(&format!("provider {number}"));
-        let mut tried = sketch.clone();
-        tried.providers.push(ProviderSketch::default());
-        one(ask, judge, &mut tried)?;
-        if reach::is_kept(ask, judge, &tried)? {
-            *sketch = tried;
-        }
+        one(ask, judge, sketch)?;
+        let is_kept = reach::is_kept(ask, judge, sketch)?;
+        sketch.end_provider(is_kept);
         let is_enough = !sketch.providers.is_empty();
         if is_enough && !ask.yes("another provider", Some(false))? {
             return Ok(());
@@ -119,7 +116,7 @@ fn one(ask: &Ask<'_>, judge: &Judge<'_>, sketch: &mut Sketch) -> anyhow::Result<
     let first = kinds.first().copied().unwrap_or_default();
     ask.say(&format!("kinds: {}", kinds.join(", ")));
     setting(ask, judge, sketch, ("kind", "kind"), first, Form::Text)?;
-    let word = sketch.last().0.text("kind").to_owned();
+    let word = sketch.provider.text("kind").to_owned();
     let name = free_name(sketch, &word);
     setting(ask, judge, sketch, ("name", "name"), &name, Form::Text)?;
     let url = ProviderKind::of_word(&word).and_then(ProviderKind::own_url);
@@ -135,7 +132,7 @@ fn one(ask: &Ask<'_>, judge: &Judge<'_>, sketch: &mut Sketch) -> anyhow::Result<
             }
         }
     }
-    if sketch.last().0.text("base_url").starts_with("https:") {
+    if sketch.provider.text("base_url").starts_with("https:") {
         certificate(ask, judge, sketch)?;
     }
     if own.has_keys {
@@ -172,8 +169,8 @@ fn setting(
             Form::NumberOrWord => number_or_text(&answer),
             Form::Text | Form::Pairs => text(&answer),
         };
-        let (provider, path) = sketch.last();
-        put(&mut provider.lines, key, value);
+        let path = sketch.provider_path();
+        put(&mut sketch.provider.lines, key, value);
         match judge.objection(sketch, &[&format!("{path}.{key}")]) {
             Some(objection) => ask.say(&objection),
             None => return Ok(()),
@@ -201,14 +198,18 @@ fn pairs(
         let mut tried = all.clone();
         let value = Yaml::One(Scalar::Text(value.trim().to_owned()));
         put(&mut tried, name.trim(), Some(value));
-        let (provider, path) = sketch.last();
+        let path = sketch.provider_path();
         let path = format!("{path}.{key}");
-        put(&mut provider.lines, key, Some(Yaml::Section(tried.clone())));
+        put(
+            &mut sketch.provider.lines,
+            key,
+            Some(Yaml::Section(tried.clone())),
+        );
         match judge.objection(sketch, &[&path]) {
             Some(objection) => {
                 ask.say(&objection);
                 let before = (!all.is_empty()).then(|| Yaml::Section(all.clone()));
-                put(&mut sketch.last().0.lines, key, before);
+                put(&mut sketch.provider.lines, key, before);
             }
             None => all = tried,
         }
@@ -220,7 +221,7 @@ fn certificate(ask: &Ask<'_>, judge: &Judge<'_>, sketch: &mut Sketch) -> anyhow:
     let question = ("extra CA certificate, a PEM file (empty: none)", "ca_cert");
     loop {
         setting(ask, judge, sketch, question, "", Form::Text)?;
-        let file = sketch.last().0.text("ca_cert").to_owned();
+        let file = sketch.provider.text("ca_cert").to_owned();
         let options = TlsOptions {
             ca_cert: (!file.is_empty()).then(|| judge.environment.expand_home(&file)),
             client_identity: None::<(PathBuf, PathBuf)>,
@@ -235,27 +236,30 @@ fn certificate(ask: &Ask<'_>, judge: &Judge<'_>, sketch: &mut Sketch) -> anyhow:
 /// Asks for keys, each with its name.
 fn keys(ask: &Ask<'_>, judge: &Judge<'_>, sketch: &mut Sketch) -> anyhow::Result<()> {
     loop {
-        let index = sketch.last().0.keys.len();
+        let index = sketch.provider.keys.len();
         let prompt = match index {
             0 => "key, not shown (empty: each client sends its own)",
-            _ => "key, not shown",
+            _ => "key, not shown (empty: no more)",
         };
         let key = ask.hidden(prompt)?;
-        if key.is_empty() && index == 0 {
+        if key.is_empty() {
             return Ok(());
         }
-        let (provider, path) = sketch.last();
+        let path = sketch.provider_path();
         let path = format!("{path}.api_keys[{index}]");
         let secret = Scalar::Secret(Secret::new(key), format!("KEY_{}", index + 1));
-        provider
+        sketch
+            .provider
             .keys
             .push(vec![Line::new("key", Yaml::One(secret))]);
         if let Some(objection) = judge.objection(sketch, &[&path]) {
             ask.say(&objection);
-            sketch.last().0.keys.truncate(index);
+            sketch.provider.keys.truncate(index);
             continue;
         }
-        key_name(ask, judge, sketch, index, &path)?;
+        let name = format!("key-{}", index + 1);
+        let question = ("its name in the record", "name");
+        key_setting(ask, judge, sketch, (index, &path), question, &name)?;
         // The first key is the one that is used.
         if !ask.yes("another key (kept; the first one is used)", Some(false))? {
             return Ok(());
@@ -263,20 +267,21 @@ fn keys(ask: &Ask<'_>, judge: &Judge<'_>, sketch: &mut Sketch) -> anyhow::Result
     }
 }
 
-/// Asks for the name of a key.
-fn key_name(
+/// Asks for one setting of a key until it is right.
+fn key_setting(
     ask: &Ask<'_>,
     judge: &Judge<'_>,
     sketch: &mut Sketch,
-    index: usize,
-    path: &str,
+    (index, path): (usize, &str),
+    (prompt, key): (&str, &str),
+    default: &str,
 ) -> anyhow::Result<()> {
     loop {
-        let name = ask.text("its name in the record", &format!("key-{}", index + 1))?;
-        if let Some(lines) = sketch.last().0.keys.get_mut(index) {
-            put(lines, "name", text(&name));
+        let answer = ask.text(prompt, default)?;
+        if let Some(lines) = sketch.provider.keys.get_mut(index) {
+            put(lines, key, text(&answer));
         }
-        match judge.objection(sketch, &[path]) {
+        match judge.objection(sketch, &[&format!("{path}.{key}")]) {
             Some(objection) => ask.say(&objection),
             None => return Ok(()),
         }

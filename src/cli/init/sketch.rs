@@ -12,7 +12,10 @@ pub(super) struct Sketch {
     pub(super) server: Vec<Line>,
     pub(super) admin: Vec<Line>,
     pub(super) database: Vec<Line>,
+    /// Those that are settled.
     pub(super) providers: Vec<ProviderSketch>,
+    /// The one that is being asked for, behind them; without a line there is none.
+    pub(super) provider: ProviderSketch,
 }
 
 /// One provider.
@@ -35,7 +38,9 @@ impl Sketch {
                 lines.push(Line::new(key, Yaml::Section(section.clone())));
             }
         }
-        let providers: Vec<Vec<Line>> = self.providers.iter().map(ProviderSketch::all).collect();
+        let current = Some(&self.provider).filter(|provider| !provider.lines.is_empty());
+        let providers = self.providers.iter().chain(current);
+        let providers: Vec<Vec<Line>> = providers.map(ProviderSketch::all).collect();
         if !providers.is_empty() {
             lines.push(Line::new("providers", Yaml::Sections(providers)));
         }
@@ -43,13 +48,17 @@ impl Sketch {
         Draft { head, lines }.yaml(secrets)
     }
 
-    /// The provider that is being asked for, with the beginning of its path.
-    pub(super) fn last(&mut self) -> (&mut ProviderSketch, String) {
-        if self.providers.is_empty() {
-            self.providers.push(ProviderSketch::default());
+    /// The path of the provider that is being asked for.
+    pub(super) fn provider_path(&self) -> String {
+        format!("providers[{}]", self.providers.len())
+    }
+
+    /// Ends the asking for a provider; it stays, or is forgotten.
+    pub(super) fn end_provider(&mut self, is_kept: bool) {
+        let provider = std::mem::take(&mut self.provider);
+        if is_kept {
+            self.providers.push(provider);
         }
-        let index = self.providers.len() - 1;
-        (&mut self.providers[index], format!("providers[{index}]"))
     }
 }
 
@@ -76,12 +85,12 @@ impl ProviderSketch {
 
 /// Sets a key; nothing takes it away.
 pub(super) fn put(lines: &mut Vec<Line>, key: &str, value: Option<Yaml>) {
-    let place = lines.iter().position(|line| line.key == key);
-    match (place, value) {
-        (Some(place), Some(value)) => lines[place].value = value,
-        (Some(place), None) => drop(lines.remove(place)),
-        (None, Some(value)) => lines.push(Line::new(key, value)),
-        (None, None) => {}
+    let Some(value) = value else {
+        return lines.retain(|line| line.key != key);
+    };
+    match lines.iter_mut().find(|line| line.key == key) {
+        Some(line) => line.value = value,
+        None => lines.push(Line::new(key, value)),
     }
 }
 

@@ -67,8 +67,11 @@ fn what_was_answered_serves() {
     terminal.answer("its name in the record [key-1]", "team");
     terminal.answer("another key", "y");
     terminal.answer_hidden("key, not shown", &format!("{KEY}-2"));
+    terminal.answer("its name in the record [key-2]", "team");
+    terminal.wait("is the name of another key of this provider");
     terminal.answer("its name in the record [key-2]", "");
-    terminal.answer("another key", "");
+    terminal.answer("another key", "y");
+    terminal.answer_hidden("key, not shown (empty: no more)", "");
     terminal.wait("team: it answers (200)");
     terminal.wait("key-2: it answers (200)");
     terminal.answer("another provider", "n");

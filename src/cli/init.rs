@@ -3,6 +3,7 @@
 
 mod ask;
 mod interrupt;
+mod kinds;
 mod ports;
 mod providers;
 mod reach;

@@ -6,91 +6,9 @@ use crate::config::{Line, ProviderKind, Scalar, Secret, Yaml};
 use crate::upstream::transport::{TlsOptions, client_config};
 
 use super::ask::Ask;
+use super::kinds::{Form, Own, Setting, own};
 use super::reach;
 use super::sketch::{Judge, Sketch, number_or_text, put, text};
-
-/// What a kind has of its own.
-struct Own {
-    /// Settings that are asked for.
-    settings: &'static [Setting],
-    /// Whether it has keys.
-    has_keys: bool,
-}
-
-/// A setting of a kind.
-struct Setting {
-    key: &'static str,
-    prompt: &'static str,
-    form: Form,
-}
-
-/// How a setting is written.
-#[derive(Clone, Copy)]
-enum Form {
-    /// Text.
-    Text,
-    /// A number, or a word.
-    NumberOrWord,
-    /// Names with a value each.
-    Pairs,
-}
-
-/// What kinds have of their own, by their words; others have keys and nothing else.
-const OF_KINDS: &[(&str, Own)] = &[
-    (
-        "azure",
-        Own {
-            settings: &[
-                Setting {
-                    key: "api_version",
-                    prompt: "version of its API (empty: the newest that is no preview)",
-                    form: Form::Text,
-                },
-                Setting {
-                    key: "deployments",
-                    prompt: "MODEL=DEPLOYMENT where names differ (empty: no more)",
-                    form: Form::Pairs,
-                },
-            ],
-            has_keys: true,
-        },
-    ),
-    (
-        "argo",
-        Own {
-            settings: &[Setting {
-                key: "user",
-                prompt: "your user name with Argo",
-                form: Form::Text,
-            }],
-            // A user's name is all that it asks for.
-            has_keys: false,
-        },
-    ),
-    (
-        "asksage",
-        Own {
-            settings: &[
-                Setting {
-                    key: "dataset",
-                    prompt: "dataset that answers may use (empty: none)",
-                    form: Form::Text,
-                },
-                Setting {
-                    key: "persona",
-                    prompt: "number of a persona (empty: the default one)",
-                    form: Form::NumberOrWord,
-                },
-            ],
-            has_keys: true,
-        },
-    ),
-];
-
-const PLAIN: Own = Own {
-    settings: &[],
-    has_keys: true,
-};
 
 /// Asks for one provider, and for more.
 ///
@@ -101,8 +19,8 @@ pub(super) fn ask(ask: &Ask<'_>, judge: &Judge<'_>, sketch: &mut Sketch) -> anyh
         let number = sketch.providers.len() + 1;
         ask.say("");
         ask.say(&format!("provider {number}"));
-        one(ask, judge, sketch)?;
-        let is_kept = reach::is_kept(ask, judge, sketch)?;
+        let own = one(ask, judge, sketch)?;
+        let is_kept = reach::is_kept(ask, judge, sketch, own.has_list)?;
         sketch.end_provider(is_kept);
         let is_enough = !sketch.providers.is_empty();
         if is_enough && !ask.yes("another provider", Some(false))? {
@@ -111,34 +29,42 @@ pub(super) fn ask(ask: &Ask<'_>, judge: &Judge<'_>, sketch: &mut Sketch) -> anyh
     }
 }
 
-fn one(ask: &Ask<'_>, judge: &Judge<'_>, sketch: &mut Sketch) -> anyhow::Result<()> {
+fn one(ask: &Ask<'_>, judge: &Judge<'_>, sketch: &mut Sketch) -> anyhow::Result<&'static Own> {
     let kinds = ProviderKind::words();
     let first = kinds.first().copied().unwrap_or_default();
     ask.say(&format!("kinds: {}", kinds.join(", ")));
     setting(ask, judge, sketch, ("kind", "kind"), first, Form::Text)?;
     let word = sketch.provider.text("kind").to_owned();
+    let own = own(&word);
     let name = free_name(sketch, &word);
     setting(ask, judge, sketch, ("name", "name"), &name, Form::Text)?;
     let url = ProviderKind::of_word(&word).and_then(ProviderKind::own_url);
     let url = url.as_ref().map_or("", |url| url.as_str());
-    setting(ask, judge, sketch, ("URL", "base_url"), url, Form::Text)?;
-    let own = OF_KINDS.iter().find(|(known, _)| *known == word);
-    let own = own.map_or(&PLAIN, |(_, own)| own);
-    for Setting { key, prompt, form } in own.settings {
+    setting(ask, judge, sketch, (own.url, "base_url"), url, Form::Text)?;
+    for Setting {
+        key,
+        prompt,
+        form,
+        only_with,
+    } in own.settings
+    {
+        let is_wanted = only_with.is_none_or(|other| sketch.provider.has(other));
         match form {
+            _ if !is_wanted => {}
             Form::Pairs => pairs(ask, judge, sketch, (prompt, key))?,
-            Form::Text | Form::NumberOrWord => {
+            Form::Text | Form::NumberOrWord | Form::Secret(_) => {
                 setting(ask, judge, sketch, (prompt, key), "", *form)?;
             }
         }
     }
-    if sketch.provider.text("base_url").starts_with("https:") {
+    if !sketch.provider.text("base_url").starts_with("http:") {
         certificate(ask, judge, sketch)?;
     }
-    if own.has_keys {
+    let no_keys_with = own.no_keys_with;
+    if own.has_keys && !no_keys_with.is_some_and(|other| sketch.provider.has(other)) {
         keys(ask, judge, sketch)?;
     }
-    Ok(())
+    Ok(own)
 }
 
 /// A name that no other provider has.
@@ -164,10 +90,10 @@ fn setting(
     form: Form,
 ) -> anyhow::Result<()> {
     loop {
-        let answer = ask.text(prompt, default)?;
         let value = match form {
-            Form::NumberOrWord => number_or_text(&answer),
-            Form::Text | Form::Pairs => text(&answer),
+            Form::NumberOrWord => number_or_text(&ask.text(prompt, default)?),
+            Form::Text | Form::Pairs => text(&ask.text(prompt, default)?),
+            Form::Secret(variable) => secret(ask.hidden(prompt)?, variable),
         };
         let path = sketch.provider_path();
         put(&mut sketch.provider.lines, key, value);
@@ -176,6 +102,17 @@ fn setting(
             None => return Ok(()),
         }
     }
+}
+
+/// A credential; an empty one is none.
+fn secret(answer: String, variable: &str) -> Option<Yaml> {
+    let secret = || {
+        Yaml::One(Scalar::Secret(
+            Secret::new(answer.as_str()),
+            variable.to_owned(),
+        ))
+    };
+    (!answer.is_empty()).then(secret)
 }
 
 /// Asks for names with a value each until nothing is answered.
@@ -246,12 +183,10 @@ fn keys(ask: &Ask<'_>, judge: &Judge<'_>, sketch: &mut Sketch) -> anyhow::Result
             return Ok(());
         }
         let path = sketch.provider_path();
-        let path = format!("{path}.api_keys[{index}]");
-        let secret = Scalar::Secret(Secret::new(key), format!("KEY_{}", index + 1));
-        sketch
-            .provider
-            .keys
-            .push(vec![Line::new("key", Yaml::One(secret))]);
+        let path = format!("{path}.api_keys");
+        let mut lines = Vec::new();
+        put(&mut lines, "key", secret(key, "KEY"));
+        sketch.provider.keys.push(lines);
         if let Some(objection) = judge.objection(sketch, &[&path]) {
             ask.say(&objection);
             sketch.provider.keys.truncate(index);
@@ -281,7 +216,7 @@ fn key_setting(
         if let Some(lines) = sketch.provider.keys.get_mut(index) {
             put(lines, key, text(&answer));
         }
-        match judge.objection(sketch, &[&format!("{path}.{key}")]) {
+        match judge.objection(sketch, &[&format!("{path}[{index}].{key}")]) {
             Some(objection) => ask.say(&objection),
             None => return Ok(()),
         }

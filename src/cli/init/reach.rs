@@ -1,4 +1,5 @@
-//! Whether a provider answers: its list of models is asked for, with each of its keys.
+//! Whether a provider answers: its list of models is asked for, with each of its keys. Of one without a list it is tried
+//! whether anything answers at all.
 
 use std::future::Future;
 use std::time::Duration;
@@ -24,11 +25,16 @@ use super::sketch::{Judge, Sketch};
 /// Longest time of one try.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Tries the last provider and tells what came of it; where it failed, asks whether it is kept.
+/// Tries the provider that was asked for last and tells what came of it; where it failed, asks whether it is kept.
 ///
 /// # Errors
 /// The terminal has gone, or the machine has no descriptor left.
-pub(super) fn is_kept(ask: &Ask<'_>, judge: &Judge<'_>, sketch: &Sketch) -> anyhow::Result<bool> {
+pub(super) fn is_kept(
+    ask: &Ask<'_>,
+    judge: &Judge<'_>,
+    sketch: &Sketch,
+    has_list: bool,
+) -> anyhow::Result<bool> {
     let config = match judge.whole(sketch) {
         Ok(config) => config,
         Err(problems) => {
@@ -51,8 +57,16 @@ pub(super) fn is_kept(ask: &Ask<'_>, judge: &Judge<'_>, sketch: &Sketch) -> anyh
         let Some(provider) = providers.first() else {
             continue;
         };
-        ask.say(&format!("asking {} for its models", provider.base_url));
-        let (well, told) = judged(limited(status(provider))?, provider.key.is_some());
+        let what = if has_list { " for its models" } else { "" };
+        ask.say(&format!("asking {}{what}", provider.base_url));
+        let answer = limited(status(provider))?;
+        let (well, told) = match (has_list, answer) {
+            (false, Some(Ok(status))) => {
+                let told = format!("it can be reached ({status}); its credentials are not tried");
+                (true, told)
+            }
+            (_, answer) => judged(answer, provider.key.is_some()),
+        };
         let key = key.map(|key| format!("{key}: ")).unwrap_or_default();
         ask.say(&format!("{key}{told}"));
         is_well &= well;

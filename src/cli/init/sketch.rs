@@ -73,6 +73,11 @@ impl ProviderSketch {
         lines
     }
 
+    /// Whether a key is set.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.lines.iter().any(|line| line.key == key)
+    }
+
     /// The text of a key; empty where it is not set.
     pub(super) fn text(&self, key: &str) -> &str {
         let line = self.lines.iter().find(|line| line.key == key);

@@ -143,6 +143,24 @@ fn every_kind_has_questions_of_its_own() {
     terminal.answer("MODEL=DEPLOYMENT", "");
     terminal.answer_hidden("key, not shown", "");
     terminal.wait("it answers (200)");
+    for id in ["AKIA1", ""] {
+        terminal.answer("another provider", "y");
+        provider(&mut terminal, "bedrock", &at(""));
+        terminal.answer("region, such as", "nowhere");
+        terminal.wait("expected a region");
+        terminal.answer("region, such as", "eu-west-1");
+        terminal.answer("access key ID", id);
+        match id {
+            "" => one_key(&mut terminal, "canary-b"),
+            _ => {
+                terminal.answer_hidden("secret access key, not shown", "");
+                terminal.wait("missing; access_key_id needs it");
+                terminal.answer_hidden("secret access key, not shown", "canary-aws");
+                terminal.answer_hidden("session token, not shown", "canary-token");
+            }
+        }
+        terminal.wait("it can be reached (200); its credentials are not tried");
+    }
     terminal.answer("another provider", "n");
     let nobody = nobody();
     for wanted in ["n", "y"] {

@@ -5,6 +5,7 @@ pub mod config;
 pub mod demo;
 pub mod exit;
 pub mod globals;
+pub mod init;
 pub mod logs;
 pub mod migrate;
 pub mod mock;
@@ -53,6 +54,8 @@ pub struct Cli {
 pub enum Command {
     /// Serve (what happens without a command)
     Serve(serve::Args),
+    /// Make the first configuration, question by question
+    Init(init::Args),
     /// Show or check the configuration
     Config(config::Args),
     /// List recorded exchanges, or show one whole
@@ -112,6 +115,9 @@ fn dispatch(cli: &Cli) -> anyhow::Result<()> {
     let clock = Clock::machine();
     let load = || cli.globals.load(&cli.serve, &rules);
     match &cli.command {
+        Some(Command::Init(args)) => {
+            init::run(args, &cli.globals.sources(&cli.serve)?, &rules, &mut output)
+        }
         Some(Command::Config(args)) => {
             config::run(&args.action, &cli.globals, &cli.serve, &rules, &mut output)
         }

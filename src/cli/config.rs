@@ -2,7 +2,7 @@
 
 mod edit;
 mod import;
-mod private_file;
+pub(super) mod private_file;
 
 use std::io::Write;
 

@@ -20,6 +20,8 @@ pub enum Exit {
     Schema = 3,
     /// Another instance holds the spool or the SQLite file.
     Held = 4,
+    /// Ended by Ctrl-C in the middle of questions (128 and the signal's number, as shells say it).
+    Interrupted = 130,
 }
 
 impl From<Exit> for ExitCode {

@@ -84,11 +84,20 @@ fn closed_or_failed(error: io::Error) -> anyhow::Error {
     }
 }
 
+/// Lines with what would steer the terminal escaped, but for their ends.
+pub(super) fn printable_lines(text: &str) -> String {
+    let lines: Vec<_> = text.lines().map(printable).collect();
+    lines.join("\n")
+}
+
 /// Says something on stderr, after the program's name; a closed stderr is no failure.
 pub fn complain(message: &str) {
-    let lines: Vec<_> = message.lines().map(printable).collect();
     // There is nobody left to tell when this fails.
-    drop(writeln!(io::stderr(), "aiproxy: {}", lines.join("\n")));
+    drop(writeln!(
+        io::stderr(),
+        "aiproxy: {}",
+        printable_lines(message)
+    ));
 }
 
 #[cfg(test)]

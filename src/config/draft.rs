@@ -2,7 +2,7 @@
 //! left to variables, as the place where they go allows.
 
 use super::printable;
-use super::secret::Secret;
+use super::secret::{Secret, mask_url};
 
 /// A configuration to be written.
 #[derive(Debug, Clone, Default)]
@@ -46,6 +46,8 @@ pub enum Scalar {
     Text(String),
     /// A credential, and the variable that stands for it where it is not written.
     Secret(Secret, String),
+    /// A URL that may hold a credential, and its variable.
+    SecretUrl(Secret, String),
     /// `${…}`: what stands between the braces.
     Reference(String),
 }
@@ -57,7 +59,7 @@ pub enum Secrets {
     Written,
     /// As variables.
     Referred,
-    /// As [`super::mask`] shows them: for a person to look at.
+    /// As [`super::mask`] and [`super::mask_url`] show them: for a person to look at.
     Masked,
 }
 
@@ -88,9 +90,13 @@ impl Draft {
 fn collect_variables<'a>(lines: &'a [Line], secrets: Secrets, names: &mut Vec<&'a str>) {
     let mut add = |scalar: &'a Scalar| {
         let name = match scalar {
-            Scalar::Secret(_, name) if secrets != Secrets::Written => name.as_str(),
+            Scalar::Secret(_, name) | Scalar::SecretUrl(_, name) if secrets != Secrets::Written => {
+                name.as_str()
+            }
             Scalar::Reference(name) => name.split(":-").next().unwrap_or_default(),
-            Scalar::Secret(..) | Scalar::Plain(_) | Scalar::Text(_) => return,
+            Scalar::Secret(..) | Scalar::SecretUrl(..) | Scalar::Plain(_) | Scalar::Text(_) => {
+                return;
+            }
         };
         if !names.contains(&name) {
             names.push(name);
@@ -207,7 +213,7 @@ impl Scalar {
     pub(super) fn same(&self) -> &str {
         match self {
             Self::Plain(text) | Self::Text(text) | Self::Reference(text) => text,
-            Self::Secret(secret, _) => secret.expose(),
+            Self::Secret(secret, _) | Self::SecretUrl(secret, _) => secret.expose(),
         }
     }
 
@@ -216,9 +222,14 @@ impl Scalar {
             (Self::Plain(value), _) => value.clone(),
             (Self::Text(text), _) => quoted(text),
             (Self::Reference(name), _) => format!("\"${{{name}}}\""),
-            (Self::Secret(secret, _), Secrets::Written) => quoted(secret.expose()),
-            (Self::Secret(_, variable), Secrets::Referred) => format!("\"${{{variable}}}\""),
+            (Self::Secret(secret, _) | Self::SecretUrl(secret, _), Secrets::Written) => {
+                quoted(secret.expose())
+            }
+            (Self::Secret(_, name) | Self::SecretUrl(_, name), Secrets::Referred) => {
+                format!("\"${{{name}}}\"")
+            }
             (Self::Secret(secret, _), Secrets::Masked) => quoted(&secret.masked()),
+            (Self::SecretUrl(secret, _), Secrets::Masked) => quoted(&mask_url(secret.expose())),
         }
     }
 }
@@ -286,6 +297,18 @@ mod tests {
         }
         assert!(!draft.yaml(Secrets::Masked).contains("sk-1"));
         assert_eq!(draft.variables(Secrets::Referred), ["A_KEY"]);
+    }
+
+    #[test]
+    fn urls_keep_what_is_no_credential() {
+        let url = Scalar::SecretUrl(Secret::new("postgres://u:abc@h/d"), "A_URL".to_owned());
+        for (secrets, yaml) in [
+            (Secrets::Written, r#""postgres://u:abc@h/d""#),
+            (Secrets::Referred, r#""${A_URL}""#),
+            (Secrets::Masked, r#""postgres://u:***ba7816bf@h/d""#),
+        ] {
+            assert_eq!(url.yaml(secrets), yaml);
+        }
     }
 
     #[test]

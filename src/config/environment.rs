@@ -26,6 +26,12 @@ impl Environment {
         self.0.insert(name.to_owned(), value.into());
     }
 
+    /// Of the variables those of these names.
+    pub fn only(&self, names: &[&str]) -> Self {
+        let kept = |(name, _): &(&String, &OsString)| names.contains(&name.as_str());
+        self.0.iter().filter(kept).collect()
+    }
+
     /// Whether the variable is there, be it empty.
     pub fn has(&self, name: &str) -> bool {
         self.0.contains_key(name)
@@ -72,7 +78,7 @@ impl Environment {
     }
 
     /// A path with a leading `~/` replaced by `HOME`, where there is one.
-    pub(super) fn expand_home(&self, path: &str) -> PathBuf {
+    pub fn expand_home(&self, path: &str) -> PathBuf {
         match (path.strip_prefix("~/"), self.0.get("HOME")) {
             (Some(rest), Some(home)) => Path::new(home).join(rest),
             (Some(_), None) | (None, _) => PathBuf::from(path),

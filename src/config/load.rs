@@ -85,15 +85,43 @@ impl Sources {
 pub fn load(sources: &Sources, rules: &Rules<'_>) -> Result<Config, Problems> {
     let mut problems = Vec::new();
     let file = sources.config_file();
-    let mut root = match &file {
+    let root = match &file {
         Some(file) => read_file(file).map_err(|problem| Problems(vec![problem]))?,
         None => fallback::tree_without_file(&sources.environment, &mut problems),
     };
-    substitute::substitute(&mut root, "", &sources.environment, &mut problems);
-    overlay_environment(&mut root, &sources.environment, &mut problems);
-    overlay_flags(&mut root, &sources.overrides, &mut problems);
+    let layers = (&sources.environment, sources.overrides.as_slice());
+    resolve(root, file, layers, problems, rules)
+}
 
-    let reading = Reading::new(&sources.environment, problems);
+/// As [`load`], for what `file` will hold: it is not read, and no flags are laid over it.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_text(
+    file: &Path,
+    yaml: &str,
+    environment: &Environment,
+    rules: &Rules<'_>,
+) -> Result<Config, Problems> {
+    let name: Arc<str> = file.display().to_string().into();
+    let root = parse(&name, yaml).map_err(|problem| Problems(vec![problem]))?;
+    let layers = (environment, [].as_slice());
+    resolve(root, Some(file.to_owned()), layers, Vec::new(), rules)
+}
+
+/// Lays environment and flags over a tree, reads every section and checks the whole.
+fn resolve(
+    mut root: Node,
+    file: Option<PathBuf>,
+    (environment, overrides): (&Environment, &[Override]),
+    mut problems: Vec<Problem>,
+    rules: &Rules<'_>,
+) -> Result<Config, Problems> {
+    substitute::substitute(&mut root, "", environment, &mut problems);
+    overlay_environment(&mut root, environment, &mut problems);
+    overlay_flags(&mut root, overrides, &mut problems);
+
+    let reading = Reading::new(environment, problems);
     let mut config = read_root(&root, file, &reading);
     let mut problems = reading.into_problems();
     for problem in config.check(rules) {

@@ -15,6 +15,7 @@ pub(crate) mod records;
 pub(crate) mod served;
 pub(crate) mod shouts;
 pub(crate) mod signal;
+pub(crate) mod terminal;
 pub(crate) mod tls_upstream;
 pub(crate) mod wire;
 

@@ -11,7 +11,7 @@ use super::super::exit::Failure;
 ///
 /// # Errors
 /// The file is there, or cannot be written.
-pub(super) fn write(file: &Path, text: &str, force: bool) -> anyhow::Result<()> {
+pub(in crate::cli) fn write(file: &Path, text: &str, force: bool) -> anyhow::Result<()> {
     let name = file.display();
     let folder = match file.parent() {
         Some(folder) if folder != Path::new("") => folder,

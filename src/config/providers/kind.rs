@@ -49,16 +49,28 @@ impl ProviderKind {
         Self::WORDS.iter().map(|(word, _)| *word).collect()
     }
 
-    /// Where its maker's own API is.
-    pub(in crate::config) fn base_url(self) -> BaseUrl {
+    /// The kind of a word.
+    pub fn of_word(word: &str) -> Option<Self> {
+        let found = Self::WORDS.iter().find(|(known, _)| *known == word);
+        found.map(|(_, kind)| *kind)
+    }
+
+    /// Where its maker's own API is; `None` where everybody has an address of their own.
+    pub fn own_url(self) -> Option<BaseUrl> {
         match self {
-            // Azure and OCF have no address of their own for all, and Bedrock has one a region.
-            Self::Openai | Self::Azure | Self::Ocf | Self::Bedrock => BaseUrl::openai(),
-            Self::Anthropic => BaseUrl::anthropic(),
-            Self::Gemini => BaseUrl::gemini(),
-            Self::Asksage => BaseUrl::asksage(),
-            Self::Argo => BaseUrl::argo(),
+            // Bedrock has one a region.
+            Self::Azure | Self::Ocf | Self::Bedrock => None,
+            Self::Openai => Some(BaseUrl::openai()),
+            Self::Anthropic => Some(BaseUrl::anthropic()),
+            Self::Gemini => Some(BaseUrl::gemini()),
+            Self::Asksage => Some(BaseUrl::asksage()),
+            Self::Argo => Some(BaseUrl::argo()),
         }
+    }
+
+    /// What stands where no URL could be read.
+    pub(in crate::config) fn base_url(self) -> BaseUrl {
+        self.own_url().unwrap_or_else(BaseUrl::openai)
     }
 
     /// The name of a provider that was given none.

@@ -2,7 +2,8 @@
 
 use std::os::unix::fs::PermissionsExt;
 
-use super::{aiproxy, folder_with, text};
+use super::{aiproxy, folder_with, program, text};
+use crate::support::terminal::Terminal;
 
 const BEFORE: &str = "server: { port: 9000 }\n";
 
@@ -70,6 +71,27 @@ fn the_file_takes_its_new_form_only_when_that_is_right() {
     let empty = tempfile::tempdir().expect("a folder");
     let output = aiproxy(empty.path(), "config edit", &[("EDITOR", "true")]);
     assert_eq!(output.status.code(), Some(1));
+}
+
+#[test]
+fn on_a_terminal_what_is_wrong_may_be_edited_again() {
+    // Wrong at first, right the second time.
+    let editor = r"sed -i -e s/port/PORT/ -e t -e s/PORT:.9000/port:\x209001/";
+    for (answer, said, code, after) in [
+        ("", "no problems; saved", 0, "server: { port: 9001 }\n"),
+        ("yes", "no problems; saved", 0, "server: { port: 9001 }\n"),
+        ("n", "is as it was: what was written is wrong", 2, BEFORE),
+    ] {
+        let folder = folder_with(BEFORE);
+        let variables = [("PATH", "/usr/bin:/bin"), ("EDITOR", editor)];
+        let mut terminal = Terminal::start(&program(folder.path(), "config edit", &variables));
+        terminal.wait("PORT: unknown key");
+        terminal.answer_line("edit again? [Y/n] ", answer);
+        terminal.wait(said);
+        assert_eq!(terminal.exit_code(), Some(code), "{answer}");
+        let file = folder.path().join("aiproxy.yaml");
+        assert_eq!(std::fs::read_to_string(file).expect("a file"), after);
+    }
 }
 
 #[test]

@@ -120,27 +120,31 @@ fn read_row(item: Item<'_>, path: &str, taking: &Taking<'_>, targets: &mut Vec<T
         .text("transport")
         .is_some_and(|transport| transport == "sdk");
     let vendor = row.text("sdk_vendor").unwrap_or_default();
-    if is_sdk && ["google", "vertexai"].contains(&vendor.as_str()) {
-        taking.leave(
-            &item.node.origin,
-            path,
-            "Google's API has no kind of provider here",
-        );
-        taking.lack("gemini");
+    if is_sdk && vendor == "vertexai" {
+        let said = "Vertex AI has no kind of provider here";
+        taking.leave(&item.node.origin, path, said);
+        taking.lack("vertexai");
         return;
     }
-    let Some(url) = row.item("base_url") else {
+    let is_google = is_sdk && vendor == "google";
+    let url = row.item("base_url").filter(|url| !is_nothing(url.node));
+    if url.is_none() && !is_google {
         row.report("base_url", "missing; expected a URL");
         return;
+    }
+    let is_anthropics = |url: &Item<'_>| matches!(&url.node.value, Value::Text { text, .. } | Value::Open { text, .. } if text.contains("//api.anthropic.com"));
+    let kind = match vendor.as_str() {
+        "google" if is_sdk => "gemini",
+        "claude" | "anthropic" => "anthropic",
+        _ if url.as_ref().is_some_and(is_anthropics) => "anthropic",
+        _ => "openai",
     };
-    let is_anthropic = matches!(vendor.as_str(), "claude" | "anthropic")
-        || matches!(&url.node.value, Value::Text { text, .. } | Value::Open { text, .. } if text.contains("//api.anthropic.com"));
-    let base_url = taking.url(url.node, &join(path, "base_url"), |url| {
-        if is_anthropic {
-            url.strip_suffix("/v1").unwrap_or(url).to_owned()
-        } else {
-            with_version(url)
-        }
+    let base_url = url.and_then(|url| {
+        taking.url(url.node, &join(path, "base_url"), |url| match kind {
+            "gemini" => url.strip_suffix("/v1beta").unwrap_or(url).to_owned(),
+            "anthropic" => url.strip_suffix("/v1").unwrap_or(url).to_owned(),
+            _ => with_version(url),
+        })
     });
     let name = free_name(&id, targets);
     let mut keys = Vec::new();
@@ -175,7 +179,7 @@ fn read_row(item: Item<'_>, path: &str, taking: &Taking<'_>, targets: &mut Vec<T
     let headers = headers.collect();
     let list = static_models(&mut row, taking);
     targets.push(Target {
-        kind: if is_anthropic { "anthropic" } else { "openai" }.to_owned(),
+        kind: kind.to_owned(),
         name,
         base_url,
         keys,

@@ -15,6 +15,8 @@ const PREFIXES: &[(&str, &str, &str, &str)] = &[
     ("text-completion-openai", "openai", "", "OPENAI_API_KEY"),
     ("azure", "azure", "", "AZURE_API_KEY"),
     ("anthropic", "anthropic", "", "ANTHROPIC_API_KEY"),
+    ("gemini", "gemini", "", "GEMINI_API_KEY"),
+    ("bedrock", "bedrock", "", ""),
     ("hosted_vllm", "openai", NEEDED, "HOSTED_VLLM_API_KEY"),
     ("litellm_proxy", "openai", NEEDED, "LITELLM_PROXY_API_KEY"),
     (
@@ -137,13 +139,19 @@ fn read_model(item: Item<'_>, path: &str, taking: &Taking<'_>, targets: &mut Vec
         }
         None => (!home.is_empty()).then(|| Scalar::Text((*home).to_owned())),
     };
+    let own = match *kind {
+        "bedrock" => aws(&mut params, alias, taking),
+        _ => Vec::new(),
+    };
     let key_path = join(params.path(), "api_key");
     let key = match params.item("api_key") {
+        // Credentials sign in its place.
+        _ if own.iter().any(|(name, _)| *name == "access_key_id") => None,
         Some(item) => {
             let stand_in = variable(&[alias, "api_key"]);
             taking.secret(item.node, &key_path, &stand_in)
         }
-        None if *home == NEEDED => None,
+        None if *home == NEEDED || key_variable.is_empty() => None,
         None => Some(Scalar::Reference((*key_variable).to_owned())),
     };
     let version_path = join(params.path(), "api_version");
@@ -151,8 +159,21 @@ fn read_model(item: Item<'_>, path: &str, taking: &Taking<'_>, targets: &mut Vec
         Some(item) if *kind == "azure" => taking.text(item.node, &version_path),
         Some(_) | None => None,
     };
+    let name = match *kind {
+        // Which call is used follows from what is asked here.
+        "bedrock" => ["converse/", "invoke/"]
+            .iter()
+            .find_map(|call| name.strip_prefix(call))
+            .unwrap_or(name),
+        _ => name,
+    };
+    let is_same = |known: &[(&str, Scalar)]| {
+        let known = known.iter().map(|(name, value)| (*name, value.same()));
+        known.eq(own.iter().map(|(name, value)| (*name, value.same())))
+    };
     let same = targets.iter().position(|known| {
         known.kind == *kind
+            && is_same(&known.own)
             && known.base_url.as_ref().map(Scalar::same) == base_url.as_ref().map(Scalar::same)
             && known.keys.first().map(|(key, _)| key.same()) == key.as_ref().map(Scalar::same)
             && known.api_version.as_ref().map(Scalar::same)
@@ -165,6 +186,7 @@ fn read_model(item: Item<'_>, path: &str, taking: &Taking<'_>, targets: &mut Vec
             name: free_name(prefix, targets),
             base_url,
             api_version,
+            own,
             keys: key
                 .map(|key| (key, "key-1".to_owned()))
                 .into_iter()
@@ -176,6 +198,28 @@ fn read_model(item: Item<'_>, path: &str, taking: &Taking<'_>, targets: &mut Vec
     targets.insert(same.unwrap_or(targets.len()), target);
     taking.leave_rest(&params, LEFT);
     taking.leave_rest(&entry, LEFT);
+}
+
+/// Bedrock's region and credentials; those that are not named come from the variables that AWS's own clients read.
+fn aws(params: &mut Section<'_>, alias: &str, taking: &Taking<'_>) -> Vec<(&'static str, Scalar)> {
+    let mut own = Vec::new();
+    for (theirs, ours, is_secret) in [
+        ("aws_region_name", "region", false),
+        ("aws_access_key_id", "access_key_id", false),
+        ("aws_secret_access_key", "secret_access_key", true),
+        ("aws_session_token", "session_token", true),
+    ] {
+        let path = join(params.path(), theirs);
+        let Some(item) = params.item(theirs) else {
+            continue;
+        };
+        let value = match is_secret {
+            true => taking.secret(item.node, &path, &variable(&[alias, theirs])),
+            false => taking.text(item.node, &path),
+        };
+        own.extend(value.map(|value| (ours, value)));
+    }
+    own
 }
 
 /// Lets a provider take a model, by the name that clients use where it can.
@@ -213,6 +257,7 @@ fn push_new(names: &mut Vec<String>, name: &str) {
 fn address(kind: &str, url: &str) -> String {
     let end = match kind {
         "anthropic" => "/v1",
+        "gemini" => "/v1beta",
         "azure" => "/openai",
         _ => "",
     };

@@ -7,6 +7,7 @@ use crate::config::base_url::BaseUrl;
 use crate::config::problem::Origin;
 use crate::config::secret::{Secret, serialize_masked, serialize_masked_option};
 use crate::config::section::{Reading, Section, secret_from};
+use crate::config::tree::Value;
 
 /// Where in AWS, and as whom.
 #[derive(Debug, Clone, Serialize)]
@@ -56,7 +57,9 @@ const MISSING_REGION: &str = "missing; expected a region such as us-east-1";
 /// Reads the settings of a provider in the file.
 pub(super) fn read_aws(section: &mut Section<'_>) -> AwsConfig {
     let reading = section.reading();
-    let has_keys = section.item("api_keys").is_some();
+    let has_keys = section
+        .item("api_keys")
+        .is_some_and(|keys| !matches!(&keys.node.value, Value::List(keys) if keys.is_empty()));
     let region = section.text("region").or_else(|| {
         let region = environment_region(reading);
         region.or_else(|| {

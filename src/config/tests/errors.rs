@@ -110,6 +110,16 @@ fn providers() {
              - { kind: asksage, name: g, dataset: all, persona: [1] }",
         ),
         (
+            "providers_of_bedrock",
+            "- { kind: bedrock, name: a }\n\
+             - { kind: bedrock, name: b, region: Frankfurt, base_url: http://h/model }\n\
+             - { kind: bedrock, name: c, region: us-east-1, access_key_id: \"A K\", secret_access_key: s, api_keys: [{ key: k }] }\n\
+             - { kind: bedrock, name: d, region: us-east-1, access_key_id: AK }\n\
+             - { kind: bedrock, name: e, region: us-east-1, secret_access_key: s }\n\
+             - { kind: bedrock, name: f, region: us-east-1, session_token: t }\n\
+             - { kind: openai, name: g, region: us-east-1, access_key_id: AK }",
+        ),
+        (
             "providers_keys_same_name",
             "- { kind: openai, api_keys: [{ key: a, name: x }, { key: b, name: x }] }",
         ),

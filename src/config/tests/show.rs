@@ -10,7 +10,8 @@ fn full_of_secrets() -> Config {
         "admin: {{ token: {CANARY} }}\n\
          database: {{ url: 'postgres://u:{CANARY}@h/db?password={CANARY}' }}\n\
          providers:\n  - kind: openai\n    base_url: http://h:1/v1\n    api_keys: [{{ key: '${{K}}', name: a }}]\n    \
-         headers: {{ Authorization: 'Bearer {CANARY}', X-Api-Key: {CANARY}, x-team: blue, x-env: '${{K}}', x-other: 'Bearer {CANARY}' }}\n\
+         headers: {{ Authorization: 'Bearer {CANARY}', X-Api-Key: {CANARY}, x-team: blue, x-env: '${{K}}', x-other: 'Bearer {CANARY}' }}\n  \
+         - {{ kind: bedrock, region: eu-central-1, access_key_id: AKIA1, secret_access_key: {CANARY}, session_token: {CANARY} }}\n\
          filters:\n  - {{ kind: tag, api_key: {CANARY}, url: 'https://u:{CANARY}@h/?key={CANARY}', tags: {{ a: b }} }}\n"
     );
     Case {

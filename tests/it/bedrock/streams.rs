@@ -149,7 +149,7 @@ fn damaged_frames_pass_and_are_on_record() {
 }
 
 #[test]
-fn f34_a_frame_that_is_too_long_ends_the_stream() {
+fn f33_a_frame_that_is_too_long_ends_the_stream() {
     let long = CONVERSE.replace("Hello", &"a".repeat(5_000));
     let stream = frames(Endpoint::BedrockConverse, &long).concat();
     let upstream = FakeUpstream::answering(streamed(&stream, 700));

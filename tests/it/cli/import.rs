@@ -45,6 +45,8 @@ fn each_system_is_known_by_its_file() {
     check("litellm", "litellm.yaml", &["litellm.yaml"], 0);
     let gemini = "litellm_gemini.yaml";
     check("litellm_gemini", gemini, &[gemini], 0);
+    let bedrock = "litellm_bedrock.yaml";
+    check("litellm_bedrock", bedrock, &[bedrock], 0);
     check("ai_proxy_py", "ai_proxy.py", &["ai_proxy.py"], 0);
     check("ai_proxy_env", "ai_proxy.env", &["ai_proxy.env"], 0);
     check("ai_proxy_ocf", "ai_proxy_ocf.py", &["ai_proxy_ocf.py"], 0);
@@ -63,12 +65,8 @@ fn each_system_is_known_by_its_file() {
 
 #[test]
 fn what_has_no_kind_is_written_and_told() {
-    check(
-        "litellm_bedrock",
-        "litellm_bedrock.yaml",
-        &["litellm_bedrock.yaml"],
-        2,
-    );
+    let vertex = "litellm_vertex.yaml";
+    check("litellm_vertex", vertex, &[vertex], 2);
 }
 
 #[test]

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use crate::access_log::guard::RecordGuard;
 use crate::access_log::redact::Secrets;
 use crate::filter::{Dialect, Endpoint, Headers};
-use crate::pipeline::answer::{Kind, classify, read_bounded, refuses_our_key};
+use crate::pipeline::answer::{Kind, classify, framing, read_bounded, refuses_our_key};
 use crate::pipeline::failure::Failure;
 use crate::pipeline::translation::events::{Decoder, Events};
 use crate::pipeline::translation::text::TextDecoder;
@@ -20,7 +20,6 @@ use crate::pipeline::{Worker, collected};
 use crate::upstream::provider::{Generation, Place, Provider};
 use crate::upstream::transport::{UpstreamBody, UpstreamReply};
 use crate::wire::gemini::array::{self, ArrayWriter};
-use crate::wire::sse::SseDecoder;
 use crate::wire::translate::{
     self, AnswerFacts, ClientFormat, Format, ProviderError, StreamTranslator, TranslateError,
     embeddings,
@@ -226,8 +225,8 @@ impl Translation {
                 };
                 let (reply, decoder) = match is_text {
                     false => {
-                        let decoder = SseDecoder::new(provider.max_event_bytes);
-                        (reply, Decoder::Events(decoder))
+                        let decoder = Decoder::new(framing(&reply), provider.max_event_bytes);
+                        (reply, decoder)
                     }
                     true => {
                         let begun = text::unnoticed(reply, provider, worker, guard.started()).await;

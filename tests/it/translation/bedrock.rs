@@ -2,7 +2,7 @@
 
 use aiproxy::filter::Endpoint;
 use aiproxy::wire::bedrock::frame_of;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{ASKED, CHAT, KEY, chat, check_tokens, message, sent, streamed};
 use crate::support::fake_upstream::FakeUpstream;
@@ -143,8 +143,8 @@ fn bedrock_streams_to_a_chat_whatever_the_chunks() {
 #[test]
 fn a_stream_that_is_not_what_it_should_be_fails() {
     let whole = frames(&EVENTS);
-    let throttled = r#"{"throttlingException":{"message":"Too many"}}"#;
     let ending = |events: &[&str]| frames(&[&EVENTS[..2], events].concat()).concat();
+    let throttled = ending(&[r#"{"throttlingException":{"message":"Too many"}}"#]);
     let damaged = |at: usize| {
         let mut stream = whole.concat();
         let first = whole[0].len() + whole[1].len();
@@ -155,11 +155,11 @@ fn a_stream_that_is_not_what_it_should_be_fails() {
     for (stream, expected, outcome) in [
         (damaged(within), "upstream_protocol", "upstream_error"),
         (damaged(1), "upstream_protocol", "upstream_error"),
-        (ending(&[throttled]), "", "upstream_error"),
-        (ending(&[]), "upstream_truncated", "upstream_truncated"),
+        (throttled.clone(), "throttlingException", "rate_limited"),
+        (ending(&[]), "upstream_disconnected", "upstream_truncated"),
         (
             whole.concat()[..whole[0].len() + whole[1].len() + 20].to_vec(),
-            "upstream_truncated",
+            "upstream_disconnected",
             "upstream_truncated",
         ),
     ] {
@@ -172,43 +172,44 @@ fn a_stream_that_is_not_what_it_should_be_fails() {
             !text.contains("you") && !text.contains("finish_reason\":\"length"),
             "{text}"
         );
+        assert_eq!(code(&answer.body), expected, "{text}");
+        assert_eq!(text.contains("Too many"), stream == throttled, "{text}");
         let row = gateway.row().record;
-        assert_eq!(
-            (&*row.outcome, row.response_complete),
-            (outcome, Some(false)),
-            "{text}"
+        let facts = (
+            row.error_code.as_deref(),
+            &*row.outcome,
+            row.response_complete,
         );
-        match expected {
-            "" => {
-                assert!(text.contains("Too many"), "{text}");
-                assert_eq!(row.error_type.as_deref(), Some("throttlingException"));
-            }
-            expected => assert_eq!(code(&answer.body), expected, "{text}"),
-        }
+        assert_eq!(facts, (Some(expected), outcome, Some(false)), "{text}");
     }
 }
 
 #[test]
-fn an_error_of_bedrocks_is_told_with_its_status_and_message() {
-    for (status, body) in [
+fn an_error_of_bedrocks_is_told_with_its_status_kind_and_message() {
+    for (status, kind, message) in [
         (
             400,
-            r#"{"message":"The provided model identifier is invalid."}"#,
+            "ValidationException",
+            "The model identifier is invalid.",
         ),
-        (429, r#"{"message":"Too many tokens, please wait."}"#),
+        (429, "ThrottlingException", "Too many tokens, please wait."),
         // Of the model, and not of our key.
         (
             403,
-            r#"{"message":"You don't have access to the model with the specified model ID."}"#,
+            "AccessDeniedException",
+            "You don't have access to the model with the specified model ID.",
         ),
     ] {
-        let upstream = FakeUpstream::answering(json_answer(status, "", body));
+        let header = format!("x-amzn-errortype: {kind}:http://internal/\r\n");
+        let body = json!({ "message": message }).to_string();
+        let upstream = FakeUpstream::answering(json_answer(status, &header, &body));
         let gateway = before_bedrock(&upstream, &with_key());
         let answer = ask_chat(&gateway);
-        let expected: Value = serde_json::from_str(body).expect("JSON");
-        assert_eq!(answer.status, status, "{}", answer.text());
-        assert_eq!(answer.json()["error"]["message"], expected["message"]);
+        let error = &answer.json()["error"];
+        let told = (answer.status, &error["code"], &error["message"]);
+        assert_eq!(told, (status, &json!(kind), &json!(message)));
         let row = gateway.row().record;
-        assert_eq!(row.error_message.as_deref(), expected["message"].as_str());
+        let facts = (row.error_code.as_deref(), row.error_message.as_deref());
+        assert_eq!(facts, (Some(kind), Some(message)));
     }
 }

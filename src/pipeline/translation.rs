@@ -12,15 +12,15 @@ use bytes::Bytes;
 use crate::access_log::guard::RecordGuard;
 use crate::access_log::redact::Secrets;
 use crate::filter::{Dialect, Endpoint, Headers};
-use crate::pipeline::answer::{Kind, classify, read_bounded, refuses_our_key};
+use crate::pipeline::answer::{Kind, classify, framing, read_bounded, refuses_our_key};
 use crate::pipeline::failure::Failure;
 use crate::pipeline::translation::events::{Decoder, Events};
 use crate::pipeline::translation::text::TextDecoder;
 use crate::pipeline::{Worker, collected};
 use crate::upstream::provider::{Generation, Place, Provider};
 use crate::upstream::transport::{UpstreamBody, UpstreamReply};
+use crate::wire::bedrock;
 use crate::wire::gemini::array::{self, ArrayWriter};
-use crate::wire::sse::SseDecoder;
 use crate::wire::translate::{
     self, AnswerFacts, ClientFormat, Format, ProviderError, StreamTranslator, TranslateError,
     embeddings,
@@ -174,12 +174,13 @@ impl Translation {
                 tap.piece(body.clone());
                 let refused_our_key = refuses_our_key(provider, reply.status, &body);
                 let status = reply.status;
+                let kind = kind_in(&reply.headers);
                 Err(match refused_our_key {
                     true => Failure::UpstreamAuth { status },
                     false => Failure::UpstreamSaid {
                         status,
                         // What it says may hold our key.
-                        error: self.error(&guard.secrets().mask(body)),
+                        error: self.error(&guard.secrets().mask(body), kind),
                     },
                 })
             }
@@ -226,8 +227,8 @@ impl Translation {
                 };
                 let (reply, decoder) = match is_text {
                     false => {
-                        let decoder = SseDecoder::new(provider.max_event_bytes);
-                        (reply, Decoder::Events(decoder))
+                        let decoder = Decoder::new(framing(&reply), provider.max_event_bytes);
+                        (reply, decoder)
                     }
                     true => {
                         let begun = text::unnoticed(reply, provider, worker, guard.started()).await;
@@ -267,13 +268,23 @@ impl Translation {
         }
     }
 
-    /// What an error answer of the provider's says.
-    fn error(&self, body: &[u8]) -> ProviderError {
-        match self.formats {
+    /// What an error answer of the provider's says; `kind`: what its head says.
+    fn error(&self, body: &[u8], kind: Option<String>) -> ProviderError {
+        let error = match self.formats {
             Formats::Text(_, provider) => translate::error_of(provider, body),
             Formats::Embeddings(_) => translate::error(body),
+        };
+        ProviderError {
+            kind: error.kind.or(kind),
+            ..error
         }
     }
+}
+
+/// What Bedrock says in a header of the kind of an error. A URL may follow.
+fn kind_in(headers: &Headers) -> Option<String> {
+    let kind = headers.get(bedrock::ERROR_TYPE)?.split(':').next()?;
+    Some(kind.to_owned())
 }
 
 /// A body of ours, which is an object with members, with further ones.

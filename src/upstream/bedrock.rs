@@ -1,7 +1,7 @@
 //! Bedrock's runtime: the path names the model, and requests are signed.
 
-use crate::filter::Dialect;
-use crate::upstream::provider::{Api, Place, Provider, Quirks};
+use crate::filter::{Dialect, Endpoint};
+use crate::upstream::provider::{Api, Generation, Place, Provider, Quirks};
 use crate::wire::bedrock::ModelPath;
 use crate::wire::percent;
 
@@ -13,7 +13,10 @@ pub(super) const API: Api = Api {
     url,
     model_in_url: true,
     streams_usage: false,
-    generation: None,
+    generation: Some(Generation {
+        endpoint: Endpoint::BedrockConverse,
+        place: generation,
+    }),
     embedding: None,
     vendor_host: "amazonaws.com",
     // A key of Bedrock's own; credentials of AWS sign.
@@ -28,15 +31,28 @@ pub(super) const QUIRKS: Quirks = Quirks {
     ..Quirks::NONE
 };
 
+/// Where a call of another dialect goes.
+fn generation(model: &str, stream: bool) -> (String, &'static str) {
+    let verb = match stream {
+        true => "converse-stream",
+        false => "converse",
+    };
+    (path(model, verb), "")
+}
+
+/// The path on which something is done with a model.
+fn path(model: &str, verb: &str) -> String {
+    let mut path = "/model/".to_owned();
+    percent::push_encoded(&mut path, model);
+    format!("{path}/{verb}")
+}
+
 /// The client's path as it is, percent signs too; where the model is another than the one that it names, with that.
 fn url(provider: &Provider, place: &Place<'_>) -> String {
     let mut url = provider.base_url.clone();
     match (place.model, ModelPath::read(place.rest)) {
         (Some(model), Some(path)) if percent::decoded(path.model).as_deref() != Some(model) => {
-            url.push_str("/model/");
-            percent::push_encoded(&mut url, model);
-            url.push('/');
-            url.push_str(path.verb);
+            url.push_str(&self::path(model, path.verb));
         }
         _ => url.push_str(place.rest),
     }
@@ -74,5 +90,13 @@ mod tests {
         );
         let other = "/async-invoke";
         assert_eq!(at(other, None), "http://h/async-invoke?a=b");
+    }
+
+    #[test]
+    fn calls_of_other_clients_have_a_path_of_their_own() {
+        for (stream, verb) in [(false, "converse"), (true, "converse-stream")] {
+            let expected = (format!("/model/a.b-v1%3A0/{verb}"), "");
+            assert_eq!(generation("a.b-v1:0", stream), expected);
+        }
     }
 }

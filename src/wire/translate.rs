@@ -8,6 +8,7 @@
 mod anthropic;
 mod argo;
 mod asksage;
+mod bedrock_converse;
 mod canonical;
 pub mod embeddings;
 mod fields;
@@ -41,6 +42,8 @@ pub enum Format {
     Asksage,
     /// Argo's own `chat` and `streamchat`.
     Argo,
+    /// Bedrock's `converse` and `converse-stream`.
+    BedrockConverse,
 }
 
 /// The format of a client's bodies: requests are read in it and answers written.
@@ -107,6 +110,7 @@ impl Format {
             Endpoint::GenerateContent => Some(Self::Gemini),
             Endpoint::AsksageQuery => Some(Self::Asksage),
             Endpoint::ArgoChat => Some(Self::Argo),
+            Endpoint::BedrockConverse => Some(Self::BedrockConverse),
             Endpoint::Completions
             | Endpoint::Responses
             | Endpoint::MessagesCountTokens
@@ -114,7 +118,6 @@ impl Format {
             | Endpoint::CountTokens
             | Endpoint::EmbedContent
             | Endpoint::BedrockInvoke
-            | Endpoint::BedrockConverse
             | Endpoint::ArgoEmbed
             | Endpoint::Models
             | Endpoint::Passthrough => None,
@@ -125,14 +128,18 @@ impl Format {
     pub fn tells_tools_in_words(self, body: &[u8]) -> bool {
         match self {
             Self::Argo => argo::is_told(body),
-            Self::OpenaiChat | Self::Anthropic | Self::Gemini | Self::Asksage => false,
+            Self::OpenaiChat
+            | Self::Anthropic
+            | Self::Gemini
+            | Self::Asksage
+            | Self::BedrockConverse => false,
         }
     }
 
     /// Whether the answer to a body of ours in this format can be a stream.
     pub fn streams(self, body: &[u8]) -> bool {
         match self {
-            Self::OpenaiChat | Self::Anthropic | Self::Gemini => true,
+            Self::OpenaiChat | Self::Anthropic | Self::Gemini | Self::BedrockConverse => true,
             Self::Asksage => false,
             Self::Argo => argo::streams(body),
         }
@@ -149,6 +156,7 @@ impl Format {
             Self::Gemini => gemini::write_request(request, dropped),
             Self::Asksage => asksage::write_request(request, dropped),
             Self::Argo => argo::write_request(request, dropped),
+            Self::BedrockConverse => bedrock_converse::write_request(request, dropped),
         }
     }
 
@@ -164,6 +172,7 @@ impl Format {
             Self::Gemini => gemini::read_answer(body, dropped),
             Self::Asksage => asksage::read_answer(body, dropped),
             Self::Argo => argo::read_answer(body, facts.tools_in_words, dropped),
+            Self::BedrockConverse => bedrock_converse::read_answer(body, dropped),
         }
     }
 }
@@ -326,6 +335,10 @@ pub fn error_of(from: Format, body: &[u8]) -> ProviderError {
         Format::Asksage => parse(body).map_or_else(
             |_| ProviderError::default(),
             |body| super::asksage::error(&body),
+        ),
+        Format::BedrockConverse => parse(body).map_or_else(
+            |_| ProviderError::default(),
+            |body| bedrock_converse::error(&body),
         ),
         Format::OpenaiChat | Format::Anthropic | Format::Gemini | Format::Argo => error(body),
     }

@@ -12,8 +12,11 @@ use super::text::TextDecoder;
 use crate::access_log::guard::UpstreamTap;
 use crate::access_log::redact::Secrets;
 use crate::upstream::transport::{BodyFailure, UpstreamBody};
+use crate::wire::aws_event_stream::{self, FrameError, RawFrame};
+use crate::wire::bedrock::text_of;
 use crate::wire::gemini::array::ArrayWriter;
 use crate::wire::sse::{RawEvent, SseDecoder};
+use crate::wire::stream_scanner::Framing;
 use crate::wire::translate::{ProviderError, StreamTranslator, TranslateError};
 
 /// An event stream on its way from the provider's format to the client's: what an event comes to goes on at once.
@@ -36,7 +39,18 @@ pub(super) struct Events {
 /// How the upstream's bytes become what a translator takes.
 pub(super) enum Decoder {
     Events(SseDecoder),
+    Frames(aws_event_stream::Decoder),
     Text(TextDecoder),
+}
+
+impl Decoder {
+    /// For a stream that is made of these.
+    pub(super) fn new(framing: Framing, max_event_bytes: usize) -> Self {
+        match framing {
+            Framing::Events => Self::Events(SseDecoder::new(max_event_bytes)),
+            Framing::Frames => Self::Frames(aws_event_stream::Decoder::new(max_event_bytes)),
+        }
+    }
 }
 
 impl Events {
@@ -52,6 +66,21 @@ impl Events {
                 }
                 made
             }
+            Decoder::Frames(decoder) => {
+                let mut frames = Vec::new();
+                let decoded = decoder.push(&piece, &mut frames);
+                self.tap.piece(piece);
+                let made = self.frames(&frames);
+                if self.failure.is_none() {
+                    self.failure = decoded.err().map(|error| match error {
+                        FrameError::TooLarge { .. } => BodyFailure::EventTooLarge,
+                        FrameError::PreludeCrc | FrameError::Lengths => {
+                            BodyFailure::Untranslatable(error.to_string())
+                        }
+                    });
+                }
+                made
+            }
             Decoder::Text(decoder) => {
                 let text = decoder.push(&piece);
                 self.tap.piece(piece);
@@ -62,15 +91,13 @@ impl Events {
 
     fn text(&mut self, text: Option<String>) -> Vec<u8> {
         let mut made = Vec::new();
-        let translated = match text {
-            None => Err(TranslateError::Malformed("it is not UTF-8".to_owned())),
-            Some(text) if text.is_empty() => Ok(()),
-            Some(text) => self.translator.event(text.as_bytes(), &mut made),
-        };
-        if let Err(error) = translated {
-            self.failure = Some(self.of_event(error));
-        } else if self.max_event_bytes < self.translator.kept_bytes() {
-            self.failure = Some(BodyFailure::EventTooLarge);
+        match text {
+            None => {
+                let error = TranslateError::Malformed("it is not UTF-8".to_owned());
+                self.failure = Some(self.of_event(error));
+            }
+            Some(text) if text.is_empty() => {}
+            Some(text) => self.event(text.as_bytes(), &mut made),
         }
         made
     }
@@ -84,16 +111,37 @@ impl Events {
                 self.translator.comment(&mut made);
                 continue;
             };
-            if let Err(error) = self.translator.event(data, &mut made) {
-                self.failure = Some(self.of_event(error));
-                return made;
-            }
-            if self.max_event_bytes < self.translator.kept_bytes() {
-                self.failure = Some(BodyFailure::EventTooLarge);
-                return made;
+            self.event(data, &mut made);
+            if self.failure.is_some() {
+                break;
             }
         }
         made
+    }
+
+    fn frames(&mut self, frames: &[RawFrame]) -> Vec<u8> {
+        let mut made = Vec::new();
+        for frame in frames {
+            match text_of(&frame.frame()).into_text() {
+                Some(text) => self.event(text.as_bytes(), &mut made),
+                None => {
+                    let error = TranslateError::Malformed("a frame cannot be read".to_owned());
+                    self.failure = Some(self.of_event(error));
+                }
+            }
+            if self.failure.is_some() {
+                break;
+            }
+        }
+        made
+    }
+
+    fn event(&mut self, data: &[u8], made: &mut Vec<u8>) {
+        if let Err(error) = self.translator.event(data, made) {
+            self.failure = Some(self.of_event(error));
+        } else if self.max_event_bytes < self.translator.kept_bytes() {
+            self.failure = Some(BodyFailure::EventTooLarge);
+        }
     }
 
     fn of_event(&self, error: TranslateError) -> BodyFailure {
@@ -108,11 +156,13 @@ impl Events {
 
     fn end(&mut self) -> Vec<u8> {
         let mut made = Vec::new();
-        if let Decoder::Text(decoder) = &self.decoder
-            && !decoder.is_whole()
-        {
-            self.failure = Some(BodyFailure::Truncated);
-        } else if self.translator.end(&mut made).is_err() {
+        let is_whole = match &self.decoder {
+            // What stands behind the last event is none.
+            Decoder::Events(_) => true,
+            Decoder::Frames(decoder) => decoder.is_at_border(),
+            Decoder::Text(decoder) => decoder.is_whole(),
+        };
+        if !is_whole || self.translator.end(&mut made).is_err() {
             self.failure = Some(BodyFailure::Truncated);
         }
         made

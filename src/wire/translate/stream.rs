@@ -2,8 +2,8 @@
 
 use super::piece::{Give, Piece};
 use super::{
-    AnswerFacts, ClientFormat, Dropped, Format, TranslateError, anthropic, argo, gemini,
-    openai_chat, openai_responses,
+    AnswerFacts, ClientFormat, Dropped, Format, TranslateError, anthropic, argo, bedrock_converse,
+    gemini, openai_chat, openai_responses,
 };
 
 /// Translates one stream.
@@ -20,6 +20,7 @@ enum Reader {
     Anthropic(anthropic::Reader),
     Gemini(gemini::Reader),
     Argo(argo::Reader),
+    BedrockConverse(bedrock_converse::Reader),
     /// For formats without streams: whatever comes is none of theirs.
     None,
 }
@@ -41,6 +42,9 @@ impl StreamTranslator {
                 Format::Anthropic => Reader::Anthropic(anthropic::Reader::default()),
                 Format::Gemini => Reader::Gemini(gemini::Reader::default()),
                 Format::Argo => Reader::Argo(argo::Reader::default()),
+                Format::BedrockConverse => {
+                    Reader::BedrockConverse(bedrock_converse::Reader::default())
+                }
                 Format::Asksage => Reader::None,
             },
             writer: Writer::new(to, facts),
@@ -144,6 +148,7 @@ impl Reader {
             Self::OpenaiChat(reader) => reader.read(data, dropped, give),
             Self::Anthropic(reader) => reader.read(data, dropped, give),
             Self::Gemini(reader) => reader.read(data, dropped, give),
+            Self::BedrockConverse(reader) => reader.read(data, dropped, give),
             Self::Argo(reader) => {
                 reader.read(data, give);
                 Ok(())

@@ -523,7 +523,7 @@ proptest! {
     #[test]
     fn nothing_panics_and_what_is_made_is_json(body in any_json()) {
         let text = body.to_string();
-        for (to, from) in [(ANTHROPIC, CHAT.1), (CHAT, ANTHROPIC.1), (CHAT, Format::Gemini), (ANTHROPIC, Format::Gemini)] {
+        for (to, from) in [(ANTHROPIC, CHAT.1), (CHAT, ANTHROPIC.1), (CHAT, Format::Gemini), (ANTHROPIC, Format::Gemini), (CHAT, Format::BedrockConverse), (ANTHROPIC, Format::BedrockConverse)] {
             for made in [
                 request(to, from, text.as_bytes(), "m"),
                 answer(from, to, text.as_bytes(), &facts()),

@@ -55,8 +55,9 @@ fn check_decoded(coding: &str, bytes: usize) {
             assert_eq!(seen.answer.body, whole);
         }
         let events = pair.kind.events(&pair.client);
-        let body = encoded(coding, events.as_bytes());
-        let seen = pair.answered(answer(coding, "text/event-stream", &body, bytes), true);
+        let body = encoded(coding, &events);
+        let content_type = pair.kind.stream_type();
+        let seen = pair.answered(answer(coding, content_type, &body, bytes), true);
         seen.is_answer();
         if pair.is_native() {
             assert!(seen.answer.header("content-encoding").is_none());

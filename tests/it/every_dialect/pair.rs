@@ -4,12 +4,14 @@ use std::fmt::{self, Debug, Formatter};
 use std::sync::Mutex;
 
 use aiproxy::access_log::record::LogRecord;
+use aiproxy::filter::Endpoint;
+use aiproxy::wire::bedrock::frame_of;
 use serde_json::Value;
 
 use crate::support::fake_upstream::{FakeUpstream, Script};
 use crate::support::gateway::{PROVIDER_KEY, TestGateway, Wanted};
 use crate::support::raw_client::RawResponse;
-use crate::support::wire::{DONE, FINISH, TEXT, USAGE, code};
+use crate::support::wire::{DONE, FINISH, LAST_CHUNK, TEXT, USAGE, chunk, code};
 
 /// A family of clients.
 #[derive(Debug, Clone, Copy)]
@@ -88,6 +90,7 @@ const KINDS: &[Kind] = &[
     Kind { name: "openai" },
     Kind { name: "anthropic" },
     Kind { name: "gemini" },
+    Kind { name: "bedrock" },
 ];
 
 /// Whose calls are translated for which kinds.
@@ -100,6 +103,10 @@ const TRANSLATED: &[(&str, &str)] = &[
     ("contents", "openai"),
     ("contents", "anthropic"),
     ("messages", "gemini"),
+    ("chat", "bedrock"),
+    ("responses", "bedrock"),
+    ("messages", "bedrock"),
+    ("contents", "bedrock"),
 ];
 
 /// Checks every pair that understands each other, as it is or by translation; some at a time, for most of the time is
@@ -152,6 +159,10 @@ impl Pair {
     /// A gateway whose provider of this kind is here.
     pub(super) fn gateway(&self, upstream: &FakeUpstream) -> TestGateway {
         let name = self.kind.name;
+        let more = match name {
+            "bedrock" => "    region: us-east-1\n",
+            _ => "",
+        };
         TestGateway::with(match name {
             "openai" => Wanted {
                 upstream: Some(upstream.base_url()),
@@ -159,7 +170,7 @@ impl Pair {
             },
             _ => Wanted {
                 provider: format!(
-                    "  - name: pair\n    kind: {name}\n    base_url: http://{}\n    \
+                    "  - name: pair\n    kind: {name}\n{more}    base_url: http://{}\n    \
                      models: {{ allow: [\"m-*\"] }}\n    api_keys: [{{ key: {PROVIDER_KEY} }}]\n",
                     upstream.addr()
                 ),
@@ -221,6 +232,9 @@ impl Kind {
             ("gemini", _) => {
                 r#"{"candidates":[{"content":{"role":"model","parts":[{"text":"Hällo"}]},"finishReason":"STOP","index":0}],"usageMetadata":{"promptTokenCount":7,"candidatesTokenCount":2,"totalTokenCount":9},"modelVersion":"m-1","responseId":"r1"}"#
             }
+            ("bedrock", _) => {
+                r#"{"metrics":{"latencyMs":5},"output":{"message":{"role":"assistant","content":[{"text":"Hällo"}]}},"stopReason":"end_turn","usage":{"inputTokens":7,"outputTokens":2,"totalTokens":9}}"#
+            }
             (_, "responses") => {
                 r#"{"id":"resp_1","object":"response","created_at":1,"status":"completed","model":"m-1","output":[{"id":"msg_1","type":"message","status":"completed","role":"assistant","content":[{"type":"output_text","text":"Hällo","annotations":[]}]}],"usage":{"input_tokens":7,"input_tokens_details":{"cached_tokens":0},"output_tokens":2,"output_tokens_details":{"reasoning_tokens":0},"total_tokens":9}}"#
             }
@@ -230,8 +244,48 @@ impl Kind {
         }
     }
 
+    /// The type of its streams.
+    pub(super) fn stream_type(&self) -> &'static str {
+        match self.name {
+            "bedrock" => "application/vnd.amazon.eventstream",
+            _ => "text/event-stream",
+        }
+    }
+
+    /// The head of a stream in chunks.
+    pub(super) fn stream_head(&self) -> Vec<u8> {
+        let content_type = self.stream_type();
+        format!(
+            "HTTP/1.1 200 OK\r\ncontent-type: {content_type}\r\ntransfer-encoding: chunked\r\n\r\n"
+        )
+        .into_bytes()
+    }
+
+    /// A whole stream in one chunk.
+    pub(super) fn stream(&self, client: &Client) -> Vec<u8> {
+        let events = chunk(self.events(client));
+        [self.stream_head(), events, LAST_CHUNK.into()].concat()
+    }
+
     /// The same as the events of a stream.
-    pub(super) fn events(&self, client: &Client) -> String {
+    pub(super) fn events(&self, client: &Client) -> Vec<u8> {
+        match self.name {
+            "bedrock" => [
+                r#"{"messageStart":{"role":"assistant"}}"#,
+                r#"{"contentBlockDelta":{"contentBlockIndex":0,"delta":{"text":"Hällo"}}}"#,
+                r#"{"contentBlockStop":{"contentBlockIndex":0}}"#,
+                r#"{"messageStop":{"stopReason":"end_turn"}}"#,
+                r#"{"metadata":{"usage":{"inputTokens":7,"outputTokens":2,"totalTokens":9},"metrics":{"latencyMs":5}}}"#,
+            ]
+            .iter()
+            .flat_map(|event| frame_of(Endpoint::BedrockConverse, event).expect("an event"))
+            .collect(),
+            _ => self.sent_events(client).into_bytes(),
+        }
+    }
+
+    /// The events of a stream of server-sent events.
+    fn sent_events(&self, client: &Client) -> String {
         match (self.name, client.name) {
             ("anthropic", _) => [
                 r#"{"type":"message_start","message":{"id":"msg_1","type":"message","role":"assistant","model":"m-1","content":[],"stop_reason":null,"stop_sequence":null,"usage":{"input_tokens":7,"output_tokens":1}}}"#,

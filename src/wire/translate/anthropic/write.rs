@@ -102,7 +102,7 @@ pub(in crate::wire::translate) fn write_request(
 
 /// Tokens of thinking for an effort; the least that is taken is 1,024. (docs.anthropic.com, Extended thinking, read
 /// 2026-11.)
-fn budget(reasoning: Reasoning) -> Option<u64> {
+pub(in crate::wire::translate) fn budget(reasoning: Reasoning) -> Option<u64> {
     match reasoning {
         Reasoning::Off => None,
         Reasoning::Low => Some(1_024),
@@ -112,7 +112,10 @@ fn budget(reasoning: Reasoning) -> Option<u64> {
 }
 
 /// Thinking is refused where a tool must be called, and in the middle of calls before which nothing signed was thought.
-fn may_think(messages: &[Message], choice: Option<&ToolChoice>) -> bool {
+pub(in crate::wire::translate) fn may_think(
+    messages: &[Message],
+    choice: Option<&ToolChoice>,
+) -> bool {
     let is_forced = matches!(choice, Some(ToolChoice::Any | ToolChoice::Named(_)));
     let mut turns = messages.iter().rev();
     let last = turns.find(|message| message.role == Role::Assistant);
@@ -126,7 +129,7 @@ fn may_think(messages: &[Message], choice: Option<&ToolChoice>) -> bool {
 }
 
 /// Temperatures end at 1 here, and at 2 elsewhere.
-fn in_range(given: Number, dropped: &mut Dropped) -> Value {
+pub(in crate::wire::translate) fn in_range(given: Number, dropped: &mut Dropped) -> Value {
     if given.as_f64().is_some_and(|degrees| 1.0 < degrees) {
         dropped.add("temperature");
         return json!(1);
@@ -295,7 +298,7 @@ pub(super) fn block(part: Part, path: &str, dropped: &mut Dropped) -> Option<Val
 }
 
 /// An id of a call as it may be here: letters, digits, `_` and `-`.
-fn permitted(id: &str) -> String {
+pub(in crate::wire::translate) fn permitted(id: &str) -> String {
     let is_permitted = |letter: char| letter.is_ascii_alphanumeric() || "_-".contains(letter);
     id.chars()
         .map(|letter| if is_permitted(letter) { letter } else { '_' })

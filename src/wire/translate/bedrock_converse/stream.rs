@@ -1,0 +1,240 @@
+//! A streamed answer, read. Each event is an object of one member, its type with what it says.
+
+use serde_json::Value;
+
+use super::answer::{SERVERS_OWN, stop_of, usage};
+use super::error;
+use crate::wire::json_reader::{JsonError, Reader as Json};
+use crate::wire::translate::piece::{Give, Piece};
+use crate::wire::translate::{Dropped, ProviderError, TranslateError};
+
+/// Reads events.
+#[derive(Debug, Default)]
+pub(in crate::wire::translate) struct Reader {
+    /// The blocks that are calls of the client's tools.
+    calls: Vec<u64>,
+    has_stop: bool,
+}
+
+/// The members of a block's event.
+#[derive(Default)]
+struct Event<'a> {
+    index: u64,
+    said: Option<&'a str>,
+}
+
+/// What begins a block, or is added to one.
+#[derive(Default)]
+struct Inside<'a> {
+    text: Option<&'a str>,
+    thought: Option<&'a str>,
+    signature: Option<&'a str>,
+    redacted: Option<&'a str>,
+    kind: &'a str,
+    id: Option<&'a str>,
+    name: &'a str,
+    input: Option<&'a str>,
+    /// A member that has no counterpart.
+    other: Option<&'a str>,
+}
+
+impl Reader {
+    pub(in crate::wire::translate) fn read(
+        &mut self,
+        data: &str,
+        dropped: &mut Dropped,
+        give: Give<'_>,
+    ) -> Result<(), TranslateError> {
+        let mut members = Vec::new();
+        let mut json = Json::new(data);
+        let is_object = json.object(|key, json| {
+            members.push((key.raw, json.raw()?));
+            Ok(())
+        })?;
+        json.end()?;
+        if !is_object {
+            return Err(TranslateError::Malformed(
+                "an event is no object".to_owned(),
+            ));
+        }
+        for (kind, said) in members {
+            self.event(kind, said, dropped, give)?;
+        }
+        Ok(())
+    }
+
+    fn event(
+        &mut self,
+        kind: &str,
+        said: &str,
+        dropped: &mut Dropped,
+        give: Give<'_>,
+    ) -> Result<(), TranslateError> {
+        match kind {
+            "messageStart" => give(Piece::Start { model: None }),
+            "contentBlockStart" => self.begin(said, dropped, give)?,
+            "contentBlockDelta" => self.add(said, dropped, give)?,
+            "contentBlockStop" => give(Piece::PartEnd {
+                number: event(said)?.index,
+            }),
+            "messageStop" => {
+                self.has_stop = true;
+                let mut stop = None;
+                Json::new(said).object(|key, json| {
+                    match key.raw {
+                        "stopReason" => stop = json.string()?.and_then(|word| stop_of(word.raw)),
+                        _ => json.skip()?,
+                    }
+                    Ok(())
+                })?;
+                give(Piece::Stop {
+                    stop,
+                    sequence: None,
+                });
+            }
+            "metadata" => {
+                let metadata: Value = serde_json::from_str(said).unwrap_or_default();
+                if let Some(counted) = metadata.get("usage").filter(|usage| usage.is_object()) {
+                    give(Piece::Usage(usage(counted)));
+                }
+                if self.has_stop {
+                    give(Piece::End);
+                }
+            }
+            _ if kind.ends_with("Exception") => {
+                let body = serde_json::from_str(said).unwrap_or_default();
+                return Err(TranslateError::Reported(ProviderError {
+                    status: status_of(kind),
+                    kind: Some(kind.to_owned()),
+                    ..error(&body)
+                }));
+            }
+            // What is not known yet.
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn begin(
+        &mut self,
+        said: &str,
+        dropped: &mut Dropped,
+        give: Give<'_>,
+    ) -> Result<(), JsonError> {
+        let Event { index, said } = event(said)?;
+        let block = inside(said.unwrap_or("{}"))?;
+        match block.id {
+            Some(id) if block.kind != SERVERS_OWN => {
+                self.calls.push(index);
+                give(Piece::Tool {
+                    number: index,
+                    id,
+                    name: block.name,
+                    signature: "",
+                });
+            }
+            Some(_) => dropped.add(path(index)),
+            None if block.other.is_some() => dropped.add(path(index)),
+            None => {}
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, said: &str, dropped: &mut Dropped, give: Give<'_>) -> Result<(), JsonError> {
+        let Event { index, said } = event(said)?;
+        let delta = inside(said.unwrap_or("{}"))?;
+        let said = [
+            (delta.text, Piece::Text as fn(_) -> _),
+            (delta.thought, Piece::Thinking),
+            (delta.signature, Piece::Signature),
+            (delta.redacted, Piece::RedactedThinking),
+        ];
+        for (text, piece) in said {
+            if let Some(text) = text.filter(|text| !text.is_empty()) {
+                give(piece(text));
+            }
+        }
+        if let Some(json) = delta.input.filter(|json| !json.is_empty()) {
+            match self.calls.contains(&index) {
+                true => give(Piece::Input {
+                    number: index,
+                    json,
+                }),
+                false => dropped.add(path(index)),
+            }
+        }
+        if let Some(other) = delta.other {
+            dropped.add(format!("{}.{other}", path(index)));
+        }
+        Ok(())
+    }
+}
+
+fn path(index: u64) -> String {
+    format!("output.message.content[{index}]")
+}
+
+fn event(said: &str) -> Result<Event<'_>, JsonError> {
+    let mut event = Event::default();
+    Json::new(said).object(|key, json| {
+        match key.raw {
+            "contentBlockIndex" => event.index = json.raw()?.parse().unwrap_or_default(),
+            "start" | "delta" => event.said = Some(json.raw()?),
+            _ => json.skip()?,
+        }
+        Ok(())
+    })?;
+    Ok(event)
+}
+
+fn inside(said: &str) -> Result<Inside<'_>, JsonError> {
+    let mut inside = Inside::default();
+    Json::new(said).object(|key, json| {
+        match key.raw {
+            "text" => inside.text = json.string()?.map(|text| text.raw),
+            "toolUse" => {
+                json.object(|key, json| {
+                    match key.raw {
+                        "type" => inside.kind = json.string()?.map_or("", |kind| kind.raw),
+                        "toolUseId" => inside.id = json.string()?.map(|id| id.raw),
+                        "name" => inside.name = json.string()?.map_or("", |name| name.raw),
+                        "input" => inside.input = json.string()?.map(|json| json.raw),
+                        _ => json.skip()?,
+                    }
+                    Ok(())
+                })?;
+            }
+            "reasoningContent" => {
+                json.object(|key, json| {
+                    match key.raw {
+                        "text" => inside.thought = json.string()?.map(|text| text.raw),
+                        "signature" => inside.signature = json.string()?.map(|text| text.raw),
+                        "redactedContent" => inside.redacted = json.string()?.map(|data| data.raw),
+                        _ => json.skip()?,
+                    }
+                    Ok(())
+                })?;
+            }
+            other => {
+                json.skip()?;
+                inside.other = Some(other);
+            }
+        }
+        Ok(())
+    })?;
+    Ok(inside)
+}
+
+/// The status that an exception stands for; what failed behind the provider is a gateway's error to the client.
+/// (`ConverseStreamOutput`.)
+fn status_of(exception: &str) -> Option<u16> {
+    Some(match exception {
+        "validationException" => 400,
+        "throttlingException" => 429,
+        "internalServerException" => 500,
+        "modelStreamErrorException" => 502,
+        "serviceUnavailableException" => 503,
+        "modelTimeoutException" => 504,
+        _ => return None,
+    })
+}

@@ -1,0 +1,287 @@
+//! A request of `converse`, written. The model stands in the path, and so does whether a stream is asked for.
+
+use serde_json::{Map, Number, Value, json};
+
+use super::document::{document, image};
+use crate::wire::translate::anthropic::{budget, in_range, may_think, permitted};
+use crate::wire::translate::canonical::{Message, Part, Request, Role, Schema, Tool, ToolChoice};
+use crate::wire::translate::{Dropped, TranslateError};
+
+pub(in crate::wire::translate) fn write_request(
+    request: Request,
+    dropped: &mut Dropped,
+) -> Result<Value, TranslateError> {
+    let is_claude = may_be_claude(&request.model);
+    let budget = thinking(&request, is_claude, dropped);
+    let choice = request.tool_choice.as_ref();
+    let tools = tool_config(&request.tools, choice, &request.messages)?;
+    let mut settings = Map::new();
+    let mut own = Map::new();
+    let mut put = |key: &str, value: Option<Value>| {
+        if let Some(value) = value {
+            settings.insert(key.to_owned(), value);
+        }
+    };
+    let limit = request.max_tokens.as_ref().and_then(Number::as_u64);
+    let max_tokens = match limit.zip(budget) {
+        // Thinking counts there, and must leave room for the answer.
+        Some((limit, budget)) => Some(limit.saturating_add(budget).into()),
+        None => request.max_tokens,
+    };
+    put("maxTokens", max_tokens.map(Value::Number));
+    let has_temperature = request.temperature.is_some();
+    match budget {
+        None => {
+            let temperature = request.temperature;
+            put(
+                "temperature",
+                temperature.map(|given| in_range(given, dropped)),
+            );
+        }
+        // Refused beside thinking.
+        Some(_) if has_temperature => dropped.add("temperature"),
+        Some(_) => {}
+    }
+    match request.top_p {
+        // Newer models of Claude's take the one or the other.
+        Some(_) if is_claude && budget.is_none() && has_temperature => dropped.add("top_p"),
+        top_p => put("topP", top_p.map(Value::Number)),
+    }
+    let stop = request.stop;
+    put("stopSequences", (!stop.is_empty()).then(|| json!(stop)));
+    match request.top_k {
+        None => {}
+        Some(top_k) if is_claude && budget.is_none() => {
+            own.insert("top_k".to_owned(), Value::Number(top_k));
+        }
+        Some(_) => dropped.add("top_k"),
+    }
+    if let Some(budget) = budget {
+        let thinking = json!({ "type": "enabled", "budget_tokens": budget });
+        own.insert("thinking".to_owned(), thinking);
+    }
+    if request.parallel_tools == Some(false) {
+        dropped.add("parallel_tool_calls");
+    }
+    if request.user.is_some() {
+        dropped.add("user");
+    }
+    let (system, messages) = conversation(request.messages, dropped)?;
+    let mut body = Map::new();
+    body.insert("messages".to_owned(), Value::Array(messages));
+    for (key, value) in [
+        (
+            "system",
+            (!system.is_empty()).then_some(Value::Array(system)),
+        ),
+        ("inferenceConfig", object(settings)),
+        ("toolConfig", tools),
+        ("additionalModelRequestFields", object(own)),
+        ("outputConfig", request.schema.map(output)),
+    ] {
+        if let Some(value) = value {
+            body.insert(key.to_owned(), value);
+        }
+    }
+    Ok(Value::Object(body))
+}
+
+fn object(members: Map<String, Value>) -> Option<Value> {
+    (!members.is_empty()).then_some(Value::Object(members))
+}
+
+/// Whether a model takes what only Claude's do. Names of models say who made them; a name that does not, such as that of
+/// a profile of one's own, may stand for any.
+fn may_be_claude(model: &str) -> bool {
+    let name = model.rsplit('/').next().unwrap_or(model);
+    name.contains("claude") || !name.contains('.')
+}
+
+/// How many tokens it is to think, where it may.
+fn thinking(request: &Request, is_claude: bool, dropped: &mut Dropped) -> Option<u64> {
+    let budget = request.reasoning.and_then(budget)?;
+    let may_think = is_claude && may_think(&request.messages, request.tool_choice.as_ref());
+    if !may_think {
+        dropped.add("reasoning_effort");
+    }
+    may_think.then_some(budget)
+}
+
+/// A schema of the answer, which is a text here.
+fn output(schema: Schema) -> Value {
+    let mut written = json!({ "schema": schema.schema.to_string() });
+    if let Some(name) = schema.name {
+        written["name"] = json!(name);
+    }
+    let structure = json!({ "jsonSchema": written });
+    json!({ "textFormat": { "type": "json_schema", "structure": structure } })
+}
+
+/// The tools, and which of them is to be called. No tool may be called where there is none; but a conversation with
+/// calls needs its tools.
+fn tool_config(
+    tools: &[Tool],
+    choice: Option<&ToolChoice>,
+    messages: &[Message],
+) -> Result<Option<Value>, TranslateError> {
+    if tools.is_empty() {
+        return Ok(None);
+    }
+    let choice = match choice {
+        None => None,
+        Some(ToolChoice::Auto) => Some(json!({ "auto": {} })),
+        Some(ToolChoice::Any) => Some(json!({ "any": {} })),
+        Some(ToolChoice::Named(name)) => Some(json!({ "tool": { "name": name } })),
+        Some(ToolChoice::None) => {
+            let mut parts = messages.iter().flat_map(|message| &message.parts);
+            let has_calls =
+                parts.any(|part| matches!(part, Part::ToolUse { .. } | Part::ToolResult { .. }));
+            return match has_calls {
+                false => Ok(None),
+                true => Err(TranslateError::Unsupported {
+                    field: "tool_choice".to_owned(),
+                    reason: "calls cannot be forbidden in a conversation that has some",
+                }),
+            };
+        }
+    };
+    let tools: Vec<Value> = tools.iter().map(tool).collect();
+    let mut written = json!({ "tools": tools });
+    if let Some(choice) = choice {
+        written["toolChoice"] = choice;
+    }
+    Ok(Some(written))
+}
+
+fn tool(tool: &Tool) -> Value {
+    let mut spec = json!({ "name": tool.name });
+    if let Some(description) = tool.description.as_deref().filter(|text| !text.is_empty()) {
+        spec["description"] = json!(description);
+    }
+    spec["inputSchema"] = match &tool.schema {
+        Some(schema) => json!({ "json": schema }),
+        None => json!({ "json": { "type": "object", "properties": {} } }),
+    };
+    if tool.strict == Some(true) {
+        spec["strict"] = json!(true);
+    }
+    json!({ "toolSpec": spec })
+}
+
+/// System prompts stand apart here; messages of one side in a row are one.
+fn conversation(
+    messages: Vec<Message>,
+    dropped: &mut Dropped,
+) -> Result<(Vec<Value>, Vec<Value>), TranslateError> {
+    let mut system = Vec::new();
+    let mut turns: Vec<(Role, Vec<Value>)> = Vec::new();
+    let mut names = Vec::new();
+    for Message { role, parts, path } in messages {
+        if role == Role::System {
+            if !turns.is_empty() {
+                // What it says is carried, where it was said is not.
+                dropped.add(format!("{path}.role"));
+            }
+            for part in parts {
+                match part {
+                    Part::Text(said) => system.extend(text(said, &path, dropped)),
+                    _ => {
+                        return Err(TranslateError::Unsupported {
+                            field: path,
+                            reason: "system prompts are text",
+                        });
+                    }
+                }
+            }
+            continue;
+        }
+        let mut blocks = Vec::new();
+        for part in parts {
+            blocks.extend(block(part, &path, &mut names, dropped)?);
+        }
+        match turns.last_mut() {
+            Some((last, before)) if *last == role => before.extend(blocks),
+            // A message that says nothing is none, so that sides take turns.
+            _ if blocks.is_empty() => {}
+            _ => turns.push((role, blocks)),
+        }
+    }
+    if turns.is_empty()
+        && let Some(only) = system.pop()
+    {
+        // Somebody must speak first.
+        dropped.add("messages[0].role");
+        turns.push((Role::User, vec![only]));
+    }
+    let messages = turns.into_iter().map(|(role, blocks)| {
+        let role = match role {
+            Role::Assistant => "assistant",
+            Role::User | Role::System => "user",
+        };
+        json!({ "role": role, "content": blocks })
+    });
+    Ok((system, messages.collect()))
+}
+
+/// A block of text. One of blanks alone would be refused.
+fn text(text: String, path: &str, dropped: &mut Dropped) -> Option<Value> {
+    if !text.trim().is_empty() {
+        return Some(json!({ "text": text }));
+    }
+    if !text.is_empty() {
+        dropped.add(path);
+    }
+    None
+}
+
+/// A block of a message; `None` for what says nothing or is dropped.
+fn block(
+    part: Part,
+    path: &str,
+    names: &mut Vec<String>,
+    dropped: &mut Dropped,
+) -> Result<Option<Value>, TranslateError> {
+    Ok(Some(match part {
+        Part::Text(said) | Part::Refusal(said) => return Ok(text(said, path, dropped)),
+        Part::Image(media) => image(media, path)?,
+        Part::Document { media, name } => document(media, name.as_deref(), names, path)?,
+        Part::Thinking {
+            text,
+            signature: Some(signature),
+        } => {
+            let thought = json!({ "text": text, "signature": signature });
+            json!({ "reasoningContent": { "reasoningText": thought } })
+        }
+        // Only what is signed is taken back.
+        Part::Thinking {
+            signature: None, ..
+        } => {
+            dropped.add(format!("{path}.reasoning_content"));
+            return Ok(None);
+        }
+        Part::RedactedThinking(data) => {
+            json!({ "reasoningContent": { "redactedContent": data } })
+        }
+        Part::ToolUse {
+            id, name, input, ..
+        } => {
+            json!({ "toolUse": { "toolUseId": permitted(&id), "name": name, "input": input } })
+        }
+        Part::ToolResult {
+            id,
+            parts,
+            is_error,
+        } => {
+            let mut content = Vec::new();
+            for part in parts {
+                content.extend(block(part, path, names, dropped)?);
+            }
+            let mut result = json!({ "toolUseId": permitted(&id), "content": content });
+            // Some models do not take the word; success is what is meant without it.
+            if is_error {
+                result["status"] = json!("error");
+            }
+            json!({ "toolResult": result })
+        }
+    }))
+}

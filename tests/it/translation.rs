@@ -1,6 +1,7 @@
 //! Clients before providers of another dialect: what is sent, what comes back, what is on record of both sides. Over 400
 //! lines: every promise holds here as well.
 
+mod bedrock_clients;
 mod embeddings;
 mod gemini;
 mod gemini_clients;

@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::support::fake_upstream::{FakeUpstream, Script};
 use crate::support::gateway::{PROVIDER_KEY, TestGateway, Wanted};
 use crate::support::raw_client::RawResponse;
-use crate::support::wire::{DONE, FINISH, TEXT, USAGE, code};
+use crate::support::wire::{DONE, FINISH, TEXT, USAGE, answer_text, code};
 
 /// A family of clients.
 #[derive(Debug, Clone, Copy)]
@@ -82,6 +82,27 @@ const CLIENTS: &[Client] = &[
         headers: "",
         kind: "gemini",
     },
+    Client {
+        name: "converse",
+        paths: ["/model/m-1/converse", "/model/m-1/converse-stream"],
+        body: r#"{"messages":[{"role":"user","content":[{"text":"Hello?"}]}]}"#,
+        stream: "{",
+        key: "authorization: Bearer sk-client-0123456789\r\n",
+        headers: "",
+        kind: "bedrock",
+    },
+    Client {
+        name: "invoke",
+        paths: [
+            "/model/m-1/invoke",
+            "/model/m-1/invoke-with-response-stream",
+        ],
+        body: r#"{"anthropic_version":"bedrock-2023-05-31","max_tokens":20,"messages":[{"role":"user","content":"Hello?"}]}"#,
+        stream: "{",
+        key: "authorization: Bearer sk-client-0123456789\r\n",
+        headers: "",
+        kind: "bedrock",
+    },
 ];
 
 const KINDS: &[Kind] = &[
@@ -100,6 +121,12 @@ const TRANSLATED: &[(&str, &str)] = &[
     ("contents", "openai"),
     ("contents", "anthropic"),
     ("messages", "gemini"),
+    ("converse", "openai"),
+    ("converse", "anthropic"),
+    ("converse", "gemini"),
+    ("invoke", "openai"),
+    ("invoke", "anthropic"),
+    ("invoke", "gemini"),
 ];
 
 /// Checks every pair that understands each other, as it is or by translation; some at a time, for most of the time is
@@ -291,9 +318,24 @@ impl Seen {
                 assert_eq!(body["error"]["code"], status, "{body}");
                 assert!(body["error"]["status"].is_string(), "{body}");
             }
+            "bedrock" => {
+                let members = body.as_object().expect("an object");
+                assert_eq!(members.len(), 1, "{body}");
+                assert!(body["message"].is_string(), "{body}");
+                assert!(
+                    self.answer.header("x-amzn-errortype").is_some(),
+                    "{self:#?}"
+                );
+            }
             _ => assert_eq!(code(&self.answer.body), expected),
         }
-        assert!(!self.answer.text().contains(PROVIDER_KEY));
+        assert!(!self.text().contains(PROVIDER_KEY));
+    }
+
+    /// What the client got, frames as the texts that they mean.
+    #[track_caller]
+    pub(super) fn text(&self) -> String {
+        answer_text(&self.answer)
     }
 
     /// The client got the whole answer, and the record has its text and tokens.
@@ -302,7 +344,7 @@ impl Seen {
         let facts = (self.answer.status, &*self.row.outcome);
         assert_eq!(facts, (200, "ok"), "{self:#?}");
         assert!(self.answer.complete, "{self:#?}");
-        assert!(self.answer.text().contains("Hällo"), "{self:#?}");
+        assert!(self.text().contains("Hällo"), "{self:#?}");
         assert_eq!(self.row.response_text.as_deref(), Some("Hällo"));
         let tokens = (self.row.prompt_tokens, self.row.completion_tokens);
         assert_eq!(tokens, (Some(7), Some(2)), "{self:#?}");

@@ -93,3 +93,45 @@ fn frames(endpoint: Endpoint, events: &[u8]) -> Result<Vec<u8>, TranslateError> 
     frames_of(endpoint, events)
         .ok_or_else(|| TranslateError::Malformed("an event has no frame".to_owned()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::bedrock::frame_of;
+
+    #[test]
+    fn events_become_what_the_client_reads() {
+        let event = r#"{"messageStart":{"role":"assistant"}}"#;
+        let events = format!(": ping\ndata: {event}\n\n").into_bytes();
+        let converse = Endpoint::BedrockConverse;
+        let frame = frame_of(converse, event).expect("a frame");
+        for (endpoint, query, expected) in [
+            (converse, "", &*frame),
+            (Endpoint::GenerateContent, "?alt=sse", &*events),
+            (
+                Endpoint::GenerateContent,
+                "",
+                format!("[{event}]").as_bytes(),
+            ),
+            (Endpoint::Messages, "", &*events),
+        ] {
+            let shape = Shape::of(endpoint, query);
+            let whole = shape.whole(events.clone());
+            assert_eq!(whole.as_deref(), Ok(expected), "{shape:?}");
+            let mut writer = shape.writer();
+            let mut written = writer.events(events.clone()).expect("events");
+            written.extend_from_slice(writer.end());
+            assert_eq!(written, expected, "{shape:?}");
+        }
+    }
+
+    #[test]
+    fn a_comment_has_no_frame_and_what_is_no_event_ends_the_stream() {
+        let shape = Shape::of(Endpoint::BedrockConverse, "");
+        let mut writer = shape.writer();
+        assert_eq!(writer.events(b": ping\n".to_vec()), Ok(Vec::new()));
+        let wrong = b"data: {\"a\":{},\"b\":{}}\n\ndata: {\"messageStop\":{}}\n\n";
+        assert!(writer.events(wrong.to_vec()).is_err());
+        assert!(shape.whole(wrong.to_vec()).is_err());
+    }
+}

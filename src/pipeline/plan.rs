@@ -7,7 +7,7 @@ use bytes::Bytes;
 use crate::filter::{Dialect, Endpoint, Headers};
 use crate::pipeline::exchange::{Body, Exchange};
 use crate::pipeline::failure::Failure;
-use crate::pipeline::translation::{self, Translation};
+use crate::pipeline::translation::{self, Shape, Translation};
 use crate::pipeline::{Worker, models};
 use crate::routing::{NoTarget, Target, choose};
 use crate::upstream::provider::Provider;
@@ -205,9 +205,7 @@ fn translated(
             body,
             model,
             stream,
-            as_array: stream
-                && exchange.endpoint == Endpoint::GenerateContent
-                && !gemini::asks_for_events(&exchange.query),
+            shape: Shape::of(exchange.endpoint, &exchange.query),
             settings: &settings,
             facts: AnswerFacts {
                 request_id: exchange.request_id.clone(),

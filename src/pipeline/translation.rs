@@ -3,6 +3,7 @@
 //! one format only. What came from upstream goes to the record by a tap.
 
 mod events;
+mod shape;
 mod text;
 
 use std::time::Instant;
@@ -15,12 +16,12 @@ use crate::filter::{Dialect, Endpoint, Headers};
 use crate::pipeline::answer::{Kind, classify, framing, read_bounded, refuses_our_key};
 use crate::pipeline::failure::Failure;
 use crate::pipeline::translation::events::{Decoder, Events};
+pub use crate::pipeline::translation::shape::Shape;
 use crate::pipeline::translation::text::TextDecoder;
 use crate::pipeline::{Worker, collected};
 use crate::upstream::provider::{Generation, Place, Provider};
 use crate::upstream::transport::{UpstreamBody, UpstreamReply};
 use crate::wire::bedrock;
-use crate::wire::gemini::array::{self, ArrayWriter};
 use crate::wire::translate::{
     self, AnswerFacts, ClientFormat, Format, ProviderError, StreamTranslator, TranslateError,
     embeddings,
@@ -36,8 +37,8 @@ pub struct Asked<'a> {
     pub model: &'a str,
     /// Whether a stream is asked for.
     pub stream: bool,
-    /// Whether the stream is to be one array, as Gemini's is without `alt=sse`.
-    pub as_array: bool,
+    /// What the stream is to be made of.
+    pub shape: Shape,
     /// Members that the provider's settings add.
     pub settings: &'a [(&'static str, serde_json::Value)],
     /// What the client's format says and the provider's does not.
@@ -51,7 +52,7 @@ pub struct Translation {
     rest: String,
     query: &'static str,
     stream: bool,
-    as_array: bool,
+    shape: Shape,
     facts: AnswerFacts,
 }
 
@@ -119,7 +120,7 @@ impl Translation {
                 rest,
                 query,
                 stream: asked.stream && text.is_some(),
-                as_array: asked.as_array,
+                shape: asked.shape,
                 facts: AnswerFacts {
                     echo,
                     tools_in_words,
@@ -208,8 +209,8 @@ impl Translation {
                 let (made, dropped) =
                     written.map_err(|error| untold(error, provider, guard.secrets()))?;
                 tap.dropped(dropped.into_fields());
-                let made = match self.as_array {
-                    true => array::of_events(&made),
+                let made = match self.stream {
+                    true => self.shape.whole(made)?,
                     false => Bytes::from(made),
                 };
                 Ok(UpstreamReply {
@@ -250,7 +251,7 @@ impl Translation {
                         translator: StreamTranslator::new(provider_format, client, &self.facts),
                         max_event_bytes: provider.max_event_bytes,
                         tap,
-                        array: self.as_array.then(ArrayWriter::default),
+                        writer: self.shape.writer(),
                         secrets: worker.secrets.clone(),
                         is_over: false,
                         failure: None,
@@ -262,8 +263,8 @@ impl Translation {
     }
 
     fn content_type(&self) -> &'static str {
-        match self.stream && !self.as_array {
-            true => EVENTS,
+        match self.stream {
+            true => self.shape.content_type(),
             false => "application/json",
         }
     }
@@ -323,9 +324,6 @@ type Write = fn(
     &[u8],
     &AnswerFacts,
 ) -> Result<(Vec<u8>, translate::Dropped), TranslateError>;
-
-/// The type of a stream.
-const EVENTS: &str = "text/event-stream; charset=utf-8";
 
 /// The headers of a translated answer: what is said of the upstream's bytes is not said of ours.
 fn headers(upstream: &Headers, content_type: &'static str) -> Headers {

@@ -10,8 +10,8 @@ pub const MAX_HEADER_BYTES: usize = 48 * 1024;
 
 /// Refuses paths with dot segments, empty segments, encoded separators, NUL or parameters.
 ///
-/// `%2F` is let through in the last segment of `…/models/{id}` and in that behind `/model/`: that is how SDKs send names
-/// with a slash, and ARNs.
+/// `%2F` is let through in the last segment of `…/models/{id}`, and in the model of a path of Bedrock's: that is how SDKs
+/// send names with a slash, and ARNs.
 ///
 /// # Errors
 /// [`Failure::BadTarget`] or [`Failure::TargetTooLong`].
@@ -28,13 +28,16 @@ pub fn check_path(path: &str, query_bytes: usize) -> Result<(), Failure> {
     if plain && !path.contains("//") && !path.contains("/.") {
         return Ok(());
     }
-    let mut segments = path.split('/').skip(1).peekable();
-    let mut before = "";
-    while let Some(segment) = segments.next() {
-        let last = segments.peek().is_none();
-        let is_model_name = last && before == "models" || !last && before == "model";
-        check_segment(segment, last, is_model_name)?;
-        before = segment;
+    let segments: Vec<&str> = path.split('/').skip(1).collect();
+    let model_at = match segments.as_slice() {
+        ["model", _, _] => Some(1),
+        [_, "model", _, _] => Some(2),
+        [.., "models", _] => Some(segments.len() - 1),
+        _ => None,
+    };
+    for (at, segment) in segments.iter().enumerate() {
+        let last = at + 1 == segments.len();
+        check_segment(segment, last, model_at == Some(at))?;
     }
     Ok(())
 }
@@ -115,7 +118,8 @@ mod tests {
             "/",
             "/v1/chat/completions",
             "/v1/models/Qwen%2FQwen3-8B",
-            "/model/arn%3Aaws%3Abedrock%3A%3Ainference-profile%2Fus.claude/invoke",
+            "/model/arn%3Aaws%3Abedrock%3A%3Ainference-profile%2Fus.x/converse",
+            "/bedrock-claude/model/a%2Fb/invoke",
             "/v1/models/gpt-4o",
             "/v1/files/",
             "/v1/models/ft:gpt-4o:org::id",
@@ -143,6 +147,11 @@ mod tests {
             "/v1/a\\b",
             "/v1/%00",
             "/v1/models/..%2Fadmin",
+            "/model/..%2Fadmin/invoke",
+            "/model/a/b%2Finvoke",
+            "/model/a%2Fb",
+            "/model/a%2Fb/invoke/x",
+            "/v1/x/model/a%2Fb/invoke",
             "/v1/models/a%2F%2e%2e%2Fb",
             "/v1/a%0d%0ab",
             "*",

@@ -43,7 +43,14 @@ const CLIENT_CREDENTIALS: &[&str] = &[
 ];
 
 /// Beginnings of header names that mean something in one dialect only.
-const OF_A_DIALECT: &[&str] = &["anthropic-", "openai-", "x-goog-", "x-amz-", "x-amzn-"];
+const OF_A_DIALECT: &[&str] = &[
+    "anthropic-",
+    "openai-",
+    "x-goog-",
+    "x-amz-",
+    "x-amzn-",
+    "amz-sdk-",
+];
 
 /// What a provider sends that is not for the client.
 const NOT_DOWNSTREAM: &[&str] = &[

@@ -18,7 +18,7 @@ use super::json_reader::Reader;
 use super::usage::{self, Usage};
 
 pub use self::converse::{prompt_pieces as converse_prompt_pieces, request_text};
-pub use self::event::{EventText, frame_of, text_of};
+pub use self::event::{EventText, frame_of, frames_of, text_of};
 pub use self::invoke::{has_prompt, prompt_pieces as invoke_prompt_pieces};
 pub use self::path::{ModelPath, is_stream};
 

@@ -10,9 +10,11 @@ mod argo;
 mod asksage;
 mod bedrock_converse;
 mod canonical;
+mod converse_client;
 pub mod embeddings;
 mod fields;
 mod gemini;
+mod invoke_client;
 mod made_stream;
 mod openai_chat;
 mod openai_responses;
@@ -57,6 +59,10 @@ pub enum ClientFormat {
     OpenaiResponses,
     /// Gemini's `generateContent`.
     Gemini,
+    /// Bedrock's `converse`.
+    BedrockConverse,
+    /// Bedrock's `invoke` with Claude's Messages as its body.
+    BedrockInvoke,
 }
 
 impl ClientFormat {
@@ -67,13 +73,13 @@ impl ClientFormat {
             Endpoint::Messages => Some(Self::Anthropic),
             Endpoint::Responses => Some(Self::OpenaiResponses),
             Endpoint::GenerateContent => Some(Self::Gemini),
+            Endpoint::BedrockConverse => Some(Self::BedrockConverse),
+            Endpoint::BedrockInvoke => Some(Self::BedrockInvoke),
             Endpoint::Completions
             | Endpoint::MessagesCountTokens
             | Endpoint::Embeddings
             | Endpoint::CountTokens
             | Endpoint::EmbedContent
-            | Endpoint::BedrockInvoke
-            | Endpoint::BedrockConverse
             | Endpoint::AsksageQuery
             | Endpoint::ArgoChat
             | Endpoint::ArgoEmbed
@@ -88,15 +94,20 @@ impl ClientFormat {
             Self::Anthropic => anthropic::read_request(body, dropped),
             Self::OpenaiResponses => openai_responses::read_request(body, dropped),
             Self::Gemini => gemini::read_request(body, dropped),
+            Self::BedrockConverse => converse_client::read_request(body, dropped),
+            Self::BedrockInvoke => invoke_client::read_request(body, dropped),
         }
     }
 
     fn write_answer(self, answer: Answer, facts: &AnswerFacts, dropped: &mut Dropped) -> Value {
         match self {
             Self::OpenaiChat => openai_chat::write_answer(answer, facts),
-            Self::Anthropic => anthropic::write_answer(answer, facts, dropped),
+            Self::Anthropic | Self::BedrockInvoke => {
+                anthropic::write_answer(answer, facts, dropped)
+            }
             Self::OpenaiResponses => openai_responses::write_answer(answer, facts),
             Self::Gemini => gemini::write_answer(answer, facts, dropped),
+            Self::BedrockConverse => converse_client::write_answer(answer),
         }
     }
 }
@@ -265,7 +276,11 @@ pub struct AnswerFacts {
 /// The fields of a request that its format's answers repeat; none in most formats.
 pub fn echo(from: ClientFormat, body: &[u8]) -> Map<String, Value> {
     match from {
-        ClientFormat::OpenaiChat | ClientFormat::Anthropic | ClientFormat::Gemini => Map::new(),
+        ClientFormat::OpenaiChat
+        | ClientFormat::Anthropic
+        | ClientFormat::Gemini
+        | ClientFormat::BedrockConverse
+        | ClientFormat::BedrockInvoke => Map::new(),
         ClientFormat::OpenaiResponses => openai_responses::echo(parse(body).unwrap_or_default()),
     }
 }

@@ -70,7 +70,8 @@ fn f38_a_stream_that_breaks_never_looks_complete() {
     every_pair(|pair| {
         let events = pair.kind.events(&pair.client);
         let text = events.windows(3).position(|bytes| bytes == b"llo");
-        let (half, _) = events.split_at(text.expect("a text"));
+        // In frames of `invoke` no text can be seen.
+        let (half, _) = events.split_at(text.unwrap_or(events.len() / 2));
         let script = vec![
             Step::ReadRequest,
             Step::Send(pair.kind.stream_head()),
@@ -80,8 +81,14 @@ fn f38_a_stream_that_breaks_never_looks_complete() {
         let seen = pair.scripted(script, true);
         assert_eq!(seen.row.outcome, "upstream_truncated", "{seen:#?}");
         assert_eq!(seen.row.response_complete, Some(false), "{seen:#?}");
-        let text = seen.answer.text();
-        for end in ["[DONE]", "message_stop", "response.completed", "STOP"] {
+        let text = seen.text();
+        for end in [
+            "[DONE]",
+            "message_stop",
+            "response.completed",
+            "STOP",
+            "messageStop",
+        ] {
             assert!(!text.contains(end), "{seen:#?}");
         }
     });

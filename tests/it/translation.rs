@@ -2,6 +2,7 @@
 //! lines: every promise holds here as well.
 
 mod bedrock;
+mod bedrock_clients;
 mod embeddings;
 mod gemini;
 mod gemini_clients;

@@ -8,13 +8,13 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use futures_util::Stream;
 
+use super::shape::ShapeWriter;
 use super::text::TextDecoder;
 use crate::access_log::guard::UpstreamTap;
 use crate::access_log::redact::Secrets;
 use crate::upstream::transport::{BodyFailure, UpstreamBody};
 use crate::wire::aws_event_stream::{self, FrameError, RawFrame};
 use crate::wire::bedrock::text_of;
-use crate::wire::gemini::array::ArrayWriter;
 use crate::wire::sse::{RawEvent, SseDecoder};
 use crate::wire::stream_scanner::Framing;
 use crate::wire::translate::{ProviderError, StreamTranslator, TranslateError};
@@ -27,8 +27,7 @@ pub(super) struct Events {
     /// Longest event, of the upstream's and of ours.
     pub(super) max_event_bytes: usize,
     pub(super) tap: UpstreamTap,
-    /// For a client that wants its stream as one array.
-    pub(super) array: Option<ArrayWriter>,
+    pub(super) writer: ShapeWriter,
     /// Masked in errors that the stream reports.
     pub(super) secrets: Rc<Secrets>,
     pub(super) is_over: bool,
@@ -195,18 +194,18 @@ impl Stream for Events {
                 }
             };
             this.tap.dropped(this.translator.take_dropped());
-            let made = match &mut this.array {
-                None => made,
-                Some(array) => {
-                    let mut made = array.events(&made);
+            let says_nothing = made.is_empty();
+            match this.writer.events(made) {
+                Err(error) => this.failure = Some(this.of_event(error)),
+                Ok(mut made) => {
                     if this.is_over {
-                        made.extend_from_slice(array.end());
+                        made.extend_from_slice(this.writer.end());
                     }
-                    made
+                    // A comment that its shape does not know is a sign of life still: the limit of silence hears of it.
+                    if !(made.is_empty() && says_nothing) {
+                        return Poll::Ready(Some(Ok(Bytes::from(made))));
+                    }
                 }
-            };
-            if !made.is_empty() {
-                return Poll::Ready(Some(Ok(Bytes::from(made))));
             }
         }
     }

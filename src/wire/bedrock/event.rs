@@ -9,6 +9,7 @@ use serde_json::json;
 
 use crate::wire::aws_event_stream::{self, Frame, Header, HeaderValue};
 use crate::wire::json_reader::Reader;
+use crate::wire::sse;
 
 /// What a frame says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -106,6 +107,20 @@ pub fn frame_of(endpoint: Endpoint, text: &str) -> Option<Vec<u8>> {
         header(":message-type", message),
     ];
     aws_event_stream::encode(&headers, payload.as_bytes()).ok()
+}
+
+/// The frames of an event stream; what has no data has none. `None` when an event is none of this API's.
+pub fn frames_of(endpoint: Endpoint, events: &[u8]) -> Option<Vec<u8>> {
+    let mut frames = Some(Vec::new());
+    sse::each_text(events, |_, data| {
+        if !data.is_empty() {
+            match (&mut frames, frame_of(endpoint, data)) {
+                (Some(frames), Some(frame)) => frames.extend_from_slice(&frame),
+                _ => frames = None,
+            }
+        }
+    });
+    frames
 }
 
 /// The key and the value of an object that has no more.

@@ -6,6 +6,6 @@ mod stream;
 mod write;
 
 pub(super) use self::answer::{read_answer, write_answer};
-pub(super) use self::read::read_request;
+pub(super) use self::read::{read_fields, read_output, read_request};
 pub(super) use self::stream::{Reader, Writer};
 pub(super) use self::write::{budget, in_range, may_think, permitted, write_request};

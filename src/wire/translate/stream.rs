@@ -3,7 +3,7 @@
 use super::piece::{Give, Piece};
 use super::{
     AnswerFacts, ClientFormat, Dropped, Format, TranslateError, anthropic, argo, bedrock_converse,
-    gemini, openai_chat, openai_responses,
+    converse_client, gemini, openai_chat, openai_responses,
 };
 
 /// Translates one stream.
@@ -31,6 +31,7 @@ pub(super) enum Writer {
     Anthropic(anthropic::Writer),
     OpenaiResponses(openai_responses::Writer),
     Gemini(gemini::Writer),
+    Converse(converse_client::Writer),
 }
 
 impl StreamTranslator {
@@ -123,11 +124,12 @@ impl StreamTranslator {
         Ok(())
     }
 
-    /// How many bytes of what was said are kept, because the end says them again in one event.
+    /// How many bytes of what was said are kept, because the end says them again in one event or their turn has not come.
     pub fn kept_bytes(&self) -> usize {
         match &self.writer {
             Writer::OpenaiChat(_) | Writer::Anthropic(_) | Writer::Gemini(_) => 0,
             Writer::OpenaiResponses(writer) => writer.kept_bytes(),
+            Writer::Converse(writer) => writer.kept_bytes(),
         }
     }
 
@@ -169,6 +171,8 @@ impl Writer {
                 Self::OpenaiResponses(openai_responses::Writer::new(facts))
             }
             ClientFormat::Gemini => Self::Gemini(gemini::Writer::new(facts)),
+            ClientFormat::BedrockConverse => Self::Converse(converse_client::Writer::default()),
+            ClientFormat::BedrockInvoke => Self::Anthropic(anthropic::Writer::of_bedrock(facts)),
         }
     }
 
@@ -178,13 +182,17 @@ impl Writer {
             Self::Anthropic(writer) => writer.write(piece, out),
             Self::OpenaiResponses(writer) => writer.write(piece, out),
             Self::Gemini(writer) => writer.write(piece, out),
+            Self::Converse(writer) => writer.write(piece, out),
         }
     }
 
     /// Why it cannot go on; what came before is written.
     fn take_failure(&mut self) -> Option<TranslateError> {
         match self {
-            Self::OpenaiChat(_) | Self::Anthropic(_) | Self::OpenaiResponses(_) => None,
+            Self::OpenaiChat(_)
+            | Self::Anthropic(_)
+            | Self::OpenaiResponses(_)
+            | Self::Converse(_) => None,
             Self::Gemini(writer) => writer.take_failure(),
         }
     }

@@ -1,5 +1,6 @@
 //! Over 400 lines: every format's words meet every other's here.
 
+mod bedrock_clients;
 mod responses;
 
 use proptest::prelude::*;
@@ -214,8 +215,15 @@ fn said(format: ClientFormat, stream: &str) -> (Option<String>, Option<Value>, O
         ClientFormat::Anthropic => Endpoint::Messages,
         ClientFormat::OpenaiResponses => Endpoint::Responses,
         ClientFormat::Gemini => Endpoint::GenerateContent,
+        ClientFormat::BedrockConverse => Endpoint::BedrockConverse,
+        ClientFormat::BedrockInvoke => Endpoint::BedrockInvoke,
     };
-    let decoded = crate::wire::decode_stream(endpoint, stream.as_bytes());
+    said_in(endpoint, stream.as_bytes())
+}
+
+/// The same of a stream's bytes, whatever they are.
+fn said_in(endpoint: Endpoint, stream: &[u8]) -> (Option<String>, Option<Value>, Option<String>) {
+    let decoded = crate::wire::decode_stream(endpoint, stream);
     let calls = decoded.tool_calls.map(|calls| {
         let mut calls: Value = serde_json::from_str(&calls).unwrap();
         // What is spelt differently says the same; nothing to pass is an empty object.
@@ -238,9 +246,9 @@ fn streams_say_the_same_in_every_format_and_back() {
         (ANTHROPIC, MESSAGE_STREAM),
         (ANTHROPIC, MESSAGE_TOOLS),
     ] {
-        let other = match format.0 {
-            ClientFormat::OpenaiChat => ANTHROPIC,
-            ClientFormat::Anthropic | ClientFormat::OpenaiResponses | ClientFormat::Gemini => CHAT,
+        let other = match format.0 == CHAT.0 {
+            true => ANTHROPIC,
+            false => CHAT,
         };
         let there = streamed(format, other, stream).unwrap().0;
         let back = streamed(other, format, &there).unwrap().0;

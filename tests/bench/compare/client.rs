@@ -275,6 +275,15 @@ pub(crate) fn content(model: &str, body_bytes: usize) -> Vec<u8> {
     })
 }
 
+/// The same question to Bedrock's runtime, where it is signed anew.
+pub(crate) fn converse(model: &str, body_bytes: usize) -> Vec<u8> {
+    asked(&format!("/model/{model}/converse"), body_bytes, |text| {
+        format!(
+            r#"{{"inferenceConfig":{{"temperature":0.7}},"system":[{{"text":"You are a helpful assistant."}}],"messages":[{{"role":"user","content":[{{"text":"{text}"}}]}}]}}"#
+        )
+    })
+}
+
 /// A request whose question fills its body up to a length.
 fn asked(path: &str, body_bytes: usize, body: impl Fn(&str) -> String) -> Vec<u8> {
     let words = "what is the answer to that question ";

@@ -83,6 +83,7 @@ impl Series {
             ("an OpenAI response", client::response("mock", 730)),
             ("an Anthropic message", client::message("mock", 730)),
             ("a Gemini content", client::content("mock", 730)),
+            ("a Bedrock converse", client::converse("mock", 730)),
         ];
         let load = Loop {
             connections: CONNECTIONS,

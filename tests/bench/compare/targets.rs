@@ -215,7 +215,9 @@ fn aiproxy_yaml(folder: &Path, kind: Kind, address: SocketAddr, upstream: Socket
          - name: claude\n    kind: anthropic\n    base_url: http://{upstream}\n    \
          api_keys: [{{ key: sk-upstream-0123456789abcdef }}]\n  \
          - name: gemini\n    kind: gemini\n    base_url: http://{upstream}\n    \
-         api_keys: [{{ key: sk-upstream-0123456789abcdef }}]\n",
+         api_keys: [{{ key: sk-upstream-0123456789abcdef }}]\n  \
+         - name: aws\n    kind: bedrock\n    base_url: http://{upstream}\n    region: us-east-1\n    \
+         access_key_id: AKIAUPSTREAM\n    secret_access_key: upstream-0123456789abcdef\n",
         address.port()
     )
 }

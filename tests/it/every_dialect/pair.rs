@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::support::fake_upstream::{FakeUpstream, Script};
 use crate::support::gateway::{PROVIDER_KEY, TestGateway, Wanted};
 use crate::support::raw_client::RawResponse;
-use crate::support::wire::{DONE, FINISH, LAST_CHUNK, TEXT, USAGE, chunk, code};
+use crate::support::wire::{DONE, FINISH, LAST_CHUNK, TEXT, USAGE, answer_text, chunk, code};
 
 /// A family of clients.
 #[derive(Debug, Clone, Copy)]
@@ -84,6 +84,27 @@ const CLIENTS: &[Client] = &[
         headers: "",
         kind: "gemini",
     },
+    Client {
+        name: "converse",
+        paths: ["/model/m-1/converse", "/model/m-1/converse-stream"],
+        body: r#"{"messages":[{"role":"user","content":[{"text":"Hello?"}]}]}"#,
+        stream: "{",
+        key: "authorization: Bearer sk-client-0123456789\r\n",
+        headers: "",
+        kind: "bedrock",
+    },
+    Client {
+        name: "invoke",
+        paths: [
+            "/model/m-1/invoke",
+            "/model/m-1/invoke-with-response-stream",
+        ],
+        body: r#"{"anthropic_version":"bedrock-2023-05-31","max_tokens":20,"messages":[{"role":"user","content":"Hello?"}]}"#,
+        stream: "{",
+        key: "authorization: Bearer sk-client-0123456789\r\n",
+        headers: "",
+        kind: "bedrock",
+    },
 ];
 
 const KINDS: &[Kind] = &[
@@ -107,12 +128,18 @@ const TRANSLATED: &[(&str, &str)] = &[
     ("responses", "bedrock"),
     ("messages", "bedrock"),
     ("contents", "bedrock"),
+    ("converse", "openai"),
+    ("converse", "anthropic"),
+    ("converse", "gemini"),
+    ("invoke", "openai"),
+    ("invoke", "anthropic"),
+    ("invoke", "gemini"),
 ];
 
 /// Checks every pair that understands each other, as it is or by translation; some at a time, for most of the time is
 /// spent waiting for rows, and each gateway holds connections of the database's.
 pub(super) fn every_pair(check: impl Fn(Pair) + Sync) {
-    const AT_A_TIME: usize = 4;
+    const AT_A_TIME: usize = 8;
     let left = Mutex::new(pairs());
     let next = || left.lock().expect("nobody panics with it").next();
     std::thread::scope(|scope| {
@@ -226,7 +253,7 @@ impl Kind {
     /// A whole answer that says "Hällo", counted as 7 and 2 tokens.
     pub(super) fn whole(&self, client: &Client) -> &'static str {
         match (self.name, client.name) {
-            ("anthropic", _) => {
+            ("anthropic", _) | ("bedrock", "invoke") => {
                 r#"{"id":"msg_1","type":"message","role":"assistant","model":"m-1","content":[{"type":"text","text":"Hällo"}],"stop_reason":"end_turn","stop_sequence":null,"usage":{"input_tokens":7,"output_tokens":2}}"#
             }
             ("gemini", _) => {
@@ -269,8 +296,12 @@ impl Kind {
 
     /// The same as the events of a stream.
     pub(super) fn events(&self, client: &Client) -> Vec<u8> {
-        match self.name {
-            "bedrock" => [
+        match (self.name, client.name) {
+            ("bedrock", "invoke") => MESSAGE
+                .iter()
+                .flat_map(|event| frame_of(Endpoint::BedrockInvoke, event).expect("an event"))
+                .collect(),
+            ("bedrock", _) => [
                 r#"{"messageStart":{"role":"assistant"}}"#,
                 r#"{"contentBlockDelta":{"contentBlockIndex":0,"delta":{"text":"Hällo"}}}"#,
                 r#"{"contentBlockStop":{"contentBlockIndex":0}}"#,
@@ -287,14 +318,7 @@ impl Kind {
     /// The events of a stream of server-sent events.
     fn sent_events(&self, client: &Client) -> String {
         match (self.name, client.name) {
-            ("anthropic", _) => [
-                r#"{"type":"message_start","message":{"id":"msg_1","type":"message","role":"assistant","model":"m-1","content":[],"stop_reason":null,"stop_sequence":null,"usage":{"input_tokens":7,"output_tokens":1}}}"#,
-                r#"{"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}"#,
-                r#"{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"Hällo"}}"#,
-                r#"{"type":"content_block_stop","index":0}"#,
-                r#"{"type":"message_delta","delta":{"stop_reason":"end_turn","stop_sequence":null},"usage":{"output_tokens":2}}"#,
-                r#"{"type":"message_stop"}"#,
-            ]
+            ("anthropic", _) => MESSAGE
             .iter()
             .map(|data| named_event(data))
             .collect(),
@@ -317,6 +341,16 @@ impl Kind {
         }
     }
 }
+
+/// A message's events.
+const MESSAGE: [&str; 6] = [
+    r#"{"type":"message_start","message":{"id":"msg_1","type":"message","role":"assistant","model":"m-1","content":[],"stop_reason":null,"stop_sequence":null,"usage":{"input_tokens":7,"output_tokens":1}}}"#,
+    r#"{"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}"#,
+    r#"{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"Hällo"}}"#,
+    r#"{"type":"content_block_stop","index":0}"#,
+    r#"{"type":"message_delta","delta":{"stop_reason":"end_turn","stop_sequence":null},"usage":{"output_tokens":2}}"#,
+    r#"{"type":"message_stop"}"#,
+];
 
 /// An event with the type of its data as its name.
 fn named_event(data: &str) -> String {
@@ -345,9 +379,24 @@ impl Seen {
                 assert_eq!(body["error"]["code"], status, "{body}");
                 assert!(body["error"]["status"].is_string(), "{body}");
             }
+            "bedrock" => {
+                let members = body.as_object().expect("an object");
+                assert_eq!(members.len(), 1, "{body}");
+                assert!(body["message"].is_string(), "{body}");
+                assert!(
+                    self.answer.header("x-amzn-errortype").is_some(),
+                    "{self:#?}"
+                );
+            }
             _ => assert_eq!(code(&self.answer.body), expected),
         }
-        assert!(!self.answer.text().contains(PROVIDER_KEY));
+        assert!(!self.text().contains(PROVIDER_KEY));
+    }
+
+    /// What the client got, frames as the texts that they mean.
+    #[track_caller]
+    pub(super) fn text(&self) -> String {
+        answer_text(&self.answer)
     }
 
     /// The client got the whole answer, and the record has its text and tokens.
@@ -356,7 +405,7 @@ impl Seen {
         let facts = (self.answer.status, &*self.row.outcome);
         assert_eq!(facts, (200, "ok"), "{self:#?}");
         assert!(self.answer.complete, "{self:#?}");
-        assert!(self.answer.text().contains("Hällo"), "{self:#?}");
+        assert!(self.text().contains("Hällo"), "{self:#?}");
         assert_eq!(self.row.response_text.as_deref(), Some("Hällo"));
         let tokens = (self.row.prompt_tokens, self.row.completion_tokens);
         assert_eq!(tokens, (Some(7), Some(2)), "{self:#?}");

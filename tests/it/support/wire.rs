@@ -1,6 +1,8 @@
 //! Bytes of upstream answers, and a reading of what the client and the record make of them.
 
 use aiproxy::access_log::record::LogRecord;
+use aiproxy::wire::aws_event_stream::{CONTENT_TYPE, Decoder};
+use aiproxy::wire::bedrock::text_of;
 
 use super::fake_upstream::{FakeUpstream, Step};
 use super::gateway::{TestGateway, Wanted};
@@ -97,6 +99,28 @@ impl Seen {
         assert!(self.answer.complete, "{self:#?}");
         assert_eq!(self.stored(), body);
     }
+}
+
+/// An answer's body as text, frames of Bedrock's as the events that they mean, one a line.
+#[track_caller]
+pub(crate) fn answer_text(answer: &RawResponse) -> String {
+    match answer.header("content-type") {
+        Some(CONTENT_TYPE) => events_of(&answer.body).join("\n"),
+        _ => answer.text().to_owned(),
+    }
+}
+
+/// The events that frames mean; what is no event of a whole frame ends the test.
+#[track_caller]
+pub(crate) fn events_of(body: &[u8]) -> Vec<String> {
+    let mut decoder = Decoder::new(usize::MAX);
+    let mut frames = Vec::new();
+    decoder.push(body, &mut frames).expect("frames");
+    assert!(decoder.is_at_border(), "half a frame");
+    let texts = frames.iter().map(|frame| text_of(&frame.frame()));
+    texts
+        .map(|text| text.into_text().expect("a frame that can be read"))
+        .collect()
 }
 
 /// `error.code` in a body, or in the last event of a stream; empty without one.

@@ -98,6 +98,23 @@ pub(super) fn write_usage(usage: &Usage) -> Value {
     written
 }
 
+/// The same as Bedrock adds it to a stream. How long it took stands in the row, and is not known here.
+pub(super) fn write_metrics(usage: &Usage) -> Value {
+    let counted = write_usage(usage);
+    let mut written = json!({ "invocationLatency": 0, "firstByteLatency": 0 });
+    for (theirs, ours) in [
+        ("inputTokenCount", "input_tokens"),
+        ("outputTokenCount", "output_tokens"),
+        ("cacheReadInputTokenCount", "cache_read_input_tokens"),
+        ("cacheWriteInputTokenCount", "cache_creation_input_tokens"),
+    ] {
+        if let Some(count) = counted.get(ours) {
+            written[theirs] = count.clone();
+        }
+    }
+    written
+}
+
 pub(in crate::wire::translate) fn write_answer(
     answer: Answer,
     facts: &AnswerFacts,

@@ -18,7 +18,13 @@ pub(in crate::wire::translate) fn read_request(
     body: Value,
     dropped: &mut Dropped,
 ) -> Result<Request, TranslateError> {
-    let mut fields = Fields::of(body, "")?;
+    read_fields(Fields::of(body, "")?, dropped)
+}
+
+pub(in crate::wire::translate) fn read_fields(
+    mut fields: Fields,
+    dropped: &mut Dropped,
+) -> Result<Request, TranslateError> {
     fields.refuse(REFUSED)?;
     let mut request = Request {
         model: fields.text("model")?.unwrap_or_default(),
@@ -42,7 +48,7 @@ pub(in crate::wire::translate) fn read_request(
         metadata.drop_rest(dropped);
     }
     tool_choice(&mut fields, &mut request)?;
-    output(&mut fields, &mut request, dropped)?;
+    read_output(&mut fields, &mut request, dropped)?;
     let system = content(&mut fields, "system", dropped)?;
     if !system.is_empty() {
         request.messages.push(Message {
@@ -99,7 +105,7 @@ fn tool_choice(fields: &mut Fields, request: &mut Request) -> Result<(), Transla
 }
 
 /// How it is to think, and the form of what it says.
-fn output(
+pub(in crate::wire::translate) fn read_output(
     fields: &mut Fields,
     request: &mut Request,
     dropped: &mut Dropped,

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::answer::{stop_of, usage, word_of, write_usage};
+use super::answer::{stop_of, usage, word_of, write_metrics, write_usage};
 use crate::wire::json_reader::{JsonError, Reader as Json};
 use crate::wire::translate::canonical::{Stop, Usage};
 use crate::wire::translate::piece::{Give, Piece, spelt};
@@ -187,6 +187,8 @@ pub(in crate::wire::translate) struct Writer {
     calls: Vec<(u64, u64)>,
     usage: Usage,
     stop: Option<(Option<Stop>, Option<String>)>,
+    /// Whether the last event has the numbers that Bedrock adds.
+    has_metrics: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -206,6 +208,15 @@ impl Writer {
             calls: Vec::new(),
             usage: Usage::default(),
             stop: None,
+            has_metrics: false,
+        }
+    }
+
+    /// For a client of Bedrock's `invoke`.
+    pub(in crate::wire::translate) fn of_bedrock(facts: &AnswerFacts) -> Self {
+        Self {
+            has_metrics: true,
+            ..Self::new(facts)
         }
     }
 
@@ -347,7 +358,11 @@ impl Writer {
             &usage,
         ];
         event_of("message_delta", &end, out);
-        out.extend_from_slice(b"event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n");
+        let mut last = json!({ "type": "message_stop" });
+        if self.has_metrics {
+            last["amazon-bedrock-invocationMetrics"] = write_metrics(&self.usage);
+        }
+        out.extend_from_slice(format!("event: message_stop\ndata: {last}\n\n").as_bytes());
     }
 }
 

@@ -1,0 +1,74 @@
+//! A whole answer of `converse`, written.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+
+use crate::wire::translate::canonical::{Answer, Part, Stop, Usage};
+
+pub(in crate::wire::translate) fn write_answer(answer: Answer) -> Value {
+    let content: Vec<Value> = answer.parts.into_iter().filter_map(block).collect();
+    json!({
+        "output": { "message": { "role": "assistant", "content": content } },
+        "stopReason": word_of(answer.stop),
+        "usage": write_usage(&answer.usage.unwrap_or_default()),
+        "metrics": metrics(),
+    })
+}
+
+fn block(part: Part) -> Option<Value> {
+    Some(match part {
+        Part::Text(text) | Part::Refusal(text) => json!({ "text": text }),
+        Part::Thinking { text, signature } => {
+            let mut said = json!({ "text": text });
+            if let Some(signature) = signature {
+                said["signature"] = json!(signature);
+            }
+            json!({ "reasoningContent": { "reasoningText": said } })
+        }
+        Part::RedactedThinking(data) => {
+            json!({ "reasoningContent": { "redactedContent": STANDARD.encode(data) } })
+        }
+        Part::ToolUse {
+            id, name, input, ..
+        } => json!({ "toolUse": { "toolUseId": id, "name": name, "input": input } }),
+        // No answer has them.
+        Part::Image(_) | Part::Document { .. } | Part::ToolResult { .. } => return None,
+    })
+}
+
+/// A member that every answer has. How long it took stands in the row, and is not known here.
+pub(super) fn metrics() -> Value {
+    json!({ "latencyMs": 0 })
+}
+
+/// There is a reason in every answer.
+pub(super) fn word_of(stop: Option<Stop>) -> &'static str {
+    match stop {
+        None | Some(Stop::End) => "end_turn",
+        Some(Stop::Sequence) => "stop_sequence",
+        Some(Stop::Length) => "max_tokens",
+        Some(Stop::ToolUse) => "tool_use",
+        Some(Stop::Refused) => "content_filtered",
+    }
+}
+
+/// What a cache gave or took is counted beside the input here, and in the total.
+pub(super) fn write_usage(usage: &Usage) -> Value {
+    let input = usage.input.unwrap_or_default();
+    let output = usage.output.unwrap_or_default();
+    let cached = usage.cached.unwrap_or_default();
+    let beside = cached.saturating_add(usage.cache_write.unwrap_or_default());
+    let mut written = json!({
+        "inputTokens": input.saturating_sub(beside),
+        "outputTokens": output,
+        "totalTokens": input.saturating_add(output),
+    });
+    if let Some(cached) = usage.cached {
+        written["cacheReadInputTokens"] = json!(cached);
+    }
+    if let Some(cache_write) = usage.cache_write {
+        written["cacheWriteInputTokens"] = json!(cache_write);
+    }
+    written
+}

@@ -1,0 +1,215 @@
+//! A streamed answer of `converse`, written: events as the JSON objects that their frames are shown as. Clients know one
+//! call at a time, so the input of a second one waits until the first is whole.
+
+use std::collections::VecDeque;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::json;
+
+use super::answer::{metrics, word_of, write_usage};
+use crate::wire::translate::canonical::{Stop, Usage};
+use crate::wire::translate::piece::Piece;
+
+/// Writes events.
+#[derive(Debug, Default)]
+pub(in crate::wire::translate) struct Writer {
+    has_begun: bool,
+    /// Number of the next block.
+    next: u64,
+    /// The block of text or thinking that is open.
+    open: Option<(Block, u64)>,
+    /// The call whose block is open: the source's number and the block's.
+    call: Option<(u64, u64)>,
+    waiting: VecDeque<Call>,
+    usage: Option<Usage>,
+    stop: Option<Stop>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Block {
+    Text,
+    Thinking,
+}
+
+/// A call whose turn has not come; all texts as they are spelt.
+#[derive(Debug)]
+struct Call {
+    number: u64,
+    id: String,
+    name: String,
+    input: String,
+    is_whole: bool,
+}
+
+impl Writer {
+    /// How many bytes wait.
+    pub(in crate::wire::translate) fn kept_bytes(&self) -> usize {
+        self.waiting.iter().map(|call| call.input.len()).sum()
+    }
+
+    pub(in crate::wire::translate) fn write(&mut self, piece: Piece<'_>, out: &mut Vec<u8>) {
+        match piece {
+            Piece::Start { .. } => self.begin(out),
+            Piece::Text(text) | Piece::Refusal(text) => {
+                let index = self.block(Block::Text, out);
+                delta(index, &["{\"text\":\"", text, "\"}"], out);
+            }
+            Piece::Thinking(text) => self.thought("text", text, out),
+            Piece::Signature(signature) => self.thought("signature", signature, out),
+            Piece::RedactedThinking(data) => {
+                // As in a whole answer: the bytes of the text, in base64.
+                let data: String = serde_json::from_str(&format!("\"{data}\"")).unwrap_or_default();
+                self.close(out);
+                self.thought("redactedContent", &STANDARD.encode(data), out);
+                self.close(out);
+            }
+            Piece::Tool {
+                number, id, name, ..
+            } => {
+                self.waiting.push_back(Call {
+                    number,
+                    id: id.to_owned(),
+                    name: name.to_owned(),
+                    input: String::new(),
+                    is_whole: false,
+                });
+                self.next_call(out);
+            }
+            Piece::Input { number, json } => self.input(number, json, out),
+            Piece::PartEnd { number } => self.part_end(number, out),
+            Piece::Usage(usage) => self.usage.get_or_insert_default().update(usage),
+            // Frames know no such thing.
+            Piece::Ping => out.extend_from_slice(b": ping\n"),
+            Piece::Stop { stop, .. } => self.stop = stop,
+            Piece::End => self.end(out),
+        }
+    }
+
+    fn begin(&mut self, out: &mut Vec<u8>) {
+        if !std::mem::replace(&mut self.has_begun, true) {
+            event("messageStart", &["\"role\":\"assistant\""], out);
+        }
+    }
+
+    fn next_index(&mut self, out: &mut Vec<u8>) -> u64 {
+        self.begin(out);
+        self.close(out);
+        let index = self.next;
+        self.next += 1;
+        index
+    }
+
+    /// The open block of this kind, perhaps a new one: only calls have an event with which they begin.
+    fn block(&mut self, kind: Block, out: &mut Vec<u8>) -> u64 {
+        if let Some((_, index)) = self.open.filter(|(open, _)| *open == kind) {
+            return index;
+        }
+        let index = self.next_index(out);
+        self.open = Some((kind, index));
+        index
+    }
+
+    fn thought(&mut self, member: &str, text: &str, out: &mut Vec<u8>) {
+        let index = self.block(Block::Thinking, out);
+        let begun = ["{\"reasoningContent\":{\"", member, "\":\"", text, "\"}}"];
+        delta(index, &begun, out);
+    }
+
+    fn close(&mut self, out: &mut Vec<u8>) {
+        if let Some((_, index)) = self.open.take() {
+            stop(index, out);
+        }
+    }
+
+    fn input(&mut self, number: u64, json: &str, out: &mut Vec<u8>) {
+        if let Some((_, index)) = self.call.filter(|(open, _)| *open == number) {
+            delta(index, &["{\"toolUse\":{\"input\":\"", json, "\"}}"], out);
+        } else if let Some(call) = self.waiting.iter_mut().find(|call| call.number == number) {
+            call.input.push_str(json);
+        }
+    }
+
+    fn part_end(&mut self, number: u64, out: &mut Vec<u8>) {
+        if self.call.is_some_and(|(open, _)| open == number) {
+            self.end_call(out);
+            self.next_call(out);
+        } else if let Some(call) = self.waiting.iter_mut().find(|call| call.number == number) {
+            call.is_whole = true;
+        } else {
+            self.close(out);
+        }
+    }
+
+    fn end_call(&mut self, out: &mut Vec<u8>) {
+        if let Some((_, index)) = self.call.take() {
+            stop(index, out);
+        }
+    }
+
+    /// Begins the calls whose turn it is.
+    fn next_call(&mut self, out: &mut Vec<u8>) {
+        while self.call.is_none()
+            && let Some(call) = self.waiting.pop_front()
+        {
+            let index = self.next_index(out);
+            let number = index.to_string();
+            let begun = [
+                "\"contentBlockIndex\":",
+                &number,
+                ",\"start\":{\"toolUse\":{\"toolUseId\":\"",
+                &call.id,
+                "\",\"name\":\"",
+                &call.name,
+                "\"}}",
+            ];
+            event("contentBlockStart", &begun, out);
+            self.call = Some((call.number, index));
+            if !call.input.is_empty() {
+                self.input(call.number, &call.input, out);
+            }
+            if call.is_whole {
+                self.end_call(out);
+            }
+        }
+    }
+
+    fn end(&mut self, out: &mut Vec<u8>) {
+        self.begin(out);
+        self.close(out);
+        while self.call.is_some() {
+            self.end_call(out);
+            self.next_call(out);
+        }
+        let reason = ["\"stopReason\":\"", word_of(self.stop), "\""];
+        event("messageStop", &reason, out);
+        let mut metadata = json!({ "metrics": metrics() });
+        if let Some(usage) = &self.usage {
+            metadata["usage"] = write_usage(usage);
+        }
+        let metadata = json!({ "metadata": metadata });
+        out.extend_from_slice(format!("data: {metadata}\n\n").as_bytes());
+    }
+}
+
+fn delta(index: u64, delta: &[&str], out: &mut Vec<u8>) {
+    let number = index.to_string();
+    let head = ["\"contentBlockIndex\":", &number, ",\"delta\":"];
+    event("contentBlockDelta", &[head.as_slice(), delta].concat(), out);
+}
+
+fn stop(index: u64, out: &mut Vec<u8>) {
+    let number = index.to_string();
+    event(
+        "contentBlockStop",
+        &["\"contentBlockIndex\":", &number],
+        out,
+    );
+}
+
+fn event(name: &str, members: &[&str], out: &mut Vec<u8>) {
+    let begun = ["data: {\"", name, "\":{"];
+    for text in begun.iter().chain(members).chain(&["}}\n\n"]) {
+        out.extend_from_slice(text.as_bytes());
+    }
+}

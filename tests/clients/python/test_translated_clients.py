@@ -11,8 +11,8 @@ NAMES = ["get_weather", "get_time"]
 TOOLS = [{"type": "function", "name": name, "parameters": CITY} for name in NAMES]
 ARGUMENTS = ['{"city":"Paris"}', '{"city":"Oslo"}']
 IMAGE = "iVBORw0KGgo="
-BEFORE = pytest.mark.parametrize("provider", ["anthropic", "gemini"])
-OTHERS = pytest.mark.parametrize("provider", ["openai", "anthropic"])
+BEFORE = pytest.mark.parametrize("provider", ["anthropic", "gemini", "bedrock"])
+OTHERS = pytest.mark.parametrize("provider", ["openai", "anthropic", "bedrock"])
 
 
 # === OpenAI's Responses ===

@@ -10,6 +10,7 @@ mod argo;
 mod asksage;
 mod bedrock_converse;
 mod canonical;
+mod conversation;
 mod converse_client;
 pub mod embeddings;
 mod fields;

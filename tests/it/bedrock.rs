@@ -29,6 +29,27 @@ const COMPLETION: &str = include_str!("../fixtures/bedrock/completion_stream.jso
 const MESSAGES: &str = r#"{"anthropic_version":"bedrock-2023-05-31","max_tokens":100,"messages":[{"role":"user","content":"And in words?"}]}"#;
 const PROMPT: &str =
     r#"{"prompt":"\n\nHuman: And in words?\n\nAssistant:","max_tokens_to_sample":100}"#;
+/// Streams by what asks for them.
+const STREAMS: [(&str, &str, Endpoint, &str); 3] = [
+    (
+        "converse-stream",
+        REQUEST,
+        Endpoint::BedrockConverse,
+        CONVERSE,
+    ),
+    (
+        "invoke-with-response-stream",
+        MESSAGES,
+        Endpoint::BedrockInvoke,
+        CLAUDE,
+    ),
+    (
+        "invoke-with-response-stream",
+        PROMPT,
+        Endpoint::BedrockInvoke,
+        COMPLETION,
+    ),
+];
 const MODEL: &str = "/model/anthropic.claude-v2%3A1";
 
 fn wanted(base_url: &str, yaml: &str) -> Wanted {

@@ -6,8 +6,8 @@ use aiproxy::wire::aws_event_stream::frames as read;
 use serde_json::Value;
 
 use super::{
-    ANSWER, CLAUDE, COMPLETION, CONVERSE, MESSAGES, PROMPT, REQUEST, answered, ask, before,
-    before_nobody, error, frames, streamed, wanted,
+    ANSWER, MESSAGES, PROMPT, REQUEST, STREAMS, answered, ask, before, before_nobody, error,
+    frames, streamed, wanted,
 };
 use crate::support::fake_upstream::FakeUpstream;
 use crate::support::gateway::{TestGateway, Wanted};
@@ -81,26 +81,7 @@ fn filters_answer_in_bedrocks_form() {
 
 #[test]
 fn filters_see_streams_and_mask_across_events() {
-    for (verb, body, endpoint, events) in [
-        (
-            "converse-stream",
-            REQUEST,
-            Endpoint::BedrockConverse,
-            CONVERSE,
-        ),
-        (
-            "invoke-with-response-stream",
-            MESSAGES,
-            Endpoint::BedrockInvoke,
-            CLAUDE,
-        ),
-        (
-            "invoke-with-response-stream",
-            PROMPT,
-            Endpoint::BedrockInvoke,
-            COMPLETION,
-        ),
-    ] {
+    for (verb, body, endpoint, events) in STREAMS {
         let split = events.replacen("Hello", "Hello sec", 1);
         let split = split.replacen("\" caf", "\"ret caf", 1);
         let stream = frames(endpoint, &split).concat();
@@ -130,20 +111,7 @@ fn filters_see_streams_and_mask_across_events() {
 #[test]
 fn p1_a_stream_that_filters_only_look_at_passes_byte_for_byte() {
     let yaml = "filters: [{ kind: block_patterns, words: [secret], on: [response], action: mask }]";
-    for (verb, body, endpoint, events) in [
-        (
-            "converse-stream",
-            REQUEST,
-            Endpoint::BedrockConverse,
-            CONVERSE,
-        ),
-        (
-            "invoke-with-response-stream",
-            MESSAGES,
-            Endpoint::BedrockInvoke,
-            CLAUDE,
-        ),
-    ] {
+    for (verb, body, endpoint, events) in STREAMS {
         let stream = frames(endpoint, events).concat();
         let (answer, row) = answered(streamed(&stream, 30), yaml, verb, body);
         assert_eq!(answer.body, stream, "{verb}");
@@ -186,26 +154,7 @@ fn filters_change_answers_and_requests() {
 
 #[test]
 fn a_filter_that_wants_the_whole_answer_sees_and_changes_a_stream() {
-    for (verb, body, endpoint, events) in [
-        (
-            "converse-stream",
-            REQUEST,
-            Endpoint::BedrockConverse,
-            CONVERSE,
-        ),
-        (
-            "invoke-with-response-stream",
-            MESSAGES,
-            Endpoint::BedrockInvoke,
-            CLAUDE,
-        ),
-        (
-            "invoke-with-response-stream",
-            PROMPT,
-            Endpoint::BedrockInvoke,
-            COMPLETION,
-        ),
-    ] {
+    for (verb, body, endpoint, events) in STREAMS {
         let stream = frames(endpoint, events).concat();
         let upstream = FakeUpstream::answering(streamed(&stream, 100));
         let filter = shouts();

@@ -5,34 +5,14 @@ use aiproxy::filter::Endpoint;
 use serde_json::json;
 
 use super::{
-    CLAUDE, COMPLETION, CONVERSE, MESSAGES, PROMPT, REQUEST, answered, ask, before, frames,
-    streamed,
+    CONVERSE, MESSAGES, PROMPT, REQUEST, STREAMS, answered, ask, before, frames, streamed,
 };
 use crate::support::fake_upstream::{FakeUpstream, Step};
 use crate::support::gateway::TestGateway;
 
 #[test]
 fn f31_streams_pass_byte_for_byte_whatever_their_chunks() {
-    for (verb, body, endpoint, events) in [
-        (
-            "converse-stream",
-            REQUEST,
-            Endpoint::BedrockConverse,
-            CONVERSE,
-        ),
-        (
-            "invoke-with-response-stream",
-            MESSAGES,
-            Endpoint::BedrockInvoke,
-            CLAUDE,
-        ),
-        (
-            "invoke-with-response-stream",
-            PROMPT,
-            Endpoint::BedrockInvoke,
-            COMPLETION,
-        ),
-    ] {
+    for (verb, body, endpoint, events) in STREAMS {
         let stream = frames(endpoint, events).concat();
         for bytes in [1, 7, stream.len()] {
             let (answer, row) = answered(streamed(&stream, bytes), "", verb, body);

@@ -3,15 +3,22 @@
 use serde_json::Value;
 
 use crate::wire::translate::canonical::{
-    Media, Message, Part, Reasoning, Request, Role, Schema, Tool, ToolChoice,
+    Media, Part, Reasoning, Request, Role, Schema, Tool, ToolChoice,
 };
 use crate::wire::translate::fields::Fields;
-use crate::wire::translate::{Dropped, TranslateError};
+use crate::wire::translate::{Dropped, TranslateError, conversation};
 
 /// What changes the answer so much that it cannot be left out.
 const REFUSED: &[(&str, &str)] = &[
     ("mcp_servers", "tools of a server are the provider's own"),
     ("container", "a container is the provider's own"),
+];
+
+/// Other servers of this API take the system's messages among the others.
+const ROLES: &[(&str, Role)] = &[
+    ("user", Role::User),
+    ("assistant", Role::Assistant),
+    ("system", Role::System),
 ];
 
 pub(in crate::wire::translate) fn read_request(
@@ -49,29 +56,7 @@ pub(in crate::wire::translate) fn read_fields(
     }
     tool_choice(&mut fields, &mut request)?;
     read_output(&mut fields, &mut request, dropped)?;
-    let system = content(&mut fields, "system", dropped)?;
-    if !system.is_empty() {
-        request.messages.push(Message {
-            role: Role::System,
-            parts: system,
-            path: "system".to_owned(),
-        });
-    }
-    let messages = fields.list("messages")?;
-    let messages = messages.ok_or_else(|| fields.invalid("messages", "a list"))?;
-    for (at, item) in messages.into_iter().enumerate() {
-        let path = format!("messages[{at}]");
-        let mut message = Fields::of(item, &path)?;
-        let role = match message.wanted_text("role")?.as_str() {
-            "user" => Role::User,
-            "assistant" => Role::Assistant,
-            "system" => Role::System,
-            _ => return Err(message.invalid("role", "user or assistant")),
-        };
-        let parts = content(&mut message, "content", dropped)?;
-        message.drop_rest(dropped);
-        request.messages.push(Message { role, parts, path });
-    }
+    conversation::read(&mut fields, ROLES, content, &mut request.messages, dropped)?;
     fields.drop_rest(dropped);
     Ok(request)
 }

@@ -3,9 +3,9 @@
 use serde_json::Value;
 
 use super::content::content;
-use crate::wire::translate::canonical::{Message, Request, Role, Schema, Tool, ToolChoice};
+use crate::wire::translate::canonical::{Request, Schema, Tool, ToolChoice};
 use crate::wire::translate::fields::Fields;
-use crate::wire::translate::{Dropped, TranslateError, anthropic};
+use crate::wire::translate::{Dropped, TranslateError, anthropic, conversation};
 
 /// What changes the answer so much that it cannot be left out.
 const REFUSED: &[(&str, &str)] = &[
@@ -26,28 +26,13 @@ pub(in crate::wire::translate) fn read_request(
     settings(&mut fields, &mut request, dropped)?;
     tools(&mut fields, &mut request, dropped)?;
     output(&mut fields, &mut request, dropped)?;
-    let system = content(&mut fields, "system", dropped)?;
-    if !system.is_empty() {
-        request.messages.push(Message {
-            role: Role::System,
-            parts: system,
-            path: "system".to_owned(),
-        });
-    }
-    let messages = fields.list("messages")?;
-    let messages = messages.ok_or_else(|| fields.invalid("messages", "a list"))?;
-    for (at, item) in messages.into_iter().enumerate() {
-        let path = format!("messages[{at}]");
-        let mut message = Fields::of(item, &path)?;
-        let role = match message.wanted_text("role")?.as_str() {
-            "user" => Role::User,
-            "assistant" => Role::Assistant,
-            _ => return Err(message.invalid("role", "user or assistant")),
-        };
-        let parts = content(&mut message, "content", dropped)?;
-        message.drop_rest(dropped);
-        request.messages.push(Message { role, parts, path });
-    }
+    conversation::read(
+        &mut fields,
+        conversation::TWO_ROLES,
+        content,
+        &mut request.messages,
+        dropped,
+    )?;
     fields.drop_rest(dropped);
     Ok(request)
 }

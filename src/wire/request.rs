@@ -78,7 +78,9 @@ pub(super) fn decode(endpoint: Endpoint, text: &str, wants_text: bool) -> Reques
         // Claude's messages, or the prompt of an earlier one.
         Endpoint::BedrockInvoke => match (last, prompt) {
             (Some(last), _) => message_text(last),
-            (None, prompt) => prompt.and_then(openai_completions::input_text),
+            (None, prompt) => prompt
+                .and_then(openai_completions::input_text)
+                .map(|prompt| bedrock::last_turn(&prompt).to_owned()),
         },
         Endpoint::BedrockConverse => bedrock::request_text(text),
         Endpoint::AsksageQuery

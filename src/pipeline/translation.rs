@@ -3,7 +3,7 @@
 //! one format only. What came from upstream goes to the record by a tap.
 
 mod events;
-mod text;
+pub(super) mod text;
 
 use std::time::Instant;
 
@@ -17,7 +17,7 @@ use crate::pipeline::failure::Failure;
 use crate::pipeline::translation::events::{Decoder, Events};
 use crate::pipeline::translation::text::TextDecoder;
 use crate::pipeline::{Worker, collected};
-use crate::upstream::provider::{Generation, Place, Provider};
+use crate::upstream::provider::{Generation, Place, Provider, Timeouts};
 use crate::upstream::transport::{UpstreamBody, UpstreamReply};
 use crate::wire::bedrock;
 use crate::wire::gemini::array::{self, ArrayWriter};
@@ -150,6 +150,7 @@ impl Translation {
         self,
         reply: UpstreamReply,
         provider: &Provider,
+        timeouts: &Timeouts,
         worker: &Worker,
         guard: &mut RecordGuard,
     ) -> Result<UpstreamReply, Failure> {
@@ -185,7 +186,7 @@ impl Translation {
                 })
             }
             Ok(Kind::Whole) => {
-                let body = collected::read(reply.body, provider, guard.started(), worker)
+                let body = collected::read(reply.body, timeouts, guard.started(), worker)
                     .await
                     .map_err(|unread| {
                         guard.upstream_ends(Instant::now());
@@ -231,7 +232,9 @@ impl Translation {
                         (reply, decoder)
                     }
                     true => {
-                        let begun = text::unnoticed(reply, provider, worker, guard.started()).await;
+                        let begun =
+                            text::unnoticed(reply, provider, timeouts, worker, guard.started())
+                                .await;
                         let reply = begun.map_err(|said| {
                             guard.upstream_ends(Instant::now());
                             let error = text::notice(&said).unwrap_or_default();

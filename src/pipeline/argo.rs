@@ -121,15 +121,20 @@ pub(super) async fn unnoticed(
 /// Passes a text through the response filters, which see it as the whole answer that it is.
 ///
 /// # Errors
-/// [`Failure`] when a filter refused or failed; the text as it came is on record then.
+/// [`Failure`] when a filter refused or failed, or it is not UTF-8; what came is on record then.
 pub(super) async fn filter_text(
     run: &mut ChainRun,
     status: u16,
     text: Bytes,
     guard: &mut RecordGuard,
 ) -> Result<Bytes, Failure> {
-    let whole = json!({ "response": String::from_utf8_lossy(&text) }).to_string();
-    let whole = Bytes::from(whole);
+    let Ok(said) = std::str::from_utf8(&text) else {
+        guard.upstream_response_piece(text);
+        return Err(Failure::UpstreamProtocol {
+            detail: "a text that is not UTF-8".to_owned(),
+        });
+    };
+    let whole = Bytes::from(json!({ "response": said }).to_string());
     let mut response = LlmResponse::from_body(Endpoint::ArgoChat, status, whole.clone());
     let made = match run.response(&mut response).await {
         ResponseOutcome::Stopped(stop) => {

@@ -221,12 +221,21 @@ fn filters_see_it_and_answer_in_its_form() {
     let upstream = FakeUpstream::start(vec![
         vec![
             Step::ReadRequest,
-            Step::Send(json_answer(200, "connection: close\r\n", r#"{"response":"quiet"}"#).into()),
+            Step::Send(json_answer(
+                200,
+                "connection: close\r\n",
+                r#"{"response":"quiet"}"#,
+            )),
             Step::Fin,
         ],
         vec![
             Step::ReadRequest,
             Step::Send(text_stream(&[b"qui", b"et"])),
+            Step::Fin,
+        ],
+        vec![
+            Step::ReadRequest,
+            Step::Send(text_stream(&[b"\xff"])),
             Step::Fin,
         ],
     ]);
@@ -270,6 +279,8 @@ fn filters_see_it_and_answer_in_its_form() {
         );
     }
     assert_eq!(upstream.requests(), 2);
+    let answer = ask(&gateway, "/v1/chat", &streamed(ASKED));
+    check_error(&answer, &last(&gateway), 502, "upstream_protocol");
 }
 
 #[test]

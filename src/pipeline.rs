@@ -2,6 +2,7 @@
 //! a client comes in as a [`reply::ClientForm`].
 
 pub mod answer;
+mod argo;
 pub mod attempt;
 mod blame;
 pub mod collected;

@@ -29,6 +29,44 @@ pub enum NoTarget {
     UnknownProvider,
 }
 
+/// Finds the provider of a call that it takes as its own clients write it, although it is of no client's dialect: the
+/// one in the path, the one before a slash in the model's name, else the first one that takes the model.
+///
+/// # Errors
+/// [`NoTarget`]; never another model than the one asked for.
+pub fn choose_own(
+    providers: &[Provider],
+    named: Option<&str>,
+    model: &str,
+    endpoint: Endpoint,
+) -> Result<Target, NoTarget> {
+    let find = |accepts: &dyn Fn(&Provider) -> bool| {
+        let takes =
+            |provider: &Provider| provider.own_call(endpoint).is_some() && accepts(provider);
+        providers.iter().position(takes)
+    };
+    let target = |provider: usize, model: Option<&str>| Target {
+        provider,
+        model: model.map(str::to_owned),
+        is_translated: false,
+    };
+    if let Some(name) = named {
+        let found = find(&|provider| provider.name == name).ok_or(NoTarget::UnknownProvider)?;
+        return Ok(target(found, None));
+    }
+    let prefixed = model.split_once('/').filter(|(_, rest)| !rest.is_empty());
+    let prefixed = prefixed.and_then(|(name, rest)| {
+        let found = find(&|provider| provider.name == name)?;
+        Some(target(found, Some(rest)))
+    });
+    let taken = || find(&|provider| provider.takes(model)).map(|found| target(found, None));
+    prefixed
+        .or_else(taken)
+        .ok_or_else(|| NoTarget::UnknownModel {
+            model: model.to_owned(),
+        })
+}
+
 /// Finds the provider of a request.
 ///
 /// `named`: the provider in the path, which takes whatever it is sent; what is `translatable` is translated for one that

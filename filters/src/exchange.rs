@@ -63,7 +63,7 @@ pub enum Endpoint {
     /// `POST /server/query`, Ask Sage's: upstream only, no client calls it.
     #[serde(rename = "asksage.query")]
     AsksageQuery,
-    /// Argo's `POST /api/v1/resource/chat/` and `/streamchat/`.
+    /// `POST /v1/chat`: Argo's own `chat` and `streamchat`.
     #[serde(rename = "argo.chat")]
     ArgoChat,
     /// Argo's `POST /api/v1/resource/embed/`: upstream only, no client calls it.
@@ -113,12 +113,9 @@ impl Endpoint {
             | Self::CountTokens
             | Self::EmbedContent
             | Self::BedrockInvoke
-            | Self::BedrockConverse => true,
-            Self::AsksageQuery
-            | Self::ArgoChat
-            | Self::ArgoEmbed
-            | Self::Models
-            | Self::Passthrough => false,
+            | Self::BedrockConverse
+            | Self::ArgoChat => true,
+            Self::AsksageQuery | Self::ArgoEmbed | Self::Models | Self::Passthrough => false,
         }
     }
 }

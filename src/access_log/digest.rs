@@ -280,13 +280,13 @@ fn generates(endpoint: Endpoint) -> bool {
         | Endpoint::Messages
         | Endpoint::GenerateContent
         | Endpoint::BedrockInvoke
-        | Endpoint::BedrockConverse => true,
+        | Endpoint::BedrockConverse
+        | Endpoint::ArgoChat => true,
         Endpoint::MessagesCountTokens
         | Endpoint::CountTokens
         | Endpoint::EmbedContent
         | Endpoint::Embeddings
         | Endpoint::AsksageQuery
-        | Endpoint::ArgoChat
         | Endpoint::ArgoEmbed
         | Endpoint::Models
         | Endpoint::Passthrough => false,

@@ -122,7 +122,7 @@ pub struct LogRecord {
     pub response_bytes: Option<i64>,
     /// Events or frames of a stream. `None` for other answers.
     pub chunk_count: Option<i64>,
-    /// Text of the last message: its text parts, or JSON of its parts if none is text. `None` when not kept or not there.
+    /// Text of the last message: its text parts, or JSON of its parts if none is text; of a prompt of Claude 2's what a person said last. `None` when not kept or not there.
     pub request_text: Option<String>,
     /// Text of the first choice. `None` when not kept or not there.
     pub response_text: Option<String>,

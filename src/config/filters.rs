@@ -105,6 +105,7 @@ const ENDPOINTS: &[Endpoint] = &[
     Endpoint::EmbedContent,
     Endpoint::BedrockInvoke,
     Endpoint::BedrockConverse,
+    Endpoint::ArgoChat,
     Endpoint::Models,
     Endpoint::Passthrough,
 ];

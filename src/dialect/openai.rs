@@ -80,6 +80,7 @@ pub fn text_answer(endpoint: Endpoint, id: &str, created_s: i64, text: &str) -> 
             "choices": [{ "text": text, "index": 0, "logprobs": null, "finish_reason": "stop" }],
             "usage": usage,
         }),
+        Endpoint::ArgoChat => json!({ "response": text }),
         Endpoint::Responses => response_object(id, created_s, "completed", Some(text)),
         Endpoint::ChatCompletions
         | Endpoint::Embeddings
@@ -91,7 +92,6 @@ pub fn text_answer(endpoint: Endpoint, id: &str, created_s: i64, text: &str) -> 
         | Endpoint::BedrockInvoke
         | Endpoint::BedrockConverse
         | Endpoint::AsksageQuery
-        | Endpoint::ArgoChat
         | Endpoint::ArgoEmbed
         | Endpoint::Models
         | Endpoint::Passthrough => json!({
@@ -116,6 +116,10 @@ pub fn text_stream(
 ) -> String {
     if endpoint == Endpoint::Responses {
         return response_events(id, created_s, text);
+    }
+    if endpoint == Endpoint::ArgoChat {
+        // Its streams are nothing but text.
+        return text.to_owned();
     }
     let chat = endpoint != Endpoint::Completions;
     let object = if chat {

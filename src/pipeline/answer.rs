@@ -16,9 +16,9 @@ use crate::pipeline::reply::{
     Reply, ReplyBody, ReplyHeaders, note_failure, note_headers, own_headers, refuse,
 };
 use crate::pipeline::translation::Translation;
-use crate::pipeline::{Worker, collected, events, filtering, whole};
+use crate::pipeline::{Worker, argo, collected, events, filtering, whole};
 use crate::upstream::headers::to_client;
-use crate::upstream::provider::Provider;
+use crate::upstream::provider::{Provider, Timeouts};
 use crate::upstream::transport::{UpstreamBody, UpstreamReply};
 use crate::wire::stream_scanner::Framing;
 use crate::wire::{self, aws_event_stream};
@@ -35,6 +35,8 @@ pub struct Asked {
     pub request_id: String,
     /// When the head of the answer was there.
     pub since: Instant,
+    /// The time limits.
+    pub timeouts: Timeouts,
     /// How the answer comes to the client's format, where it is in another one.
     pub translation: Option<Translation>,
 }
@@ -53,25 +55,34 @@ pub async fn answer(
     link: ClientLink,
 ) -> Reply {
     let mut asked = asked;
-    let reply = match asked.translation.take() {
-        None => reply,
+    let kept = waits(&reply.headers);
+    let answered = match asked.translation.take() {
         Some(translation) => {
-            let kept = waits(&reply.headers);
-            let answered = translation.answer(reply, provider, worker, &mut guard);
-            match Box::pin(answered).await {
-                Ok(reply) => reply,
-                Err(failure) => {
-                    blame_for(&failure, &mut guard);
-                    note_filters(filters.as_ref(), &mut guard);
-                    let mut refused =
-                        refuse(guard, &failure, &asked.request_id, worker.form.as_ref());
-                    refused.headers.extend(kept);
-                    return refused;
-                }
-            }
+            let answered = translation.answer(reply, provider, &asked.timeouts, worker, &mut guard);
+            Box::pin(answered).await
+        }
+        None if asked.endpoint == Endpoint::ArgoChat => {
+            let answered = argo::unnoticed(reply, &asked, provider, worker, &mut guard);
+            Box::pin(answered).await
+        }
+        None => Ok(reply),
+    };
+    let reply = match answered {
+        Ok(reply) => reply,
+        Err(failure) => {
+            blame_for(&failure, &mut guard);
+            note_filters(filters.as_ref(), &mut guard);
+            let mut refused = refuse(guard, &failure, &asked.request_id, worker.form.as_ref());
+            refused.headers.extend(kept);
+            return refused;
         }
     };
+    let is_text = argo::is_text(asked.endpoint, &reply);
     let kind = match classify(&reply, asked.endpoint) {
+        Err(Failure::UpstreamBadContentType) if is_text => Ok(Kind::Whole),
+        kind => kind,
+    };
+    let kind = match kind {
         Ok(kind) => kind,
         Err(failure) => {
             note_filters(filters.as_ref(), &mut guard);
@@ -142,7 +153,8 @@ pub async fn answer(
             note_filters(filters.as_ref(), &mut guard);
             let (status, headers) = head(worker, &reply, &mut guard);
             let length = reply.content_length;
-            match whole::relay(worker, provider, asked, reply, guard, link).await {
+            guard.closed_mut().response_is_stream = is_text;
+            match whole::relay(worker, asked, reply, guard, link).await {
                 Ok(ReplyBody::Pieces(pieces, _)) => Reply {
                     status,
                     headers,
@@ -178,9 +190,10 @@ async fn collected(
     mut guard: RecordGuard,
 ) -> Reply {
     let is_array = delivery == Delivery::Streamed && !is_events(&reply);
+    let is_text = argo::is_text(asked.endpoint, &reply);
     let framing = framing(&reply);
     let (status, headers) = head(worker, &reply, &mut guard);
-    let read = collected::read(reply.body, provider, guard.started(), worker).await;
+    let read = collected::read(reply.body, &asked.timeouts, guard.started(), worker).await;
     guard.upstream_ends(Instant::now());
     let mut outcome = Outcome::Ok;
     let filtered = match (read, delivery) {
@@ -189,6 +202,9 @@ async fn collected(
                 guard.upstream_response_piece(unread.came);
             }
             Err(unread.failure)
+        }
+        (Ok(body), Delivery::Whole) if is_text => {
+            argo::filter_text(run, status, body, &mut guard).await
         }
         (Ok(body), Delivery::Whole) => {
             collected::filter_whole(run, asked.endpoint, status, body, &mut guard).await
@@ -216,7 +232,7 @@ async fn collected(
         Err(failure) => refuse(guard, &failure, &asked.request_id, worker.form.as_ref()),
         Ok(body) => {
             let now = Instant::now();
-            let is_stream = delivery == Delivery::Streamed && !is_array;
+            let is_stream = delivery == Delivery::Streamed && !is_array || is_text;
             guard.closed_mut().response_is_stream = is_stream;
             guard.closed_mut().response_complete = Some(outcome == Outcome::Ok);
             match is_stream {
@@ -287,7 +303,7 @@ pub(super) fn framing(reply: &UpstreamReply) -> Framing {
     }
 }
 
-fn is_json(media_type: &str) -> bool {
+pub(super) fn is_json(media_type: &str) -> bool {
     let suffix = media_type.rsplit('+').next().unwrap_or_default();
     media_type.eq_ignore_ascii_case("application/json")
         || (suffix.len() < media_type.len() && suffix.eq_ignore_ascii_case("json"))

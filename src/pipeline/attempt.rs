@@ -21,7 +21,7 @@ use crate::pipeline::failure::{Failure, of_upstream_status};
 use crate::pipeline::link::{ClientLink, Leaving};
 use crate::upstream::content_coding;
 use crate::upstream::headers::to_upstream;
-use crate::upstream::provider::Provider;
+use crate::upstream::provider::{Provider, Timeouts};
 use crate::upstream::signing::{Unsigned, signature};
 use crate::upstream::transport::{
     BodyStream, RequestBody, SendFailure, Transport, UpstreamReply, UpstreamRequest,
@@ -35,6 +35,8 @@ pub struct Call<'a> {
     pub method: &'a str,
     /// Absolute URL.
     pub url: &'a str,
+    /// The time limits.
+    pub timeouts: Timeouts,
     /// The client's headers.
     pub headers: &'a Headers,
     /// Model name as sent.
@@ -84,7 +86,7 @@ pub async fn attempt(
     }
     match quirks.failure_mark {
         Some(mark) if reply.status < 400 && !is_events(&reply) => {
-            Box::pin(unmarked(mark, reply, call.provider, worker, guard)).await
+            Box::pin(unmarked(mark, reply, call, worker, guard)).await
         }
         _ => Ok(reply),
     }
@@ -114,7 +116,7 @@ async fn sent(
         signature(call.provider, &unsigned, now(worker))
     };
     guard.upstream_starts(Instant::now());
-    let total_at = guard.started() + call.provider.timeouts.total;
+    let total_at = guard.started() + call.timeouts.total;
     let (first, again) = match body {
         CallBody::None => (RequestBody::None, Some(RequestBody::None)),
         CallBody::Whole(body) => (
@@ -218,7 +220,7 @@ async fn within(
     send: impl Future<Output = Result<UpstreamReply, SendFailure>>,
     sent: Option<Rc<Notify>>,
 ) -> Result<UpstreamReply, NoHead> {
-    let limit = call.provider.timeouts.first_byte;
+    let limit = call.timeouts.first_byte;
     let too_slow = async move {
         if let Some(sent) = sent
             && timeout_at(total_at.into(), sent.notified()).await.is_err()

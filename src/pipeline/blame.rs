@@ -10,9 +10,9 @@ use crate::access_log::draft::AttemptDraft;
 use crate::access_log::guard::RecordGuard;
 use crate::pipeline::Worker;
 use crate::pipeline::answer::read_bounded;
-use crate::pipeline::attempt::draft;
+use crate::pipeline::attempt::{Call, draft};
 use crate::pipeline::failure::Failure;
-use crate::upstream::provider::Provider;
+use crate::upstream::provider::Timeouts;
 use crate::upstream::transport::{BodyFailure, UpstreamBody, UpstreamReply};
 
 /// Puts the try on record as failed where the provider told a failure in the place of an answer.
@@ -57,11 +57,12 @@ pub(super) fn blame(guard: &mut RecordGuard, failure: &Failure, said: &str) {
 pub(super) async fn unmarked(
     mark: &str,
     reply: UpstreamReply,
-    provider: &Provider,
+    call: &Call<'_>,
     worker: &Worker,
     guard: &mut RecordGuard,
 ) -> Result<UpstreamReply, Failure> {
-    let (begun, rest) = begin(reply.body, mark.len(), provider, worker, guard.started()).await;
+    let (timeouts, started) = (&call.timeouts, guard.started());
+    let (begun, rest) = begin(reply.body, mark.len(), timeouts, worker, started).await;
     let pieces = begun.iter().flatten();
     let mut said: Vec<u8> = pieces.flat_map(|piece| piece.iter().copied()).collect();
     if !said.starts_with(mark.as_bytes()) {
@@ -71,7 +72,7 @@ pub(super) async fn unmarked(
             ..reply
         });
     }
-    said.extend_from_slice(&read_bounded(rest, provider).await);
+    said.extend_from_slice(&read_bounded(rest, call.provider).await);
     guard.upstream_ends(Instant::now());
     let words = said.utf8_chunks().next().map_or("", |chunk| chunk.valid());
     let words: String = words.chars().take(LONGEST_WORDS).collect();
@@ -94,12 +95,12 @@ pub(super) const LONGEST_WORDS: usize = 256;
 pub(super) async fn begin(
     mut body: UpstreamBody,
     bytes: usize,
-    provider: &Provider,
+    timeouts: &Timeouts,
     worker: &Worker,
     started: Instant,
 ) -> (Vec<Result<Bytes, BodyFailure>>, UpstreamBody) {
-    let total = tokio::time::Instant::from_std(started + provider.timeouts.total);
-    let until = total.min(tokio::time::Instant::now() + provider.timeouts.idle);
+    let total = tokio::time::Instant::from_std(started + timeouts.total);
+    let until = total.min(tokio::time::Instant::now() + timeouts.idle);
     let mut cutting = std::pin::pin!(worker.lifecycle.cutting());
     let (mut pieces, mut came) = (Vec::new(), 0);
     while came < bytes {

@@ -15,7 +15,7 @@ use crate::pipeline::failure::Failure;
 use crate::pipeline::filtering;
 use crate::pipeline::folding::Folding;
 use crate::pipeline::whole::broken;
-use crate::upstream::provider::Provider;
+use crate::upstream::provider::Timeouts;
 use crate::upstream::transport::UpstreamBody;
 use crate::wire::gemini::array;
 use crate::wire::relay_scanner::{Piece, ScanOptions, StreamEnd};
@@ -35,16 +35,16 @@ pub struct Unread {
 /// [`Unread`] when it broke off, took too long, is too long, or the server stops.
 pub async fn read(
     mut body: UpstreamBody,
-    provider: &Provider,
+    timeouts: &Timeouts,
     started: Instant,
     worker: &Worker,
 ) -> Result<Bytes, Unread> {
     let limit = worker.settings.max_body_bytes;
-    let total = tokio::time::Instant::from_std(started + provider.timeouts.total);
+    let total = tokio::time::Instant::from_std(started + timeouts.total);
     let mut cutting = std::pin::pin!(worker.lifecycle.cutting());
     let mut read = BytesMut::new();
     let failure = loop {
-        let until = total.min(tokio::time::Instant::now() + provider.timeouts.idle);
+        let until = total.min(tokio::time::Instant::now() + timeouts.idle);
         let next = tokio::select! {
             biased;
             next = tokio::time::timeout_at(until, body.next()) => next,

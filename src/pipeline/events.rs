@@ -62,11 +62,7 @@ pub fn relay(
             },
         ),
         repair,
-        timer: PieceTimer::new(
-            provider.timeouts.idle,
-            provider.timeouts.total,
-            guard.started(),
-        ),
+        timer: PieceTimer::new(asked.timeouts.idle, asked.timeouts.total, guard.started()),
         filters: chain.map(|chain| {
             FilteredStream::new(
                 chain,

@@ -174,6 +174,7 @@ fn answered_by_filter(
         (true, Endpoint::BedrockInvoke | Endpoint::BedrockConverse) => {
             aws_event_stream::CONTENT_TYPE
         }
+        (true, Endpoint::ArgoChat) => "text/plain; charset=utf-8",
         (true, _) => "text/event-stream; charset=utf-8",
         (false, _) => "application/json",
     });
@@ -262,10 +263,11 @@ async fn carry_out(
         provider,
         method: &exchange.method,
         url: &url,
+        timeouts: plan.timeouts,
         headers: &exchange.headers,
         model: plan.model.as_deref(),
         cancel_when_client_leaves: plan.stream,
-        is_translated: plan.translation.is_some(),
+        is_translated: plan.translation.is_some() || exchange.endpoint == Endpoint::ArgoChat,
     };
     let body = match exchange.body {
         Body::None => CallBody::None,
@@ -290,6 +292,7 @@ async fn carry_out(
         usage_asked: plan.usage_asked,
         request_id: exchange.request_id,
         since: Instant::now(),
+        timeouts: plan.timeouts,
         translation: plan.translation,
     };
     if let Some(run) = &mut filters {
@@ -297,7 +300,7 @@ async fn carry_out(
             provider: provider.name.clone(),
             model: plan.model.unwrap_or_default(),
         };
-        let deadline = exchange.guard.started() + provider.timeouts.total;
+        let deadline = exchange.guard.started() + plan.timeouts.total;
         run.set_target(target, exchange.guard.closed_mut().attempts, deadline);
     }
     let mut guard = exchange.guard;

@@ -185,6 +185,7 @@ async fn one_list(
         provider,
         method,
         url: &url,
+        timeouts: provider.timeouts,
         headers: &exchange.headers,
         model: None,
         cancel_when_client_leaves: false,
@@ -209,7 +210,7 @@ async fn one_list(
             return Err(Failure::UpstreamProtocol { detail });
         }
     }
-    let body = collected::read(reply.body, provider, guard.started(), worker)
+    let body = collected::read(reply.body, &provider.timeouts, guard.started(), worker)
         .await
         .map_err(|unread| unread.failure)?;
     let Some(listing) = listing else {

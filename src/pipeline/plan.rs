@@ -8,9 +8,10 @@ use crate::filter::{Dialect, Endpoint, Headers};
 use crate::pipeline::exchange::{Body, Exchange};
 use crate::pipeline::failure::Failure;
 use crate::pipeline::translation::{self, Shape, Translation};
-use crate::pipeline::{Worker, models};
+use crate::pipeline::{Worker, argo, models};
 use crate::routing::{NoTarget, Target, choose};
-use crate::upstream::provider::Provider;
+use crate::upstream::provider::{Provider, Timeouts};
+use crate::wire::argo::raw;
 use crate::wire::json_check::{self, RequestHead};
 use crate::wire::translate::AnswerFacts;
 use crate::wire::{bedrock, gemini};
@@ -101,6 +102,8 @@ pub struct Plan {
     pub model: Option<String>,
     /// How the provider is asked where it does not understand the client.
     pub translation: Option<Translation>,
+    /// The time limits.
+    pub timeouts: Timeouts,
 }
 
 /// Chooses the provider, and makes the body that is sent.
@@ -108,6 +111,9 @@ pub struct Plan {
 /// # Errors
 /// [`Failure`] when nobody takes the model.
 pub fn plan(exchange: &mut Exchange, head: Asked, worker: &Worker) -> Result<Plan, Failure> {
+    if exchange.endpoint == Endpoint::ArgoChat {
+        return argo::plan(exchange, head, worker);
+    }
     let named = exchange.provider.as_deref();
     let Body::Whole(body) = &exchange.body else {
         let model = models::model_in_path(exchange);
@@ -122,11 +128,12 @@ pub fn plan(exchange: &mut Exchange, head: Asked, worker: &Worker) -> Result<Pla
                 .model
                 .clone()
                 .or_else(|| head.model.map(Cow::into_owned)),
-            target,
             changed: None,
             stream: false,
             usage_asked: false,
             translation: None,
+            timeouts: worker.providers[target.provider].timeouts,
+            target,
         });
     };
     let model = head.model.as_deref();
@@ -171,6 +178,7 @@ pub fn plan(exchange: &mut Exchange, head: Asked, worker: &Worker) -> Result<Pla
         stream: head.stream.unwrap_or(false),
         usage_asked,
         translation: None,
+        timeouts: provider.timeouts,
     };
     if let Some(renamed) = renamed {
         exchange.guard.upstream_request(renamed);
@@ -199,6 +207,7 @@ fn translated(
         return Err(unknown());
     };
     let settings = settings(provider, &exchange.headers)?;
+    let timeouts = timeouts(provider, body)?;
     let written = Translation::begin(
         translation::Asked {
             client: exchange.endpoint,
@@ -234,16 +243,42 @@ fn translated(
         usage_asked: false,
         model: Some(model.to_owned()),
         translation: Some(written.translation),
+        timeouts,
         target: target.clone(),
     };
     exchange.guard.translated_to(generation.endpoint);
-    exchange.guard.closed_mut().dropped = written.dropped;
+    let mut dropped = written.dropped;
+    // It is heeded here.
+    dropped.retain(|field| !provider.quirks.timeout_member || field != "timeout");
+    exchange.guard.closed_mut().dropped = dropped;
     exchange.guard.upstream_request(written.body);
     Ok(plan)
 }
 
+/// The time limits of a request: the provider's, and where its requests have one of their own, that within the
+/// longest of the provider's.
+pub(super) fn timeouts(provider: &Provider, body: &[u8]) -> Result<Timeouts, Failure> {
+    let own = match provider.quirks.timeout_member {
+        true => raw::timeout(body).map_err(|error| Failure::Untranslatable {
+            field: "timeout".to_owned(),
+            reason: error.to_string(),
+        })?,
+        false => None,
+    };
+    let timeouts = provider.timeouts;
+    Ok(own.map_or(timeouts, |own| {
+        let limit = own.min(timeouts.total);
+        Timeouts {
+            connect: timeouts.connect,
+            first_byte: limit,
+            idle: limit,
+            total: limit,
+        }
+    }))
+}
+
 /// What the provider's settings add to each request. With `user_passthrough` the user is who the client says it is.
-fn settings<'a>(
+pub(super) fn settings<'a>(
     provider: &'a Provider,
     headers: &Headers,
 ) -> Result<Cow<'a, [(&'static str, serde_json::Value)]>, Failure> {
@@ -329,7 +364,7 @@ fn with_usage_asked(
     Ok((asked.or_else(|| renamed.cloned()), usage_asked))
 }
 
-fn unknown_target(none: NoTarget) -> Failure {
+pub(super) fn unknown_target(none: NoTarget) -> Failure {
     match none {
         NoTarget::UnknownModel { model } => Failure::UnknownModel { model },
         NoTarget::UnknownProvider => Failure::UnknownPath,

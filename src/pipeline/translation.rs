@@ -4,7 +4,7 @@
 
 mod events;
 mod shape;
-mod text;
+pub(super) mod text;
 
 use std::time::Instant;
 
@@ -19,7 +19,7 @@ use crate::pipeline::translation::events::{Decoder, Events};
 pub use crate::pipeline::translation::shape::Shape;
 use crate::pipeline::translation::text::TextDecoder;
 use crate::pipeline::{Worker, collected};
-use crate::upstream::provider::{Generation, Place, Provider};
+use crate::upstream::provider::{Generation, Place, Provider, Timeouts};
 use crate::upstream::transport::{UpstreamBody, UpstreamReply};
 use crate::wire::bedrock;
 use crate::wire::translate::{
@@ -151,6 +151,7 @@ impl Translation {
         self,
         reply: UpstreamReply,
         provider: &Provider,
+        timeouts: &Timeouts,
         worker: &Worker,
         guard: &mut RecordGuard,
     ) -> Result<UpstreamReply, Failure> {
@@ -186,7 +187,7 @@ impl Translation {
                 })
             }
             Ok(Kind::Whole) => {
-                let body = collected::read(reply.body, provider, guard.started(), worker)
+                let body = collected::read(reply.body, timeouts, guard.started(), worker)
                     .await
                     .map_err(|unread| {
                         guard.upstream_ends(Instant::now());
@@ -232,7 +233,9 @@ impl Translation {
                         (reply, decoder)
                     }
                     true => {
-                        let begun = text::unnoticed(reply, provider, worker, guard.started()).await;
+                        let begun =
+                            text::unnoticed(reply, provider, timeouts, worker, guard.started())
+                                .await;
                         let reply = begun.map_err(|said| {
                             guard.upstream_ends(Instant::now());
                             let error = text::notice(&said).unwrap_or_default();

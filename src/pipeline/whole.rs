@@ -16,7 +16,6 @@ use crate::pipeline::generator::{Aborted, Generator, Yielder, let_server_write};
 use crate::pipeline::link::ClientLink;
 use crate::pipeline::reply::{Reply, ReplyBody, refuse};
 use crate::pipeline::timer::{PieceTimer, TimedOut};
-use crate::upstream::provider::Provider;
 use crate::upstream::transport::{BodyFailure, UpstreamBody, UpstreamReply};
 use crate::wire::gemini::array::ArrayEnd;
 
@@ -26,7 +25,6 @@ use crate::wire::gemini::array::ArrayEnd;
 /// The refusal for the client, when the body breaks off before anything was sent.
 pub async fn relay(
     worker: &Rc<Worker>,
-    provider: &Provider,
     asked: Asked,
     reply: UpstreamReply,
     mut guard: RecordGuard,
@@ -37,7 +35,7 @@ pub async fn relay(
     let mut array = ArrayEnd::default();
     for piece in &at_hand.pieces {
         array.see(piece);
-        guard.response_piece(piece.clone());
+        keep(&mut guard, piece, asked.since);
     }
     let end = match at_hand.end {
         Some(Ok(())) if is_cut(&asked, array) => Some(Err(BodyFailure::Truncated)),
@@ -74,11 +72,7 @@ pub async fn relay(
             ))
         }
         None => {
-            let timer = PieceTimer::new(
-                provider.timeouts.idle,
-                provider.timeouts.total,
-                guard.started(),
-            );
+            let timer = PieceTimer::new(asked.timeouts.idle, asked.timeouts.total, guard.started());
             let rest = Rest {
                 worker: worker.clone(),
                 asked,
@@ -158,7 +152,7 @@ impl Rest {
                 Some(Ok(piece)) => {
                     self.timer.piece_came(now);
                     self.array.see(&piece);
-                    guard.response_piece(piece.clone());
+                    keep(&mut guard, &piece, now);
                     self.send(piece, &mut guard, &mut left, &mut out, now).await;
                 }
                 None if is_cut(&self.asked, self.array) => {
@@ -237,6 +231,16 @@ async fn take_what_is_there(body: &mut UpstreamBody) -> AtHand {
 
 /// An answer that arrives faster than it can be read is not gathered without bound.
 const MOST_PIECES_AT_ONCE: usize = 16;
+
+/// Puts a piece on record; of a stream of text its time too.
+fn keep(guard: &mut RecordGuard, piece: &Bytes, now: Instant) {
+    if guard.closed_mut().response_is_stream {
+        guard.first_token(now);
+        guard.stream_piece(piece.clone(), now);
+    } else {
+        guard.response_piece(piece.clone());
+    }
+}
 
 fn end(guard: &mut RecordGuard, link: &ClientLink) {
     guard.closed_mut().response_complete = Some(true);

@@ -34,6 +34,25 @@ pub fn version() -> HttpResponse<BoxBody> {
     )
 }
 
+/// `GET /v1/status`, by which clients of Argo's proxy look whether it lives: an answer in OpenAI's shape, as they know it,
+/// for which no model was asked.
+pub fn status(state: &DataState) -> HttpResponse<BoxBody> {
+    let message =
+        json!({ "role": "assistant", "content": "Hello! aiproxy is alive; no model was asked." });
+    json_answer(
+        StatusCode::OK,
+        &json!({
+            "status": "ok",
+            "id": "status",
+            "object": "chat.completion",
+            "created": state.worker.clock.wall_us() / 1_000_000,
+            "model": "none",
+            "choices": [{ "index": 0, "message": message, "finish_reason": "stop" }],
+            "usage": { "prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0 },
+        }),
+    )
+}
+
 /// `GET /readyz`: 503 only when requests cannot be served. A log store that is away is a field, not a reason.
 pub fn ready(state: &DataState) -> HttpResponse<BoxBody> {
     let draining = state.worker.lifecycle.stage() != Stage::Running;

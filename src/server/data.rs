@@ -71,10 +71,12 @@ async fn respond(
         names_gemini: whose == Dialect::Gemini,
     };
     let route = routes::find(said, |name| state.is_provider(name));
+    let route = route.map(|route| route.or_argo(said.method, |name| state.takes_argo(name)));
     match route {
         Ok(Route::About) => about::about(),
         Ok(Route::Health) => about::health(),
         Ok(Route::Version) => about::version(),
+        Ok(Route::Status) => about::status(state),
         Ok(Route::Ready) => about::ready(state),
         Ok(Route::Api {
             endpoint,

@@ -89,9 +89,9 @@ pub async fn body(
             | Endpoint::CountTokens
             | Endpoint::EmbedContent
             | Endpoint::BedrockInvoke
-            | Endpoint::BedrockConverse => Body::Whole(Bytes::new()),
+            | Endpoint::BedrockConverse
+            | Endpoint::ArgoChat => Body::Whole(Bytes::new()),
             Endpoint::AsksageQuery
-            | Endpoint::ArgoChat
             | Endpoint::ArgoEmbed
             | Endpoint::Models
             | Endpoint::Passthrough => Body::None,

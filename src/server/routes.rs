@@ -17,6 +17,8 @@ pub enum Route {
     Ready,
     /// `GET /version`.
     Version,
+    /// `GET /v1/status`, where a provider takes Argo's own calls.
+    Status,
     /// An exchange with a provider.
     Api {
         /// Which API.
@@ -31,6 +33,34 @@ pub enum Route {
         /// The raw path behind `/v1`, beginning with a slash; of Gemini's API with its version.
         rest: String,
     },
+}
+
+impl Route {
+    /// The same where providers take Argo's own calls, as their proxy's clients make them: `POST /v1/chat`, and
+    /// `GET /v1/status`. `takes_argo`: whether the provider of this name does, or any.
+    pub fn or_argo(self, method: &str, takes_argo: impl Fn(Option<&str>) -> bool) -> Self {
+        let Self::Api {
+            endpoint: Endpoint::Passthrough,
+            dialect: Dialect::Openai,
+            deployment: None,
+            provider,
+            rest,
+        } = &self
+        else {
+            return self;
+        };
+        match (method, &**rest) {
+            ("POST", "/chat") if takes_argo(provider.as_deref()) => Self::Api {
+                endpoint: Endpoint::ArgoChat,
+                dialect: Dialect::Openai,
+                deployment: None,
+                provider: provider.clone(),
+                rest: rest.clone(),
+            },
+            ("GET" | "HEAD", "/status") if takes_argo(provider.as_deref()) => Self::Status,
+            _ => self,
+        }
+    }
 }
 
 /// Our own paths, which have no row.

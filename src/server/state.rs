@@ -10,7 +10,7 @@ use actix_web::HttpRequest;
 use crate::access_log::draft::Keep;
 use crate::access_log::recorder::AccessLog;
 use crate::config::IpNet;
-use crate::filter::Headers;
+use crate::filter::{Endpoint, Headers};
 use crate::pipeline::Worker;
 use crate::pipeline::failure::Failure;
 use crate::pipeline::replay::Replays;
@@ -80,6 +80,14 @@ impl Unrecorded {
 }
 
 impl DataState {
+    /// Whether the provider of this name, or any, takes Argo's own calls.
+    pub fn takes_argo(&self, name: Option<&str>) -> bool {
+        self.worker.providers.iter().any(|provider| {
+            let is_meant = name.is_none_or(|name| provider.name == name);
+            is_meant && provider.own_call(Endpoint::ArgoChat).is_some()
+        })
+    }
+
     /// Whether a provider has this name.
     pub fn is_provider(&self, name: &str) -> bool {
         self.worker

@@ -34,6 +34,7 @@ pub(super) const QUIRKS: Quirks = Quirks {
         body: "",
         read: models,
     }),
+    timeout_member: true,
     ..Quirks::NONE
 };
 

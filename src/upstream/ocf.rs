@@ -24,6 +24,7 @@ pub(super) const QUIRKS: Quirks = Quirks {
     // What its forwarding says when it does not reach a peer, under 200 and as text.
     model_refusals: &[],
     failure_mark: Some("ERROR: "),
+    timeout_member: false,
 };
 
 /// Where a node forwards calls of the service that makes text.

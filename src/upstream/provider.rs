@@ -85,6 +85,8 @@ pub struct Quirks {
     pub model_refusals: &'static [&'static str],
     /// How a body begins that is no answer but a failure, in spite of a good status.
     pub failure_mark: Option<&'static str>,
+    /// Whether the member `timeout` of a request, in seconds, is a time limit of it, and does not travel.
+    pub timeout_member: bool,
 }
 
 impl Quirks {
@@ -94,6 +96,7 @@ impl Quirks {
         tags: &[],
         model_refusals: &[],
         failure_mark: None,
+        timeout_member: false,
     };
 }
 
@@ -219,6 +222,12 @@ impl Provider {
         };
         let call = call.as_ref();
         call.filter(|_| self.key.is_some() || !is_vendor)
+    }
+
+    /// Its call for text, if that is of this endpoint and its own clients' paths are not of any dialect.
+    pub fn own_call(&self, endpoint: Endpoint) -> Option<&Generation> {
+        let call = self.api.generation.as_ref();
+        call.filter(|call| call.endpoint == endpoint && self.has_no_clients())
     }
 
     /// Whether all of its clients are of another dialect: then a path that names it is translated too.

@@ -19,7 +19,7 @@ use super::usage::{self, Usage};
 
 pub use self::converse::{prompt_pieces as converse_prompt_pieces, request_text};
 pub use self::event::{EventText, frame_of, frames_of, text_of};
-pub use self::invoke::{has_prompt, prompt_pieces as invoke_prompt_pieces};
+pub use self::invoke::{has_prompt, last_turn, prompt_pieces as invoke_prompt_pieces};
 pub use self::path::{ModelPath, is_stream};
 
 /// The header that says what kind an error is.

@@ -25,13 +25,12 @@ pub(super) fn decode(endpoint: Endpoint, text: &str, wants_text: bool) -> Reques
         }
         Endpoint::Completions => "prompt",
         Endpoint::Embeddings | Endpoint::Responses => "input",
-        Endpoint::BedrockInvoke => "messages",
+        Endpoint::BedrockInvoke | Endpoint::ArgoChat => "messages",
         Endpoint::GenerateContent
         | Endpoint::BedrockConverse
         | Endpoint::CountTokens
         | Endpoint::EmbedContent
         | Endpoint::AsksageQuery
-        | Endpoint::ArgoChat
         | Endpoint::ArgoEmbed
         | Endpoint::Models
         | Endpoint::Passthrough => "",
@@ -57,7 +56,7 @@ pub(super) fn decode(endpoint: Endpoint, text: &str, wants_text: bool) -> Reques
                     Ok(())
                 })?;
             }
-            "prompt" if endpoint == Endpoint::BedrockInvoke => prompt = Some(reader.raw()?),
+            "prompt" if field == "messages" => prompt = Some(reader.raw()?),
             name if name == field && !field.is_empty() => asked = Some(reader.raw()?),
             _ => reader.skip()?,
         }
@@ -78,14 +77,18 @@ pub(super) fn decode(endpoint: Endpoint, text: &str, wants_text: bool) -> Reques
         // Claude's messages, or the prompt of an earlier one.
         Endpoint::BedrockInvoke => match (last, prompt) {
             (Some(last), _) => message_text(last),
-            (None, prompt) => prompt.and_then(openai_completions::input_text),
+            (None, prompt) => prompt
+                .and_then(openai_completions::input_text)
+                .map(|prompt| bedrock::last_turn(&prompt).to_owned()),
         },
         Endpoint::BedrockConverse => bedrock::request_text(text),
-        Endpoint::AsksageQuery
-        | Endpoint::ArgoChat
-        | Endpoint::ArgoEmbed
-        | Endpoint::Models
-        | Endpoint::Passthrough => None,
+        Endpoint::ArgoChat => match prompt {
+            Some(prompt) => openai_completions::input_text(prompt),
+            None => last.and_then(message_text),
+        },
+        Endpoint::AsksageQuery | Endpoint::ArgoEmbed | Endpoint::Models | Endpoint::Passthrough => {
+            None
+        }
     };
     let user = user.or(user_id).map(|user| user.text().into_owned());
     RequestFacts {

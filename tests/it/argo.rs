@@ -1,5 +1,7 @@
 //! Clients before Argo's own API: what is sent, what comes back, and the notice under a good status.
 
+mod raw;
+
 use aiproxy::access_log::record::{LogRecord, StoredBody};
 use serde_json::{Value, json};
 
@@ -425,6 +427,18 @@ fn argo_proxy_readme_examples_are_answered() {
         "{}",
         stream.text()
     );
+    let raw = |more: &str| {
+        let body = format!(r#"{{"model":"mock-s3","prompt":"hello"{more}}}"#);
+        gateway.post("/v1/chat", &body)
+    };
+    assert!(raw("").json()["response"].is_string());
+    let stream = raw(STREAM);
+    assert_eq!(
+        stream.header("content-type"),
+        Some("text/plain; charset=utf-8")
+    );
+    assert!(stream.text().starts_with("w000000"), "{}", stream.text());
+    assert_eq!(gateway.get("/v1/status").status, 200);
     for (model, status) in [
         ("mock-denied", 403),
         ("mock-html", 502),

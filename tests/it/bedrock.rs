@@ -231,7 +231,7 @@ fn invoke_is_on_record_in_each_of_its_forms() {
         (
             PROMPT,
             completion,
-            Some("\n\nHuman: And in words?\n\nAssistant:"),
+            Some("And in words?"),
             Some(" Hi"),
             (8, 3),
         ),

@@ -123,7 +123,8 @@ impl LlmRequest {
             | Endpoint::Messages
             | Endpoint::MessagesCountTokens
             | Endpoint::BedrockInvoke
-            | Endpoint::BedrockConverse => self.document.get("messages"),
+            | Endpoint::BedrockConverse
+            | Endpoint::ArgoChat => self.document.get("messages"),
             Endpoint::Responses => self.document.get("input"),
             Endpoint::Completions
             | Endpoint::Embeddings
@@ -131,7 +132,6 @@ impl LlmRequest {
             | Endpoint::CountTokens
             | Endpoint::EmbedContent
             | Endpoint::AsksageQuery
-            | Endpoint::ArgoChat
             | Endpoint::ArgoEmbed
             | Endpoint::Models
             | Endpoint::Passthrough => None,
@@ -149,7 +149,7 @@ impl LlmRequest {
             | Endpoint::Messages
             | Endpoint::MessagesCountTokens
             | Endpoint::BedrockConverse => self.messages().last()?.text(),
-            Endpoint::BedrockInvoke => match self.document.get("prompt") {
+            Endpoint::BedrockInvoke | Endpoint::ArgoChat => match self.document.get("prompt") {
                 Some(prompt) => message::content_text(prompt),
                 None => self.messages().last()?.text(),
             },
@@ -162,7 +162,6 @@ impl LlmRequest {
             Endpoint::GenerateContent | Endpoint::CountTokens => self.last_content_text(),
             Endpoint::EmbedContent => gemini_text(self.document.get("content")?),
             Endpoint::AsksageQuery
-            | Endpoint::ArgoChat
             | Endpoint::ArgoEmbed
             | Endpoint::Models
             | Endpoint::Passthrough => None,

@@ -54,6 +54,10 @@ pub(crate) fn in_request(endpoint: Endpoint, whole: &str) -> Vec<Spot> {
                     finder.blocks(json::member(message, "content").unwrap_or_default());
                 }
             }
+            Endpoint::ArgoChat if json::key_is(key, "system") || json::key_is(key, "prompt") => {
+                finder.strings(value);
+            }
+            Endpoint::ArgoChat if json::key_is(key, "messages") => finder.messages(value),
             Endpoint::BedrockConverse => {
                 for text in bedrock::in_request_member(key, value) {
                     finder.push(text, 0, None);
@@ -106,12 +110,20 @@ pub(crate) fn in_response(endpoint: Endpoint, whole: &str) -> Vec<Spot> {
             }
         }
         Endpoint::GenerateContent => finder.candidates(),
+        Endpoint::ArgoChat => {
+            let response = json::member(whole, "response").unwrap_or_default();
+            finder.content(response, 0, None);
+            finder.content(
+                json::member(response, "content").unwrap_or_default(),
+                0,
+                None,
+            );
+        }
         Endpoint::MessagesCountTokens
         | Endpoint::CountTokens
         | Endpoint::EmbedContent
         | Endpoint::Embeddings
         | Endpoint::AsksageQuery
-        | Endpoint::ArgoChat
         | Endpoint::ArgoEmbed
         | Endpoint::Models
         | Endpoint::Passthrough => {}

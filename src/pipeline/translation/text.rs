@@ -10,13 +10,13 @@ use crate::pipeline::Worker;
 use crate::pipeline::answer::{media_type, read_bounded};
 use crate::pipeline::blame::begin;
 use crate::pipeline::failure::Failure;
-use crate::upstream::provider::Provider;
+use crate::upstream::provider::{Provider, Timeouts};
 use crate::upstream::transport::{UpstreamBody, UpstreamReply};
 use crate::wire::argo::Notice;
 use crate::wire::translate::ProviderError;
 
 /// Whether an answer is text and nothing else.
-pub(super) fn is_text(reply: &UpstreamReply) -> bool {
+pub(in crate::pipeline) fn is_text(reply: &UpstreamReply) -> bool {
     media_type(reply).eq_ignore_ascii_case("text/plain")
 }
 
@@ -47,15 +47,16 @@ impl TextDecoder {
 }
 
 /// The answer, unless it is the notice: then what came of it. It is held back only while it may become that.
-pub(super) async fn unnoticed(
+pub(in crate::pipeline) async fn unnoticed(
     reply: UpstreamReply,
     provider: &Provider,
+    timeouts: &Timeouts,
     worker: &Worker,
     started: Instant,
 ) -> Result<UpstreamReply, Bytes> {
     let (mut pieces, mut said, mut body) = (Vec::new(), Vec::new(), reply.body);
     loop {
-        let (begun, rest) = begin(body, 1, provider, worker, started).await;
+        let (begun, rest) = begin(body, 1, timeouts, worker, started).await;
         body = rest;
         let is_over = begun.is_empty();
         for piece in begun.iter().flatten() {
@@ -80,13 +81,13 @@ pub(super) async fn unnoticed(
 }
 
 /// What a body that is no answer says, if it is the notice.
-pub(super) fn notice(body: &[u8]) -> Option<ProviderError> {
+pub(in crate::pipeline) fn notice(body: &[u8]) -> Option<ProviderError> {
     let text = body.utf8_chunks().next().map_or("", |chunk| chunk.valid());
     (Notice::of(text) == Notice::Is).then(|| Notice::error(text))
 }
 
 /// The failure that it is.
-pub(super) fn refused(error: ProviderError) -> Failure {
+pub(in crate::pipeline) fn refused(error: ProviderError) -> Failure {
     Failure::UpstreamSaid {
         status: error.status.unwrap_or(502),
         error,

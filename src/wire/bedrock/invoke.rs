@@ -64,6 +64,15 @@ pub fn has_prompt(body: &[u8]) -> bool {
     found
 }
 
+/// What a person says last in a prompt of Claude 2's, whose turns begin with `Human:` and `Assistant:`; else all of it.
+pub fn last_turn(prompt: &str) -> &str {
+    let Some((_, turn)) = prompt.rsplit_once("Human:") else {
+        return prompt;
+    };
+    let said = turn.split_once("Assistant:").map_or(turn, |(said, _)| said);
+    said.trim()
+}
+
 /// An answer of an earlier Claude, or a piece of one; and what Bedrock adds to the last event of any stream.
 #[derive(Debug, Default)]
 struct Completion<'a> {

@@ -254,3 +254,17 @@ fn what_is_asked() {
         ["Human: a"]
     );
 }
+
+#[test]
+fn the_last_turn_of_a_prompt_is_what_a_person_said() {
+    for (prompt, said) in [
+        ("\n\nHuman: a\n\nAssistant:", "a"),
+        ("Human: a\nAssistant: b\nHuman: c\nAssistant: Well", "c"),
+        ("Human: a", "a"),
+        ("Assistant: b", "Assistant: b"),
+        ("Human:", ""),
+        ("", ""),
+    ] {
+        assert_eq!(last_turn(prompt), said, "{prompt}");
+    }
+}

@@ -1,5 +1,8 @@
 //! Those who switch over: what the documents of their proxy tell them to call, against the configuration that they had.
 
+mod apiproxy;
+mod uezo;
+
 use std::net::SocketAddr;
 use std::path::Path;
 
@@ -17,23 +20,40 @@ const HEADERS: &str =
     "content-type: application/json\r\nauthorization: Bearer test-token\r\naccept: */*\r\n";
 
 fn post(data: SocketAddr, path: &str, body: &Value) -> RawResponse {
-    exchange(
-        data,
-        request("POST", path, HEADERS, body.to_string().as_bytes()),
-    )
+    post_with(data, path, HEADERS, body)
+}
+
+fn post_with(data: SocketAddr, path: &str, headers: &str, body: &Value) -> RawResponse {
+    let body = body.to_string();
+    exchange(data, request("POST", path, headers, body.as_bytes()))
+}
+
+/// The database that a program in this folder makes for itself.
+fn records_of(folder: &Path) -> String {
+    format!("sqlite:///{}", folder.join("aiproxy.db").display())
 }
 
 /// Runs `examples` against the server of an imported configuration.
 #[track_caller]
 fn switched(fixture: &str, examples: impl FnOnce(SocketAddr, &MockHandle)) {
+    switched_from(fixture, &[fixture], |data, mock, _| examples(data, mock));
+}
+
+/// The same for what these words import of these fixtures; `examples` get the folder too.
+#[track_caller]
+fn switched_from(
+    words: &str,
+    fixtures: &[&str],
+    examples: impl FnOnce(SocketAddr, &MockHandle, &Path),
+) {
     let mock = Mock::start(([127, 0, 0, 1], 0).into()).expect("a mock");
-    let folder = folder_of(&[fixture], &mock.addr().to_string());
-    let import = format!("config import {fixture} --out aiproxy.yaml");
+    let folder = folder_of(fixtures, &mock.addr().to_string());
+    let import = format!("config import {words} --out aiproxy.yaml");
     let output = aiproxy(folder.path(), &import, &[]);
     assert!(output.status.success(), "{}", text(&output.stderr));
     let (_server, data) = start(folder.path(), "--port 0 --admin-port 0", &[]);
-    examples(data, &mock);
-    assert!(Path::new(&folder.path().join("aiproxy.db")).exists());
+    examples(data, &mock, folder.path());
+    assert!(folder.path().join("aiproxy.db").exists());
 }
 
 fn ids(list: &Value) -> Vec<&str> {

@@ -101,9 +101,10 @@ pub fn choose(
         is_translated: false,
     };
     if let Some(name) = named {
-        // `/openai/…`, `/googleaistudio/…` and `/bedrock-claude/…` mean the first provider of that kind where none has that name.
+        // `/openai/…`, `/anthropic/…`, `/googleaistudio/…` and `/bedrock-claude/…` mean the first provider of that kind where none has that name.
         let provider = by_name(name)
             .or_else(|| first(Dialect::Openai).filter(|_| name == "openai"))
+            .or_else(|| first(Dialect::Anthropic).filter(|_| name == "anthropic"))
             .or_else(|| first(Dialect::Gemini).filter(|_| name == "googleaistudio"))
             .or_else(|| first(Dialect::Bedrock).filter(|_| name == "bedrock-claude"))
             .ok_or(NoTarget::UnknownProvider)?;

@@ -132,7 +132,7 @@ pub fn find(said: Said<'_>, is_provider: impl Fn(&str) -> bool) -> Result<Route,
     {
         return azure(said, behind);
     }
-    if first == "openai" || first == GOOGLE || first == BEDROCK || is_provider(first) {
+    if KINDS.contains(&first) || is_provider(first) {
         let names_call = ModelPath::read(behind_first)
             .is_some_and(|path| path.endpoint() != Endpoint::Passthrough);
         if first == BEDROCK || names_call && method == "POST" {
@@ -160,6 +160,9 @@ fn is_shared(method: &str, rest: &str) -> bool {
     let (endpoint, dialect) = dialect::endpoint(method, rest, false);
     dialect == Dialect::Openai && matches!(endpoint, Endpoint::Models | Endpoint::Passthrough)
 }
+
+/// First segments that stand for the first provider of a kind where none has that name.
+const KINDS: &[&str] = &["openai", "anthropic", GOOGLE, BEDROCK];
 
 /// What stands for the first provider of Gemini's API.
 const GOOGLE: &str = "googleaistudio";

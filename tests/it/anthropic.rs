@@ -472,6 +472,39 @@ fn other_paths_of_anthropics_reach_it() {
 }
 
 #[test]
+fn its_prefix_means_the_first_of_its_kind() {
+    let upstream = FakeUpstream::answering(json_answer(200, "", PLAIN));
+    let gateway = TestGateway::with(Wanted {
+        provider: format!(
+            "  - name: claude\n    kind: anthropic\n    base_url: http://{}\n    api_keys: [{{ key: {KEY} }}]\n",
+            upstream.addr()
+        ),
+        ..Wanted::default()
+    });
+    let headers = format!("{VERSION}content-type: application/json\r\n");
+    let answer = gateway.send(
+        "POST",
+        "/anthropic/v1/messages",
+        &headers,
+        REQUEST.as_bytes(),
+    );
+    assert_eq!((answer.status, answer.text()), (200, PLAIN));
+    let row = gateway.row().record;
+    assert_eq!(row.provider.as_deref(), Some("claude"));
+    let alone = TestGateway::start();
+    let answer = alone.send(
+        "POST",
+        "/anthropic/v1/messages",
+        &headers,
+        REQUEST.as_bytes(),
+    );
+    assert_eq!(
+        (answer.status, &*error(&answer).0),
+        (404, "not_found_error")
+    );
+}
+
+#[test]
 fn nobody_is_sent_what_he_does_not_understand() {
     let upstream = FakeUpstream::answering(json_answer(200, "", PLAIN));
     let gateway = before(&upstream, "");

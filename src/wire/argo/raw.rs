@@ -43,7 +43,7 @@ pub fn request(body: &[u8], model: &str, settings: &[(&'static str, Value)]) -> 
 /// How long a request may take by its own member `timeout`, in seconds.
 ///
 /// # Errors
-/// It is no number, or none of [`SECONDS`].
+/// It is no number, or none that a time limit may be.
 pub fn timeout(body: &[u8]) -> Result<Option<Duration>, BadTimeout> {
     let mut asked = None;
     // What is no JSON is told elsewhere.

@@ -15,6 +15,7 @@ mod every_dialect;
 mod filter_faults;
 mod filtered_streams;
 mod filters;
+mod fuzz;
 mod gemini;
 mod headers;
 mod http_framing;

@@ -181,12 +181,20 @@ impl FrameScanner {
                 out.push(Piece::Terminal(last));
                 StreamEnd::Complete
             }
-            None if is_whole && !self.has_known_end => StreamEnd::Complete,
+            None if is_whole && self.is_silent_about_its_end() => StreamEnd::Complete,
             last => {
                 out.extend(last.map(Piece::Send));
                 StreamEnd::Truncated
             }
         }
+    }
+
+    /// Whether nothing says how it ends: a call of no known shape, or a maker's stream of which no word is known. A stream
+    /// of `invoke` has something in it.
+    fn is_silent_about_its_end(&self) -> bool {
+        let is_invoked = self.endpoint == Endpoint::BedrockInvoke;
+        let is_empty = is_invoked && self.facts.event_count == 0;
+        !self.has_known_end && !is_empty
     }
 
     /// The stream is cut: what is left of a frame is not sent, for an exception follows it.

@@ -99,6 +99,10 @@ fn a_stream_without_its_end_is_cut() {
         assert_eq!((&sent, terminal.len()), (&frames, 0));
         assert_eq!(end, StreamEnd::Truncated);
     }
+    for endpoint in [Endpoint::BedrockConverse, Endpoint::BedrockInvoke] {
+        assert_eq!(scan(endpoint, b"", 1).2, StreamEnd::Truncated, "empty");
+    }
+    assert_eq!(scan(Endpoint::Passthrough, b"", 1).2, StreamEnd::Complete);
     // In the middle of a frame: what came of it is not sent.
     let frames = converse(CONVERSE).concat();
     let (half, _) = frames.split_at(frames.len() - 3);

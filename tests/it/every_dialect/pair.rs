@@ -34,7 +34,7 @@ pub(super) struct Client {
 /// A kind of provider and its answers.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Kind {
-    name: &'static str,
+    pub(super) name: &'static str,
 }
 
 /// A client before a provider.
@@ -269,6 +269,11 @@ impl Kind {
                 r#"{"id":"c1","object":"chat.completion","created":1,"model":"m-1","choices":[{"index":0,"message":{"role":"assistant","content":"Hällo"},"finish_reason":"stop"}],"usage":{"prompt_tokens":7,"completion_tokens":2,"total_tokens":9}}"#
             }
         }
+    }
+
+    /// Whether its streams are frames.
+    pub(super) fn is_framed(&self) -> bool {
+        self.name == "bedrock"
     }
 
     /// The type of its streams.

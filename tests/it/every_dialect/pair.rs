@@ -8,7 +8,7 @@ use aiproxy::filter::Endpoint;
 use aiproxy::wire::bedrock::frame_of;
 use serde_json::Value;
 
-use crate::support::fake_upstream::{FakeUpstream, Script};
+use crate::support::fake_upstream::{FakeUpstream, Script, Step};
 use crate::support::gateway::{PROVIDER_KEY, TestGateway, Wanted};
 use crate::support::raw_client::RawResponse;
 use crate::support::wire::{DONE, FINISH, LAST_CHUNK, TEXT, USAGE, answer_text, chunk, code};
@@ -230,6 +230,29 @@ impl Pair {
     #[track_caller]
     pub(super) fn answered(self, wire: impl Into<Vec<u8>>, stream: bool) -> Seen {
         self.before(&FakeUpstream::answering(wire), stream)
+    }
+
+    /// Several exchanges of one gateway, each answered with its own bytes; whether for a stream stands beside them.
+    #[track_caller]
+    pub(super) fn each_answered(self, answers: Vec<(Vec<u8>, bool)>) -> Vec<Seen> {
+        let script = |(wire, _): &(Vec<u8>, bool)| {
+            // Kept alive it would be asked again.
+            vec![Step::ReadRequest, Step::Send(wire.clone()), Step::Fin]
+        };
+        let upstream = FakeUpstream::start(answers.iter().map(script).collect());
+        let gateway = self.gateway(&upstream);
+        let send =
+            |(_, stream): &(Vec<u8>, bool)| self.send(&gateway, *stream, &self.body(*stream));
+        let got: Vec<RawResponse> = answers.iter().map(send).collect();
+        let rows = gateway.rows();
+        assert_eq!(rows.len(), got.len(), "{self:?}");
+        let both = got.into_iter().zip(rows);
+        both.map(|(answer, row)| Seen {
+            pair: self,
+            answer,
+            row: row.record,
+        })
+        .collect()
     }
 
     /// One exchange with an upstream that does this.

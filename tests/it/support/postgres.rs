@@ -8,7 +8,6 @@ use std::os::unix::fs::chown;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, OnceLock};
 
 use sea_orm::sqlx::postgres::PgConnection;
@@ -21,7 +20,6 @@ use super::from_environment;
 pub(crate) struct Cluster {
     /// URL of the server, without a database.
     server: String,
-    databases: AtomicU32,
     /// `None`: the cluster is another's.
     shell: Option<Mutex<Shell>>,
 }
@@ -86,7 +84,6 @@ impl Cluster {
         shell.expect("ready");
         Self {
             server: format!("postgres://postgres@127.0.0.1:{port}"),
-            databases: AtomicU32::new(0),
             shell: Some(Mutex::new(shell)),
         }
     }
@@ -97,7 +94,6 @@ impl Cluster {
         let host = rest.split('/').next().unwrap_or_default();
         Self {
             server: format!("{scheme}//{host}"),
-            databases: AtomicU32::new(0),
             shell: None,
         }
     }
@@ -144,8 +140,8 @@ impl Cluster {
 
     /// Makes an empty database and gives its URL.
     pub(crate) async fn new_database(&self) -> String {
-        let number = self.databases.fetch_add(1, Ordering::Relaxed);
-        let name = format!("test_{}_{number}", std::process::id());
+        // Not of the process's number: those come round again within one run of all tests.
+        let name = format!("test_{}", uuid::Uuid::now_v7().simple());
         self.admin(&format!("CREATE DATABASE {name}")).await;
         format!("{}/{name}", self.server)
     }

@@ -152,9 +152,9 @@ fn answered_by_filter(
         body,
         ..
     } = exchange;
-    let has_prompt = match &body {
-        Body::Whole(body) => bedrock::has_prompt(body),
-        Body::None | Body::Flowing(..) => false,
+    let has_prompt = match (endpoint, &body) {
+        (Endpoint::BedrockInvoke, Body::Whole(body)) => bedrock::has_prompt(body),
+        _ => false,
     };
     let to = AnswerTo {
         endpoint,
@@ -162,7 +162,7 @@ fn answered_by_filter(
         created_s: worker.clock.wall_us() / 1_000_000,
         stream: asked.stream.unwrap_or(false),
         with_usage: asked.has_include_usage,
-        has_prompt: endpoint == Endpoint::BedrockInvoke && has_prompt,
+        has_prompt,
     };
     let (body, is_stream) = filtering::answer_body(worker.form.as_ref(), response, &to);
     let as_array = is_stream && endpoint == Endpoint::GenerateContent && !asks_for_events(&query);
@@ -249,6 +249,9 @@ async fn carry_out(
     if provider.key.as_ref().is_some_and(ProviderKey::signs)
         && let Err(failure) = hold_body(&mut exchange, worker).await
     {
+        if let Some(run) = &filters {
+            filtering::note(run, &mut exchange.guard);
+        }
         return refused(exchange, &failure, worker);
     }
     exchange.guard.begin();

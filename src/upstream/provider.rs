@@ -147,7 +147,7 @@ enum KeyForm {
     /// As the value of a header.
     Header(&'static str, SecretString),
     /// Not at all: it signs each request.
-    Signature(Signer),
+    Signature(Box<Signer>),
 }
 
 /// Time limits of one exchange with a provider.
@@ -178,7 +178,7 @@ impl ProviderKey {
     pub fn signing(name: String, signer: Signer) -> Self {
         Self {
             name,
-            form: KeyForm::Signature(signer),
+            form: KeyForm::Signature(Box::new(signer)),
         }
     }
 

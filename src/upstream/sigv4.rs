@@ -3,8 +3,13 @@
 //! Source: "Create a signed AWS API request" in the IAM user guide, read 2026-11. A path is encoded once more than it
 //! travels, which is the rule for every service but S3; a `%3A` in it becomes `%253A` in what is signed.
 
+use std::borrow::Cow;
+use std::sync::{Mutex, PoisonError};
+
+use hmac::digest::Key;
 use hmac::{Hmac, KeyInit, Mac};
 use jiff::Timestamp;
+use jiff::tz::Offset;
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
@@ -19,6 +24,13 @@ pub struct Signer {
     session_token: Option<SecretString>,
     region: String,
     service: &'static str,
+    day_key: Mutex<Option<DayKey>>,
+}
+
+/// What signs on one day (UTC).
+struct DayKey {
+    day: String,
+    mac: Hmac<Sha256>,
 }
 
 /// What of a request is signed.
@@ -51,6 +63,7 @@ impl Signer {
             session_token,
             region,
             service,
+            day_key: Mutex::new(None),
         }
     }
 
@@ -63,8 +76,7 @@ impl Signer {
 
     /// The headers that make a request a signed one, `authorization` last.
     pub fn sign(&self, request: &Signed<'_>, at: Timestamp) -> Vec<(&'static str, String)> {
-        let time = at.strftime("%Y%m%dT%H%M%SZ").to_string();
-        let day = at.strftime("%Y%m%d").to_string();
+        let (time, day) = times(at);
         let mut added = vec![("x-amz-date", time.clone())];
         if let Some(token) = &self.session_token {
             added.push(("x-amz-security-token", token.expose_secret().to_owned()));
@@ -72,60 +84,115 @@ impl Signer {
         let own = added.iter().map(|(name, value)| (*name, value.as_bytes()));
         let headers: Vec<_> = request.headers.iter().copied().chain(own).collect();
         let (canonical, signed_names) = canonical(request, &headers);
-        let scope = format!("{day}/{}/{}/aws4_request", self.region, self.service);
+        let scope = [&*day, &*self.region, self.service, "aws4_request"].join("/");
         let hash = hex(&Sha256::digest(canonical));
-        let to_sign = format!("{ALGORITHM}\n{time}\n{scope}\n{hash}");
-        let secret = format!("AWS4{}", self.secret_access_key.expose_secret());
-        let key = [&*day, &*self.region, self.service, "aws4_request"]
-            .iter()
-            .fold(secret.into_bytes(), |key, part| hmac(&key, part.as_bytes()));
-        let signature = hex(&hmac(&key, to_sign.as_bytes()));
-        let credential = &self.access_key_id;
-        added.push((
-            "authorization",
-            format!(
-                "{ALGORITHM} Credential={credential}/{scope}, SignedHeaders={signed_names}, Signature={signature}"
-            ),
-        ));
+        let to_sign = [ALGORITHM, &*time, &*scope, &*hash].join("\n");
+        let mut mac = self.key_of(day);
+        mac.update(to_sign.as_bytes());
+        let signature = hex(&mac.finalize().into_bytes());
+        let authorization = [
+            ALGORITHM,
+            " Credential=",
+            &*self.access_key_id,
+            "/",
+            &*scope,
+            ", SignedHeaders=",
+            &*signed_names,
+            ", Signature=",
+            &*signature,
+        ];
+        added.push(("authorization", authorization.concat()));
         added
     }
+
+    /// What signs on that day: derived once a day, for it takes more hashing than all else.
+    fn key_of(&self, day: String) -> Hmac<Sha256> {
+        let mut kept = self.day_key.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(key) = kept.as_ref().filter(|key| key.day == day) {
+            return key.mac.clone();
+        }
+        let secret = format!("AWS4{}", self.secret_access_key.expose_secret());
+        let mut mac = keyed(secret.as_bytes());
+        for part in [&*day, &*self.region, self.service, "aws4_request"] {
+            mac.update(part.as_bytes());
+            mac = keyed(&mac.finalize().into_bytes());
+        }
+        *kept = Some(DayKey {
+            day,
+            mac: mac.clone(),
+        });
+        mac
+    }
+}
+
+/// The moment and its day, as `20150830T123600Z` and `20150830`.
+fn times(at: Timestamp) -> (String, String) {
+    let at = Offset::UTC.to_datetime(at);
+    let mut time = String::with_capacity(16);
+    for (number, digits) in [
+        (i32::from(at.year()), 4),
+        (at.month().into(), 2),
+        (at.day().into(), 2),
+        (at.hour().into(), 2),
+        (at.minute().into(), 2),
+        (at.second().into(), 2),
+    ] {
+        if time.len() == 8 {
+            time.push('T');
+        }
+        for place in (0..digits).rev() {
+            let digit = number.unsigned_abs() / 10_u32.pow(place) % 10;
+            time.extend(char::from_digit(digit, 10));
+        }
+    }
+    time.push('Z');
+    let day = time.chars().take(8).collect();
+    (time, day)
 }
 
 /// The request in the one spelling that is hashed, and the names of its headers.
 fn canonical(request: &Signed<'_>, headers: &[(&str, &[u8])]) -> (Vec<u8>, String) {
-    let mut names: Vec<String> = headers
+    let mut sorted: Vec<(Cow<'_, str>, &[u8])> = headers
         .iter()
-        .map(|(name, _)| name.to_ascii_lowercase())
+        .map(|(name, value)| (lower_case(name), *value))
         .collect();
-    names.sort();
-    names.dedup();
-    let mut out = format!(
-        "{}\n{}\n{}\n",
-        request.method,
-        canonical_path(request.path),
-        canonical_query(request.query)
-    )
-    .into_bytes();
-    for name in &names {
-        out.extend_from_slice(name.as_bytes());
-        out.push(b':');
-        let values = headers
-            .iter()
-            .filter(|(other, _)| other.eq_ignore_ascii_case(name));
-        for (index, (_, value)) in values.enumerate() {
+    // Those of one name stay in their order.
+    sorted.sort_by(|(one, _), (other, _)| one.cmp(other));
+    let (path, query) = (canonical_path(request.path), canonical_query(request.query));
+    let mut out = [request.method, &*path, &*query, ""]
+        .join("\n")
+        .into_bytes();
+    let mut names = String::new();
+    for same in sorted.chunk_by(|(one, _), (other, _)| one == other) {
+        for (index, (name, value)) in same.iter().enumerate() {
             if 0 < index {
                 out.push(b',');
+            } else {
+                names.push_str(if names.is_empty() { "" } else { ";" });
+                names.push_str(name);
+                out.extend_from_slice(name.as_bytes());
+                out.push(b':');
             }
             let words = value.split(|byte| *byte == b' ' || *byte == b'\t');
-            let words: Vec<&[u8]> = words.filter(|word| !word.is_empty()).collect();
-            out.extend_from_slice(&words.join(&b' '));
+            for (index, word) in words.filter(|word| !word.is_empty()).enumerate() {
+                out.extend_from_slice(if 0 < index { b" " } else { b"" });
+                out.extend_from_slice(word);
+            }
         }
         out.push(b'\n');
     }
-    let names = names.join(";");
     let body = hex(&Sha256::digest(request.body));
-    out.extend_from_slice(format!("\n{names}\n{body}").as_bytes());
+    for part in ["\n", &*names, "\n", &*body] {
+        out.extend_from_slice(part.as_bytes());
+    }
     (out, names)
+}
+
+fn lower_case(name: &str) -> Cow<'_, str> {
+    match name.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        true => name.to_ascii_lowercase().into(),
+        false => name.into(),
+    }
 }
 
 /// Each segment encoded once more; `.`, `..` and empty segments resolved.
@@ -171,20 +238,16 @@ fn canonical_query(query: &str) -> String {
     pairs.join("&")
 }
 
-fn hmac(key: &[u8], message: &[u8]) -> Vec<u8> {
+fn keyed(key: &[u8]) -> Hmac<Sha256> {
     // Keys of any length are taken; the other case does not occur.
-    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else {
-        return Vec::new();
-    };
-    mac.update(message);
-    mac.finalize().into_bytes().to_vec()
+    Hmac::new_from_slice(key).unwrap_or_else(|_| Hmac::new(&Key::<Hmac<Sha256>>::default()))
 }
 
 fn hex(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len() * 2);
     let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
-    digits
-        .filter_map(|digit| char::from_digit(digit.into(), 16))
-        .collect()
+    text.extend(digits.filter_map(|digit| char::from_digit(digit.into(), 16)));
+    text
 }
 
 #[cfg(test)]

@@ -31,8 +31,11 @@ pub fn decode_whole(endpoint: Endpoint, text: &str) -> Decoded {
         Endpoint::BedrockConverse => converse::decode_whole(text),
         _ => invoke::decode_whole(text),
     };
+    // What has a usage is an answer, which need not be read once more.
+    let has_usage = decoded.usage.is_some();
+    let error = decoded.error;
     Decoded {
-        error: decoded.error.or_else(|| said(text)),
+        error: error.or_else(|| (!has_usage).then(|| said(text)).flatten()),
         ..decoded
     }
 }

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use serde::Deserialize;
 
 use super::*;
@@ -125,4 +127,28 @@ fn what_is_added_and_what_is_secret() {
         secrets,
         ["wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", "session-token"]
     );
+}
+
+#[test]
+fn each_day_has_its_own_key() {
+    let request = Signed {
+        method: "POST",
+        path: "/",
+        query: "",
+        headers: &[("host", b"h")],
+        body: b"{}",
+    };
+    let kept = signer(None, "us-east-1", "bedrock");
+    let second = Duration::from_secs(1);
+    let midnight: Timestamp = "2026-01-01T00:00:00Z".parse().expect("a time");
+    let times = [
+        midnight - second,
+        midnight,
+        midnight + second,
+        midnight - second,
+    ];
+    for at in times {
+        let fresh = signer(None, "us-east-1", "bedrock");
+        assert_eq!(kept.sign(&request, at), fresh.sign(&request, at), "{at}");
+    }
 }

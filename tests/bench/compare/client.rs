@@ -262,11 +262,25 @@ pub(crate) fn chat(model: &str, stream: bool, body_bytes: usize) -> Vec<u8> {
     asked("/v1/chat/completions", body_bytes, frame)
 }
 
+/// The same question to OpenAI's older call.
+pub(crate) fn completion(model: &str, body_bytes: usize) -> Vec<u8> {
+    asked("/v1/completions", body_bytes, |text| {
+        format!(r#"{{"model":"{model}","temperature":0.7,"prompt":"{text}"}}"#)
+    })
+}
+
+/// The same text to be embedded.
+pub(crate) fn embedding(model: &str, body_bytes: usize) -> Vec<u8> {
+    asked("/v1/embeddings", body_bytes, |text| {
+        format!(r#"{{"model":"{model}","input":"{text}"}}"#)
+    })
+}
+
 /// The same question to Anthropic's API.
-pub(crate) fn message(model: &str, body_bytes: usize) -> Vec<u8> {
+pub(crate) fn message(model: &str, stream: bool, body_bytes: usize) -> Vec<u8> {
     asked("/v1/messages", body_bytes, |text| {
         format!(
-            r#"{{"model":"{model}","max_tokens":256,"temperature":0.7,"system":"You are a helpful assistant.","messages":[{{"role":"user","content":"{text}"}}]}}"#
+            r#"{{"model":"{model}","max_tokens":256,"stream":{stream},"temperature":0.7,"system":"You are a helpful assistant.","messages":[{{"role":"user","content":"{text}"}}]}}"#
         )
     })
 }
@@ -281,20 +295,40 @@ pub(crate) fn response(model: &str, body_bytes: usize) -> Vec<u8> {
 }
 
 /// The same question to Gemini's API.
-pub(crate) fn content(model: &str, body_bytes: usize) -> Vec<u8> {
-    let path = format!("/v1beta/models/{model}:generateContent");
-    asked(&path, body_bytes, |text| {
+pub(crate) fn content(model: &str, stream: bool, body_bytes: usize) -> Vec<u8> {
+    let verb = match stream {
+        true => "streamGenerateContent?alt=sse",
+        false => "generateContent",
+    };
+    asked(
+        &format!("/v1beta/models/{model}:{verb}"),
+        body_bytes,
+        |text| {
+            format!(
+                r#"{{"generationConfig":{{"temperature":0.7}},"systemInstruction":{{"parts":[{{"text":"You are a helpful assistant."}}]}},"contents":[{{"role":"user","parts":[{{"text":"{text}"}}]}}]}}"#
+            )
+        },
+    )
+}
+
+/// The same question to Bedrock's runtime, where it is signed anew.
+pub(crate) fn converse(model: &str, stream: bool, body_bytes: usize) -> Vec<u8> {
+    let verb = match stream {
+        true => "converse-stream",
+        false => "converse",
+    };
+    asked(&format!("/model/{model}/{verb}"), body_bytes, |text| {
         format!(
-            r#"{{"generationConfig":{{"temperature":0.7}},"systemInstruction":{{"parts":[{{"text":"You are a helpful assistant."}}]}},"contents":[{{"role":"user","parts":[{{"text":"{text}"}}]}}]}}"#
+            r#"{{"inferenceConfig":{{"temperature":0.7}},"system":[{{"text":"You are a helpful assistant."}}],"messages":[{{"role":"user","content":[{{"text":"{text}"}}]}}]}}"#
         )
     })
 }
 
-/// The same question to Bedrock's runtime, where it is signed anew.
-pub(crate) fn converse(model: &str, body_bytes: usize) -> Vec<u8> {
-    asked(&format!("/model/{model}/converse"), body_bytes, |text| {
+/// The same in the maker's own words.
+pub(crate) fn invoke(model: &str, body_bytes: usize) -> Vec<u8> {
+    asked(&format!("/model/{model}/invoke"), body_bytes, |text| {
         format!(
-            r#"{{"inferenceConfig":{{"temperature":0.7}},"system":[{{"text":"You are a helpful assistant."}}],"messages":[{{"role":"user","content":[{{"text":"{text}"}}]}}]}}"#
+            r#"{{"anthropic_version":"bedrock-2023-05-31","max_tokens":256,"temperature":0.7,"system":"You are a helpful assistant.","messages":[{{"role":"user","content":"{text}"}}]}}"#
         )
     })
 }

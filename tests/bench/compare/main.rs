@@ -7,6 +7,7 @@
 #![expect(clippy::print_stderr, reason = "progress goes beside the table")]
 
 mod client;
+mod dialects;
 mod load;
 mod memory;
 mod process;

@@ -11,9 +11,9 @@ use crate::table::{Line, median, quantile};
 use crate::targets::{Bench, Kind, Rows, Target, plain};
 
 /// Requests before a measurement begins.
-const WARM_UP: u64 = 1_000;
+pub(crate) const WARM_UP: u64 = 1_000;
 /// Connections of the closed loops.
-const CONNECTIONS: usize = 32;
+pub(crate) const CONNECTIONS: usize = 32;
 
 /// What all scenarios share.
 pub(crate) struct Series {
@@ -47,10 +47,13 @@ pub(crate) struct Counts {
 }
 
 /// One kind of closed loop.
-struct Loop {
-    connections: usize,
-    requests: u64,
-    warm_up: u64,
+pub(crate) struct Loop {
+    /// Connections.
+    pub(crate) connections: usize,
+    /// Requests that are measured.
+    pub(crate) requests: u64,
+    /// Requests before them.
+    pub(crate) warm_up: u64,
 }
 
 impl Series {
@@ -74,65 +77,6 @@ impl Series {
             "    request path of the full record: {:.1} µs; light, all threads: {light:.1} µs",
             median_of(&cpu[1], |cpu| cpu.request)
         );
-        Ok(())
-    }
-
-    /// The same question in every other dialect, beside OpenAI's chat.
-    pub(crate) async fn dialects(&mut self) -> anyhow::Result<()> {
-        let others = [
-            ("an OpenAI response", client::response("mock", 730)),
-            ("an Anthropic message", client::message("mock", 730)),
-            ("a Gemini content", client::content("mock", 730)),
-            ("a Bedrock converse", client::converse("mock", 730)),
-        ];
-        let load = Loop {
-            connections: CONNECTIONS,
-            requests: 20_000,
-            warm_up: WARM_UP,
-        };
-        let mut asks = vec![Ask::new(self.mock, plain()).await?];
-        for (_, request) in &others {
-            asks.push(Ask::new(self.mock, request.clone()).await?);
-        }
-        let mut cpu = vec![Vec::new(); asks.len()];
-        for _ in 0..self.runs {
-            for (at, ask) in asks.iter().enumerate() {
-                cpu[at].push(self.closed_loop(Kind::Full, ask, &load).await?.all);
-            }
-        }
-        let chat = median(&cpu[0]);
-        for ((name, _), cpu) in others.iter().zip(&cpu[1..]) {
-            let other = median(cpu);
-            let what =
-                format!("{name}, 32 connections, CPU µs per request; beside it a plain chat");
-            let line = Line::of(&what, other / chat, "x a chat", 1.1, 1.1);
-            self.lines.push(line.beside_of_ours(chat, other));
-        }
-        self.translated().await
-    }
-
-    /// A stream of another dialect, translated, beside one that passes as it is.
-    async fn translated(&mut self) -> anyhow::Result<()> {
-        const PIECES: usize = 200;
-        let asks = [
-            Ask::stream(self.mock, &format!("mock-s{PIECES}")).await?,
-            Ask::translated(PIECES),
-        ];
-        let load = Loop {
-            connections: CONNECTIONS,
-            requests: 1_500,
-            warm_up: 100,
-        };
-        let mut cpu: [Vec<f64>; 2] = Default::default();
-        for _ in 0..self.runs {
-            for (at, ask) in asks.iter().enumerate() {
-                cpu[at].push(self.closed_loop(Kind::Full, ask, &load).await?.all);
-            }
-        }
-        let [passed, translated] = cpu.map(|cpu| median(&cpu) / PIECES as f64);
-        let what = "a translated stream of 200, 32 connections, CPU µs per event; beside it one that passes";
-        let line = Line::of(what, translated, "µs", 25.0, 25.0);
-        self.lines.push(line.beside_of_ours(passed, translated));
         Ok(())
     }
 
@@ -236,7 +180,12 @@ impl Series {
     }
 
     /// CPU µs per request of one run.
-    async fn closed_loop(&mut self, kind: Kind, ask: &Ask, load: &Loop) -> anyhow::Result<Cpu> {
+    pub(crate) async fn closed_loop(
+        &mut self,
+        kind: Kind,
+        ask: &Ask,
+        load: &Loop,
+    ) -> anyhow::Result<Cpu> {
         let target = self.bench.start(kind, self.mock, &plain()).await?;
         let address = target.address;
         let ask = &ask.through(kind);

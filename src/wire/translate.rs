@@ -18,6 +18,7 @@ mod gemini;
 mod invoke_client;
 mod made_stream;
 mod openai_chat;
+mod openai_completions;
 mod openai_responses;
 mod piece;
 mod stream;
@@ -58,6 +59,8 @@ pub enum ClientFormat {
     Anthropic,
     /// OpenAI's Responses.
     OpenaiResponses,
+    /// OpenAI's completions.
+    OpenaiCompletions,
     /// Gemini's `generateContent`.
     Gemini,
     /// Bedrock's `converse`.
@@ -76,8 +79,8 @@ impl ClientFormat {
             Endpoint::GenerateContent => Some(Self::Gemini),
             Endpoint::BedrockConverse => Some(Self::BedrockConverse),
             Endpoint::BedrockInvoke => Some(Self::BedrockInvoke),
-            Endpoint::Completions
-            | Endpoint::MessagesCountTokens
+            Endpoint::Completions => Some(Self::OpenaiCompletions),
+            Endpoint::MessagesCountTokens
             | Endpoint::Embeddings
             | Endpoint::CountTokens
             | Endpoint::EmbedContent
@@ -94,6 +97,7 @@ impl ClientFormat {
             Self::OpenaiChat => openai_chat::read_request(body, dropped),
             Self::Anthropic => anthropic::read_request(body, dropped),
             Self::OpenaiResponses => openai_responses::read_request(body, dropped),
+            Self::OpenaiCompletions => openai_completions::read_request(body, dropped),
             Self::Gemini => gemini::read_request(body, dropped),
             Self::BedrockConverse => converse_client::read_request(body, dropped),
             Self::BedrockInvoke => invoke_client::read_request(body, dropped),
@@ -107,6 +111,7 @@ impl ClientFormat {
                 anthropic::write_answer(answer, facts, dropped)
             }
             Self::OpenaiResponses => openai_responses::write_answer(answer, facts),
+            Self::OpenaiCompletions => openai_completions::write_answer(answer, facts, dropped),
             Self::Gemini => gemini::write_answer(answer, facts, dropped),
             Self::BedrockConverse => converse_client::write_answer(answer),
         }
@@ -278,6 +283,7 @@ pub struct AnswerFacts {
 pub fn echo(from: ClientFormat, body: &[u8]) -> Map<String, Value> {
     match from {
         ClientFormat::OpenaiChat
+        | ClientFormat::OpenaiCompletions
         | ClientFormat::Anthropic
         | ClientFormat::Gemini
         | ClientFormat::BedrockConverse

@@ -427,6 +427,15 @@ fn argo_proxy_readme_examples_are_answered() {
         "{}",
         stream.text()
     );
+    for (path, object) in [
+        ("/v1/chat/completions", "chat.completion"),
+        ("/v1/completions", "text_completion"),
+    ] {
+        let body =
+            r#"{"model":"argo:gpt-4o","prompt":"hi","messages":[{"role":"user","content":"hi"}]}"#;
+        let said = gateway.post(path, body);
+        assert_eq!(said.json()["object"], object, "{}", said.text());
+    }
     let raw = |more: &str| {
         let body = format!(r#"{{"model":"mock-s3","prompt":"hello"{more}}}"#);
         gateway.post("/v1/chat", &body)

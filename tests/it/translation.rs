@@ -3,6 +3,7 @@
 
 mod bedrock;
 mod bedrock_clients;
+mod completions;
 mod embeddings;
 mod gemini;
 mod gemini_clients;

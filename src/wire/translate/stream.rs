@@ -3,7 +3,7 @@
 use super::piece::{Give, Piece};
 use super::{
     AnswerFacts, ClientFormat, Dropped, Format, TranslateError, anthropic, argo, bedrock_converse,
-    converse_client, gemini, openai_chat, openai_responses,
+    converse_client, gemini, openai_chat, openai_completions, openai_responses,
 };
 
 /// Translates one stream.
@@ -30,6 +30,7 @@ pub(super) enum Writer {
     OpenaiChat(openai_chat::Writer),
     Anthropic(anthropic::Writer),
     OpenaiResponses(openai_responses::Writer),
+    OpenaiCompletions(openai_completions::Writer),
     Gemini(gemini::Writer),
     Converse(converse_client::Writer),
 }
@@ -127,7 +128,10 @@ impl StreamTranslator {
     /// How many bytes of what was said are kept, because the end says them again in one event or their turn has not come.
     pub fn kept_bytes(&self) -> usize {
         match &self.writer {
-            Writer::OpenaiChat(_) | Writer::Anthropic(_) | Writer::Gemini(_) => 0,
+            Writer::OpenaiChat(_)
+            | Writer::OpenaiCompletions(_)
+            | Writer::Anthropic(_)
+            | Writer::Gemini(_) => 0,
             Writer::OpenaiResponses(writer) => writer.kept_bytes(),
             Writer::Converse(writer) => writer.kept_bytes(),
         }
@@ -170,6 +174,9 @@ impl Writer {
             ClientFormat::OpenaiResponses => {
                 Self::OpenaiResponses(openai_responses::Writer::new(facts))
             }
+            ClientFormat::OpenaiCompletions => {
+                Self::OpenaiCompletions(openai_completions::Writer::new(facts))
+            }
             ClientFormat::Gemini => Self::Gemini(gemini::Writer::new(facts)),
             ClientFormat::BedrockConverse => Self::Converse(converse_client::Writer::default()),
             ClientFormat::BedrockInvoke => Self::Anthropic(anthropic::Writer::of_bedrock(facts)),
@@ -181,6 +188,7 @@ impl Writer {
             Self::OpenaiChat(writer) => writer.write(piece, out),
             Self::Anthropic(writer) => writer.write(piece, out),
             Self::OpenaiResponses(writer) => writer.write(piece, out),
+            Self::OpenaiCompletions(writer) => writer.write(piece, out),
             Self::Gemini(writer) => writer.write(piece, out),
             Self::Converse(writer) => writer.write(piece, out),
         }
@@ -192,6 +200,7 @@ impl Writer {
             Self::OpenaiChat(_)
             | Self::Anthropic(_)
             | Self::OpenaiResponses(_)
+            | Self::OpenaiCompletions(_)
             | Self::Converse(_) => None,
             Self::Gemini(writer) => writer.take_failure(),
         }

@@ -217,6 +217,7 @@ fn said(format: ClientFormat, stream: &str) -> (Option<String>, Option<Value>, O
         ClientFormat::Gemini => Endpoint::GenerateContent,
         ClientFormat::BedrockConverse => Endpoint::BedrockConverse,
         ClientFormat::BedrockInvoke => Endpoint::BedrockInvoke,
+        ClientFormat::OpenaiCompletions => Endpoint::Completions,
     };
     said_in(endpoint, stream.as_bytes())
 }

@@ -71,7 +71,7 @@ pub(super) fn stop_of(word: &str) -> Option<Stop> {
     })
 }
 
-pub(super) fn word_of(stop: Stop) -> &'static str {
+pub(in crate::wire::translate) fn word_of(stop: Stop) -> &'static str {
     match stop {
         Stop::End | Stop::Sequence => "stop",
         Stop::Length => "length",
@@ -93,7 +93,7 @@ pub(super) fn usage(usage: &Value) -> Usage {
 }
 
 /// What is not known is not there.
-pub(super) fn write_usage(usage: &Usage) -> Value {
+pub(in crate::wire::translate) fn write_usage(usage: &Usage) -> Value {
     let mut written = Map::new();
     let mut put = |key: &str, value: Option<Value>| {
         if let Some(value) = value {

@@ -36,7 +36,7 @@ pub(in crate::wire::translate) fn read_request(
         top_p: fields.number("top_p")?,
         // Not OpenAI's own, but of many compatible servers.
         top_k: fields.number("top_k")?,
-        stop: stop(&mut fields)?,
+        stop: stop_words(&mut fields)?,
         stream: fields.truth("stream")?.unwrap_or(false),
         user: fields.text("user")?,
         reasoning: reasoning(&mut fields)?,
@@ -61,7 +61,10 @@ pub(in crate::wire::translate) fn read_request(
     Ok(request)
 }
 
-fn stop(fields: &mut Fields) -> Result<Vec<String>, TranslateError> {
+/// What ends an answer: a text, or a list of them.
+pub(in crate::wire::translate) fn stop_words(
+    fields: &mut Fields,
+) -> Result<Vec<String>, TranslateError> {
     let wrong = fields.invalid("stop", "a text or a list of texts");
     match fields.take("stop") {
         None => Ok(Vec::new()),

@@ -2,6 +2,8 @@
 
 use serde_json::{Number, Value};
 
+use super::Dropped;
+
 /// A request.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(super) struct Request {
@@ -23,6 +25,24 @@ pub(super) struct Request {
     pub reasoning: Option<Reasoning>,
     /// A JSON schema that the answer must have.
     pub schema: Option<Schema>,
+    /// Whether it is to be told how likely each token was.
+    pub logprobs: Option<Logprobs>,
+}
+
+/// How likely each token was, as it is asked for.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Logprobs {
+    /// How many others are to be told with each token; `None`: no others.
+    pub top: Option<Number>,
+    /// Of the fields that ask.
+    pub paths: Vec<String>,
+}
+
+impl Logprobs {
+    /// For a format without them.
+    pub(super) fn drop_into(self, dropped: &mut Dropped) {
+        self.paths.into_iter().for_each(|path| dropped.add(path));
+    }
 }
 
 /// One message and where it stood.
@@ -123,6 +143,20 @@ pub(super) struct Answer {
     pub stop: Option<Stop>,
     pub stop_sequence: Option<String>,
     pub usage: Option<Usage>,
+    /// Of the texts' tokens, in order; empty where nothing is told.
+    pub logprobs: Vec<Logprob>,
+}
+
+/// A token and how likely it was.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Logprob {
+    pub token: String,
+    /// The natural logarithm of its probability.
+    pub logprob: Number,
+    /// Of the token, which may be part of a character. `None` where they are not known.
+    pub bytes: Option<Vec<u8>>,
+    /// The likeliest in its place; they have no others.
+    pub top: Vec<Self>,
 }
 
 /// Why an answer ended.

@@ -30,7 +30,11 @@ pub(in crate::wire::translate) fn write_request(
         user,
         reasoning,
         schema,
+        logprobs,
     } = request;
+    if let Some(asked) = logprobs {
+        asked.drop_into(dropped);
+    }
     let mut budget = reasoning.and_then(budget);
     if budget.is_some() && !may_think(&messages, tool_choice.as_ref()) {
         budget = None;

@@ -38,6 +38,9 @@ pub(in crate::wire::translate) fn write_request(
             reason: "its answers are texts of any form",
         });
     }
+    if let Some(asked) = request.logprobs.take() {
+        asked.drop_into(dropped);
+    }
     request.model = id(&request.model);
     let family = Family::of(&request.model);
     let streams = request.stream && request.tools.is_empty();

@@ -34,6 +34,9 @@ pub(in crate::wire::translate) fn write_request(
     };
     put("model", Some(json!(request.model)));
     put("message", Some(Value::Array(messages)));
+    if let Some(asked) = request.logprobs {
+        asked.drop_into(dropped);
+    }
     let has_system = !system.is_empty();
     put(
         "system_prompt",

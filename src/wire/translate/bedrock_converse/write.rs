@@ -63,6 +63,9 @@ pub(in crate::wire::translate) fn write_request(
     if request.parallel_tools == Some(false) {
         dropped.add("parallel_tool_calls");
     }
+    if let Some(asked) = request.logprobs {
+        asked.drop_into(dropped);
+    }
     if request.user.is_some() {
         dropped.add("user");
     }

@@ -51,6 +51,8 @@ impl Writer {
     pub(in crate::wire::translate) fn write(&mut self, piece: Piece<'_>, out: &mut Vec<u8>) {
         match piece {
             Piece::Start { .. } => self.begin(out),
+            // There is no place for it.
+            Piece::Logprobs(_) => {}
             Piece::Text(text) | Piece::Refusal(text) => {
                 let index = self.block(Block::Text, out);
                 delta(index, &["{\"text\":\"", text, "\"}"], out);

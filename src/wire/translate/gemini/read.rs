@@ -7,7 +7,7 @@ use crate::wire::translate::canonical::{
     Media, Message, Part, Reasoning, Request, Role, Schema, Tool, ToolChoice,
 };
 use crate::wire::translate::fields::Fields;
-use crate::wire::translate::{Dropped, TranslateError};
+use crate::wire::translate::{Dropped, TranslateError, logprobs};
 
 /// What changes the answer so much that it cannot be left out.
 const REFUSED: &[(&str, &str)] = &[("cachedContent", "what one provider keeps is not at another")];
@@ -179,6 +179,9 @@ fn settings(
     request.temperature = settings.number("temperature")?;
     request.top_p = settings.number("topP")?;
     request.top_k = settings.number("topK")?;
+    let is_asked = settings.truth("responseLogprobs")?.unwrap_or(false);
+    let path = is_asked.then(|| settings.path("responseLogprobs"));
+    request.logprobs = logprobs::asked(&mut settings, path, "logprobs", dropped)?;
     let wrong = settings.invalid("stopSequences", "a list of texts");
     for stop in settings.list("stopSequences")?.unwrap_or_default() {
         match stop {

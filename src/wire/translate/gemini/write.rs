@@ -36,6 +36,10 @@ pub(in crate::wire::translate) fn write_request(
     let stop = request.stop;
     put("stopSequences", (!stop.is_empty()).then(|| json!(stop)));
     put("thinkingConfig", request.reasoning.map(thinking));
+    if let Some(asked) = request.logprobs {
+        put("responseLogprobs", Some(json!(true)));
+        put("logprobs", asked.top.map(Value::Number));
+    }
     if let Some(schema) = request.schema {
         put("responseMimeType", Some(json!("application/json")));
         put("responseJsonSchema", Some(schema.schema));

@@ -3,10 +3,10 @@
 use serde_json::Value;
 
 use crate::wire::translate::canonical::{
-    Media, Message, Part, Reasoning, Request, Role, Schema, Tool, ToolChoice,
+    Logprobs, Media, Message, Part, Reasoning, Request, Role, Schema, Tool, ToolChoice,
 };
 use crate::wire::translate::fields::Fields;
-use crate::wire::translate::{Dropped, TranslateError};
+use crate::wire::translate::{Dropped, TranslateError, logprobs};
 
 /// What changes the answer so much that it cannot be left out.
 const REFUSED: &[(&str, &str)] = &[
@@ -44,6 +44,7 @@ pub(in crate::wire::translate) fn read_request(
         tools: tools(&mut fields, dropped)?,
         tool_choice: tool_choice(&mut fields)?,
         parallel_tools: fields.truth("parallel_tool_calls")?,
+        logprobs: logprobs(&mut fields, dropped)?,
         ..Request::default()
     };
     let max_tokens = fields.number("max_tokens")?;
@@ -59,6 +60,15 @@ pub(in crate::wire::translate) fn read_request(
     }
     fields.drop_rest(dropped);
     Ok(request)
+}
+
+fn logprobs(
+    fields: &mut Fields,
+    dropped: &mut Dropped,
+) -> Result<Option<Logprobs>, TranslateError> {
+    let is_asked = fields.truth("logprobs")?.unwrap_or(false);
+    let path = is_asked.then(|| fields.path("logprobs"));
+    logprobs::asked(fields, path, "top_logprobs", dropped)
 }
 
 fn stop(fields: &mut Fields) -> Result<Vec<String>, TranslateError> {

@@ -44,6 +44,10 @@ pub(in crate::wire::translate) fn write_request(
     put("tool_choice", request.tool_choice.map(tool_choice));
     let parallel = request.parallel_tools.filter(|_| has_tools);
     put("parallel_tool_calls", parallel.map(Value::Bool));
+    if let Some(asked) = request.logprobs {
+        put("logprobs", Some(json!(true)));
+        put("top_logprobs", asked.top.map(Value::Number));
+    }
     put(
         "response_format",
         request.schema.map(|schema| {

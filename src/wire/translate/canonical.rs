@@ -2,7 +2,7 @@
 
 use serde_json::{Number, Value};
 
-use super::Dropped;
+use super::{Dropped, TranslateError};
 
 /// A request.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -23,8 +23,8 @@ pub(super) struct Request {
     /// Who asks, in the client's own naming.
     pub user: Option<String>,
     pub reasoning: Option<Reasoning>,
-    /// A JSON schema that the answer must have.
-    pub schema: Option<Schema>,
+    /// What the answer must be, if not just a text.
+    pub form: Option<Form>,
     /// Whether it is to be told how likely each token was.
     pub logprobs: Option<Logprobs>,
 }
@@ -127,6 +127,30 @@ pub(super) enum Reasoning {
     Low,
     Medium,
     High,
+}
+
+/// A form of answers.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Form {
+    /// Any JSON.
+    Json {
+        /// Of the field that asks.
+        path: String,
+    },
+    Schema(Schema),
+}
+
+impl Form {
+    /// For a format that knows no other.
+    pub(super) fn into_schema(self) -> Result<Schema, TranslateError> {
+        match self {
+            Self::Schema(schema) => Ok(schema),
+            Self::Json { path } => Err(TranslateError::Unsupported {
+                field: path,
+                reason: "only JSON that has a schema can be asked for",
+            }),
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq)]

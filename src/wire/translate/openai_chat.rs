@@ -6,6 +6,8 @@ mod stream;
 mod write;
 
 pub(super) use self::answer::{read_answer, write_answer};
-pub(super) use self::read::{arguments, effort_of, media, named_schema, read_request, signature};
+pub(super) use self::read::{
+    arguments, effort_of, form_of, media, named_schema, read_request, signature,
+};
 pub(super) use self::stream::{Reader, Writer};
 pub(super) use self::write::{tool, tool_choice, write_request};

@@ -3,7 +3,7 @@
 use serde_json::{Map, Number, Value, json};
 
 use crate::wire::translate::canonical::{
-    Media, Message, Part, Reasoning, Request, Role, Tool, ToolChoice,
+    Form, Media, Message, Part, Reasoning, Request, Role, Tool, ToolChoice,
 };
 use crate::wire::translate::{Dropped, TranslateError};
 
@@ -29,9 +29,10 @@ pub(in crate::wire::translate) fn write_request(
         stream,
         user,
         reasoning,
-        schema,
+        form,
         logprobs,
     } = request;
+    let schema = form.map(Form::into_schema).transpose()?;
     if let Some(asked) = logprobs {
         asked.drop_into(dropped);
     }

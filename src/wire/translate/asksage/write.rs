@@ -13,7 +13,7 @@ pub(in crate::wire::translate) fn write_request(
     request: Request,
     dropped: &mut Dropped,
 ) -> Result<Value, TranslateError> {
-    if request.schema.is_some() {
+    if request.form.is_some() {
         return Err(unsupported(
             "response_format",
             "its answers are texts of any form",

@@ -4,13 +4,16 @@ use serde_json::{Map, Number, Value, json};
 
 use super::document::{document, image};
 use crate::wire::translate::anthropic::{budget, in_range, may_think, permitted};
-use crate::wire::translate::canonical::{Message, Part, Request, Role, Schema, Tool, ToolChoice};
+use crate::wire::translate::canonical::{
+    Form, Message, Part, Request, Role, Schema, Tool, ToolChoice,
+};
 use crate::wire::translate::{Dropped, TranslateError};
 
 pub(in crate::wire::translate) fn write_request(
-    request: Request,
+    mut request: Request,
     dropped: &mut Dropped,
 ) -> Result<Value, TranslateError> {
+    let schema = request.form.take().map(Form::into_schema).transpose()?;
     let is_claude = may_be_claude(&request.model);
     let budget = thinking(&request, is_claude, dropped);
     let choice = request.tool_choice.as_ref();
@@ -80,7 +83,7 @@ pub(in crate::wire::translate) fn write_request(
         ("inferenceConfig", object(settings)),
         ("toolConfig", tools),
         ("additionalModelRequestFields", object(own)),
-        ("outputConfig", request.schema.map(output)),
+        ("outputConfig", schema.map(output)),
     ] {
         if let Some(value) = value {
             body.insert(key.to_owned(), value);

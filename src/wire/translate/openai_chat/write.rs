@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::wire::translate::canonical::{
-    Media, Message, Part, Reasoning, Request, Role, Tool, ToolChoice,
+    Form, Media, Message, Part, Reasoning, Request, Role, Tool, ToolChoice,
 };
 use crate::wire::translate::{Dropped, TranslateError};
 
@@ -50,10 +50,13 @@ pub(in crate::wire::translate) fn write_request(
     }
     put(
         "response_format",
-        request.schema.map(|schema| {
-            let name = schema.name.unwrap_or_else(|| "answer".to_owned());
-            let schema = json!({ "name": name, "schema": schema.schema, "strict": true });
-            json!({ "type": "json_schema", "json_schema": schema })
+        request.form.map(|form| match form {
+            Form::Json { .. } => json!({ "type": "json_object" }),
+            Form::Schema(schema) => {
+                let name = schema.name.unwrap_or_else(|| "answer".to_owned());
+                let schema = json!({ "name": name, "schema": schema.schema, "strict": true });
+                json!({ "type": "json_schema", "json_schema": schema })
+            }
         }),
     );
     Ok(Value::Object(body))

@@ -4,10 +4,10 @@ use serde_json::Value;
 
 use super::input::input;
 use crate::wire::translate::canonical::{
-    Logprobs, Message, Part, Reasoning, Request, Role, Schema, Tool, ToolChoice,
+    Form, Logprobs, Message, Part, Reasoning, Request, Role, Tool, ToolChoice,
 };
 use crate::wire::translate::fields::Fields;
-use crate::wire::translate::openai_chat::{effort_of, named_schema};
+use crate::wire::translate::openai_chat::{effort_of, form_of, named_schema};
 use crate::wire::translate::{Dropped, TranslateError, logprobs};
 
 /// What changes the answer so much that it cannot be left out.
@@ -41,7 +41,7 @@ pub(in crate::wire::translate) fn read_request(
         stream: fields.truth("stream")?.unwrap_or(false),
         user: fields.text("user")?,
         reasoning: reasoning(&mut fields, dropped)?,
-        schema: schema(&mut fields, dropped)?,
+        form: form(&mut fields, dropped)?,
         tools: tools(&mut fields, dropped)?,
         parallel_tools: fields.truth("parallel_tool_calls")?,
         ..Request::default()
@@ -121,19 +121,15 @@ fn reasoning(
     Ok(effort)
 }
 
-fn schema(fields: &mut Fields, dropped: &mut Dropped) -> Result<Option<Schema>, TranslateError> {
+fn form(fields: &mut Fields, dropped: &mut Dropped) -> Result<Option<Form>, TranslateError> {
     let Some(mut text) = fields.object("text")? else {
         return Ok(None);
     };
     let format = text.object("format")?;
     text.drop_rest(dropped);
-    let Some(mut format) = format else {
-        return Ok(None);
-    };
-    match format.wanted_text("type")?.as_str() {
-        "text" => Ok(None),
-        "json_schema" => named_schema(format, dropped).map(Some),
-        _ => Err(format.unsupported("type", "only text and json_schema can be asked for")),
+    match format {
+        None => Ok(None),
+        Some(format) => form_of(format, |format| named_schema(format, dropped)),
     }
 }
 

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::{ANTHROPIC, CHAT, RESPONSES, answer, facts, request};
 use crate::wire::sse;
-use crate::wire::translate::{Format, StreamTranslator};
+use crate::wire::translate::{ClientFormat, Format, StreamTranslator};
 
 fn any_json() -> impl Strategy<Value = Value> {
     let word = prop::sample::select(vec![
@@ -42,6 +42,13 @@ fn any_json() -> impl Strategy<Value = Value> {
         "tool_result",
         "image",
         "source",
+        "logprobs",
+        "token",
+        "logprob",
+        "top_logprobs",
+        "candidates",
+        "logprobsResult",
+        "chosenCandidates",
         "é\u{1f600}\"",
     ]);
     let leaf = prop_oneof![
@@ -108,5 +115,20 @@ proptest! {
         let back = request(ANTHROPIC, CHAT, &there, "m").unwrap().0;
         let again = request(CHAT, ANTHROPIC, &back, "m").unwrap().0;
         prop_assert_eq!(String::from_utf8(there).unwrap(), String::from_utf8(again).unwrap());
+    }
+
+    #[test]
+    fn what_both_know_comes_back_as_it_was(logprobs in any::<bool>(), top in 1..=20, json in any::<bool>()) {
+        let mut body = json!({ "model": "m", "messages": [{ "role": "user", "content": "x" }] });
+        if logprobs {
+            body["logprobs"] = json!(true);
+            body["top_logprobs"] = json!(top);
+        }
+        if json {
+            body["response_format"] = json!({ "type": "json_object" });
+        }
+        let there = request(CHAT, Format::Gemini, body.to_string().as_bytes(), "m").unwrap().0;
+        let back = crate::wire::translate::request(ClientFormat::Gemini, CHAT.1, &there, "m", false).unwrap().0;
+        prop_assert_eq!(serde_json::from_slice::<Value>(&back).unwrap(), body);
     }
 }

@@ -2,6 +2,7 @@
 
 mod bedrock_clients;
 mod logprobs;
+mod pairs;
 mod properties;
 mod responses;
 

@@ -9,6 +9,7 @@ mod anthropic;
 mod argo;
 mod asksage;
 mod bedrock_converse;
+mod call_id;
 mod canonical;
 mod conversation;
 mod converse_client;

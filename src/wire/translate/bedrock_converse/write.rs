@@ -3,11 +3,15 @@
 use serde_json::{Map, Number, Value, json};
 
 use super::document::{document, image};
-use crate::wire::translate::anthropic::{budget, in_range, may_think, permitted};
+use crate::wire::translate::anthropic::{budget, in_range, may_think};
+use crate::wire::translate::call_id::permitted;
 use crate::wire::translate::canonical::{
     Form, Message, Part, Request, Role, Schema, Tool, ToolChoice,
 };
 use crate::wire::translate::{Dropped, TranslateError};
+
+/// Longest id of a call. (`ToolUseBlock`, the pattern of `toolUseId`.)
+const MOST_LETTERS_OF_ID: usize = 64;
 
 pub(in crate::wire::translate) fn write_request(
     mut request: Request,
@@ -271,7 +275,7 @@ fn block(
         Part::ToolUse {
             id, name, input, ..
         } => {
-            json!({ "toolUse": { "toolUseId": permitted(&id), "name": name, "input": input } })
+            json!({ "toolUse": { "toolUseId": permitted(&id, MOST_LETTERS_OF_ID), "name": name, "input": input } })
         }
         Part::ToolResult {
             id,
@@ -282,7 +286,8 @@ fn block(
             for part in parts {
                 content.extend(block(part, path, names, dropped)?);
             }
-            let mut result = json!({ "toolUseId": permitted(&id), "content": content });
+            let mut result =
+                json!({ "toolUseId": permitted(&id, MOST_LETTERS_OF_ID), "content": content });
             // Some models do not take the word; success is what is meant without it.
             if is_error {
                 result["status"] = json!("error");

@@ -183,9 +183,8 @@ impl Writer {
     }
 
     pub(super) fn write(&mut self, piece: Piece<'_>, dropped: &mut Dropped, out: &mut Vec<u8>) {
-        let tells_logprobs = !matches!(self, Self::Anthropic(_) | Self::Converse(_));
-        if !tells_logprobs && matches!(piece, Piece::Logprobs(_)) {
-            dropped.add("logprobs");
+        if let Some(field) = self.unsaid(piece) {
+            dropped.add(field);
         }
         match self {
             Self::OpenaiChat(writer) => writer.write(piece, out),
@@ -193,6 +192,19 @@ impl Writer {
             Self::OpenaiResponses(writer) => writer.write(piece, out),
             Self::Gemini(writer) => writer.write(piece, out),
             Self::Converse(writer) => writer.write(piece, out),
+        }
+    }
+
+    /// What the format has no place for.
+    fn unsaid(&self, piece: Piece<'_>) -> Option<&'static str> {
+        match self {
+            Self::OpenaiChat(_) | Self::OpenaiResponses(_) => None,
+            Self::Anthropic(_) | Self::Converse(_) => {
+                matches!(piece, Piece::Logprobs(_)).then_some("logprobs")
+            }
+            Self::Gemini(_) => {
+                matches!(piece, Piece::RedactedThinking(_)).then_some("redacted_thinking")
+            }
         }
     }
 

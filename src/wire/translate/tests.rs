@@ -1,6 +1,7 @@
 //! Over 400 lines: every format's words meet every other's here.
 
 mod bedrock_clients;
+mod carried;
 mod logprobs;
 mod pairs;
 mod properties;
@@ -468,51 +469,5 @@ fn what_cannot_be_asked_is_named() {
         ),
     ] {
         refused(ANTHROPIC, CHAT, &body, field);
-    }
-}
-
-/// Any JSON, as it is asked for before those who know it, and before those who know schemas alone or neither.
-#[test]
-fn json_without_a_schema() {
-    let chat = json!({ "messages": [{ "role": "user", "content": "x" }], "response_format": { "type": "json_object" } });
-    let responses = json!({ "input": "x", "text": { "format": { "type": "json_object" } } });
-    let gemini = json!({ "contents": [{ "parts": [{ "text": "x" }] }],
-        "generationConfig": { "responseMimeType": "application/json" } });
-    for (from, body, path) in [
-        (CHAT.0, &chat, "response_format.type"),
-        (RESPONSES, &responses, "text.format.type"),
-        (
-            ClientFormat::Gemini,
-            &gemini,
-            "generationConfig.responseMimeType",
-        ),
-    ] {
-        let body = body.to_string();
-        let asked = |to| super::request(from, to, body.as_bytes(), "m", false);
-        for (to, member, expected) in [
-            (CHAT.1, "response_format", &chat["response_format"]),
-            (
-                Format::Gemini,
-                "generationConfig",
-                &gemini["generationConfig"],
-            ),
-        ] {
-            let (made, dropped) = asked(to).unwrap();
-            let made: Value = serde_json::from_slice(&made).unwrap();
-            assert_eq!(&made[member], expected, "{body}");
-            assert_eq!(dropped.into_fields(), Vec::<String>::new());
-        }
-        for (to, path) in [
-            (Format::Anthropic, path),
-            (Format::BedrockConverse, path),
-            (Format::Argo, "response_format"),
-            (Format::Asksage, "response_format"),
-        ] {
-            let refused = asked(to).unwrap_err();
-            assert!(
-                matches!(&refused, TranslateError::Unsupported { field, .. } if field == path),
-                "{to:?}: {refused}"
-            );
-        }
     }
 }

@@ -59,7 +59,14 @@ impl Writer {
                     model.clone_into(&mut self.model);
                 }
             }
-            Piece::Logprobs(logprobs) => self.logprobs.extend_from_slice(logprobs),
+            Piece::Logprobs(logprobs) => {
+                // Those of one event wait, and no more.
+                let waiting = self.take_logprobs();
+                if !waiting.is_empty() {
+                    self.chunk(&[], &waiting, false, out);
+                }
+                self.logprobs = logprobs.to_vec();
+            }
             Piece::Text(text) | Piece::Refusal(text) => {
                 let logprobs = self.take_logprobs();
                 self.chunk(&["{\"text\":\"", text, "\"}"], &logprobs, false, out);

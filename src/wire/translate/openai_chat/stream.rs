@@ -224,7 +224,13 @@ impl Writer {
                 }
                 self.begin(out);
             }
-            Piece::Logprobs(logprobs) => self.logprobs.extend_from_slice(logprobs),
+            Piece::Logprobs(logprobs) => {
+                let waiting = std::mem::replace(&mut self.logprobs, logprobs.to_vec());
+                // Those of one event wait, and no more.
+                if !waiting.is_empty() {
+                    self.chunk(out, &[], &waiting, "null");
+                }
+            }
             Piece::Text(text) => {
                 self.begin(out);
                 let logprobs = std::mem::take(&mut self.logprobs);

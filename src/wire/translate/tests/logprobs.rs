@@ -200,17 +200,20 @@ fn they_are_told_whole_and_streamed() {
     }
 }
 
-/// A server may tell of them behind the text.
+/// A server may tell of them behind the text, and piece by piece.
 #[test]
 fn they_are_told_behind_the_text_too() {
     let (list, result) = said();
     let text = json!({ "choices": [{ "index": 0, "delta": { "content": "Häx" } }] });
-    let late = json!({ "choices": [{ "index": 0, "delta": {}, "logprobs": { "content": list }, "finish_reason": "stop" }] });
-    let stream = format!("data: {text}\n\ndata: {late}\n\ndata: [DONE]\n\n");
+    let more = json!({ "choices": [{ "index": 0, "delta": {}, "logprobs": { "content": list } }] });
+    let mut late = more.clone();
+    late["choices"][0]["finish_reason"] = json!("stop");
+    let stream = format!("data: {text}\n\ndata: {more}\n\ndata: {late}\n\ndata: [DONE]\n\n");
+    let twice = json!([list.as_array().unwrap().as_slice(); 2].concat());
     for (to, expected) in [
-        (ClientFormat::OpenaiChat, &list),
-        (ClientFormat::OpenaiResponses, &list),
-        (ClientFormat::Gemini, &result),
+        (ClientFormat::OpenaiChat, vec![&list, &list]),
+        (ClientFormat::OpenaiResponses, vec![&twice]),
+        (ClientFormat::Gemini, vec![&result, &result]),
     ] {
         let (made, _) = streamed(Format::OpenaiChat, to, &stream).unwrap();
         let events = events(&made);
@@ -219,6 +222,6 @@ fn they_are_told_behind_the_text_too() {
             _ => told(to, event),
         });
         let told: Vec<&Value> = told.filter(|told| !told.is_null()).collect();
-        assert_eq!(told, [expected], "{to:?}: {made}");
+        assert_eq!(told, expected, "{to:?}: {made}");
     }
 }

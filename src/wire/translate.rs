@@ -9,6 +9,7 @@ mod anthropic;
 mod argo;
 mod asksage;
 mod bedrock_converse;
+mod call_id;
 mod canonical;
 mod conversation;
 mod converse_client;
@@ -16,6 +17,7 @@ pub mod embeddings;
 mod fields;
 mod gemini;
 mod invoke_client;
+mod logprobs;
 mod made_stream;
 mod openai_chat;
 mod openai_completions;
@@ -113,7 +115,7 @@ impl ClientFormat {
             Self::OpenaiResponses => openai_responses::write_answer(answer, facts),
             Self::OpenaiCompletions => openai_completions::write_answer(answer, facts, dropped),
             Self::Gemini => gemini::write_answer(answer, facts, dropped),
-            Self::BedrockConverse => converse_client::write_answer(answer),
+            Self::BedrockConverse => converse_client::write_answer(answer, dropped),
         }
     }
 }
@@ -342,7 +344,9 @@ pub fn answer_as_stream(
     let answer = from.read_answer(parse(body)?, facts, &mut dropped)?;
     let mut writer = stream::Writer::new(to, facts);
     let mut written = Vec::new();
-    made_stream::pieces(answer, &mut |piece| writer.write(piece, &mut written));
+    made_stream::pieces(answer, &mut |piece| {
+        writer.write(piece, &mut dropped, &mut written);
+    });
     Ok((written, dropped))
 }
 

@@ -8,7 +8,8 @@ use crate::support::raw_client::{RawResponse, exchange, post, request};
 
 const UNKNOWN: &str = "019a0000-0000-7000-8000-000000000000";
 
-fn replay(gateway: &TestGateway, id: &str, headers: &str) -> RawResponse {
+/// Asks for what was recorded.
+pub(crate) fn replay(gateway: &TestGateway, id: &str, headers: &str) -> RawResponse {
     let headers = format!("x-aiproxy-replay: {id}\r\n{headers}");
     exchange(
         gateway.data,
@@ -16,15 +17,17 @@ fn replay(gateway: &TestGateway, id: &str, headers: &str) -> RawResponse {
     )
 }
 
-fn id_of(answer: &RawResponse) -> String {
+/// The id of an exchange.
+pub(crate) fn id_of(answer: &RawResponse) -> String {
     answer
         .header("x-aiproxy-request-id")
         .expect("an id")
         .to_owned()
 }
 
+/// The same bytes in the same form.
 #[track_caller]
-fn assert_same(again: &RawResponse, first: &RawResponse) {
+pub(crate) fn assert_same(again: &RawResponse, first: &RawResponse) {
     assert_eq!((again.status, &again.body), (first.status, &first.body));
     assert_eq!(again.header("content-type"), first.header("content-type"));
     assert_eq!(

@@ -8,4 +8,4 @@ mod write;
 pub(super) use self::answer::{read_answer, write_answer};
 pub(super) use self::read::{read_fields, read_output, read_request};
 pub(super) use self::stream::{Reader, Writer};
-pub(super) use self::write::{budget, in_range, may_think, permitted, write_request};
+pub(super) use self::write::{budget, in_range, may_think, write_request};

@@ -5,7 +5,7 @@ mod answer;
 mod document;
 mod stream;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 mod write;
 
 use serde_json::Value;

@@ -2,6 +2,8 @@
 
 use serde_json::{Number, Value};
 
+use super::{Dropped, TranslateError};
+
 /// A request.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(super) struct Request {
@@ -21,8 +23,26 @@ pub(super) struct Request {
     /// Who asks, in the client's own naming.
     pub user: Option<String>,
     pub reasoning: Option<Reasoning>,
-    /// A JSON schema that the answer must have.
-    pub schema: Option<Schema>,
+    /// What the answer must be, if not just a text.
+    pub form: Option<Form>,
+    /// Whether it is to be told how likely each token was.
+    pub logprobs: Option<Logprobs>,
+}
+
+/// How likely each token was, as it is asked for.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Logprobs {
+    /// How many others are to be told with each token; `None`: no others.
+    pub top: Option<Number>,
+    /// Of the fields that ask.
+    pub paths: Vec<String>,
+}
+
+impl Logprobs {
+    /// For a format without them.
+    pub(super) fn drop_into(self, dropped: &mut Dropped) {
+        self.paths.into_iter().for_each(|path| dropped.add(path));
+    }
 }
 
 /// One message and where it stood.
@@ -109,6 +129,30 @@ pub(super) enum Reasoning {
     High,
 }
 
+/// A form of answers.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Form {
+    /// Any JSON.
+    Json {
+        /// Of the field that asks.
+        path: String,
+    },
+    Schema(Schema),
+}
+
+impl Form {
+    /// For a format that knows no other.
+    pub(super) fn into_schema(self) -> Result<Schema, TranslateError> {
+        match self {
+            Self::Schema(schema) => Ok(schema),
+            Self::Json { path } => Err(TranslateError::Unsupported {
+                field: path,
+                reason: "only JSON that has a schema can be asked for",
+            }),
+        }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Schema {
     pub name: Option<String>,
@@ -123,6 +167,20 @@ pub(super) struct Answer {
     pub stop: Option<Stop>,
     pub stop_sequence: Option<String>,
     pub usage: Option<Usage>,
+    /// Of the texts' tokens, in order; empty where nothing is told.
+    pub logprobs: Vec<Logprob>,
+}
+
+/// A token and how likely it was.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Logprob {
+    pub token: String,
+    /// The natural logarithm of its probability.
+    pub logprob: Number,
+    /// Of the token, which may be part of a character. `None` where they are not known.
+    pub bytes: Option<Vec<u8>>,
+    /// The likeliest in its place; they have no others.
+    pub top: Vec<Self>,
 }
 
 /// Why an answer ended.

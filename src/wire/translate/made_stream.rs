@@ -28,6 +28,9 @@ pub(super) fn pieces(answer: Answer, give: Give<'_>) {
     give(Piece::Start {
         model: model.as_deref(),
     });
+    if !answer.logprobs.is_empty() {
+        give(Piece::Logprobs(&answer.logprobs));
+    }
     let mut calls = 0;
     for part in answer.parts {
         match part {

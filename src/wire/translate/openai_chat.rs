@@ -7,7 +7,7 @@ mod write;
 
 pub(super) use self::answer::{read_answer, word_of, write_answer, write_usage};
 pub(super) use self::read::{
-    arguments, effort_of, media, named_schema, read_request, signature, stop_words,
+    arguments, effort_of, form_of, media, named_schema, read_request, signature, stop_words,
 };
 pub(super) use self::stream::{Reader, Writer};
 pub(super) use self::write::{tool, tool_choice, write_request};

@@ -98,6 +98,16 @@ fn word(stop: Stop) -> &'static str {
     }
 }
 
+/// What there is no place for in a stream.
+pub(super) fn unsaid(piece: Piece<'_>) -> Option<&'static str> {
+    match piece {
+        Piece::Thinking(_) | Piece::RedactedThinking(_) => Some("thinking"),
+        Piece::Tool { .. } => Some("tool_calls"),
+        Piece::Logprobs(_) => Some("logprobs"),
+        _ => None,
+    }
+}
+
 /// Writes chunks.
 pub(super) struct Writer {
     /// A chunk up to the model's name.
@@ -144,6 +154,7 @@ impl Writer {
             | Piece::RedactedThinking(_)
             | Piece::Tool { .. }
             | Piece::Input { .. }
+            | Piece::Logprobs(_)
             | Piece::PartEnd { .. } => {}
         }
     }

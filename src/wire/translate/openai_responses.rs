@@ -1,6 +1,7 @@
 //! OpenAI's Responses, as a client's format. (platform.openai.com, API reference, read 2026-11.)
 
 mod echo;
+mod events;
 mod input;
 mod read;
 mod response;

@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use super::canonical::{Stop, Usage};
+use super::canonical::{Logprob, Stop, Usage};
 use crate::wire::json_reader::JsonError;
 use crate::wire::translate::TranslateError;
 
@@ -14,6 +14,8 @@ pub(super) enum Piece<'a> {
     Start {
         model: Option<&'a str>,
     },
+    /// Of the text that follows, or else of what came before.
+    Logprobs(&'a [Logprob]),
     Text(&'a str),
     Refusal(&'a str),
     Thinking(&'a str),

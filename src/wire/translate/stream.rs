@@ -10,7 +10,9 @@ use super::{
 pub struct StreamTranslator {
     reader: Reader,
     writer: Writer,
+    /// What the reader could not carry, and what the writer.
     dropped: Dropped,
+    unsaid: Dropped,
     has_stop: bool,
     is_over: bool,
 }
@@ -51,6 +53,7 @@ impl StreamTranslator {
             },
             writer: Writer::new(to, facts),
             dropped: Dropped::default(),
+            unsaid: Dropped::default(),
             has_stop: false,
             is_over: false,
         }
@@ -82,13 +85,14 @@ impl StreamTranslator {
             reader,
             writer,
             dropped,
+            unsaid,
             has_stop,
             is_over,
         } = self;
         let mut give = |piece: Piece<'_>| {
             *has_stop |= matches!(piece, Piece::Stop { .. });
             *is_over |= matches!(piece, Piece::End);
-            writer.write(piece, out);
+            writer.write(piece, unsaid, out);
         };
         read(reader, dropped, &mut give)?;
         writer.take_failure().map_or(Ok(()), Err)
@@ -97,7 +101,7 @@ impl StreamTranslator {
     /// Takes a comment, by which an upstream says that it is at work.
     pub fn comment(&mut self, out: &mut Vec<u8>) {
         if !self.is_over {
-            self.writer.write(Piece::Ping, out);
+            self.writer.write(Piece::Ping, &mut self.unsaid, out);
         }
     }
 
@@ -121,7 +125,7 @@ impl StreamTranslator {
             return Err(TranslateError::Malformed("the stream broke off".to_owned()));
         }
         self.is_over = true;
-        self.writer.write(Piece::End, out);
+        self.writer.write(Piece::End, &mut self.unsaid, out);
         Ok(())
     }
 
@@ -139,7 +143,9 @@ impl StreamTranslator {
 
     /// What could not be carried since the last time.
     pub fn take_dropped(&mut self) -> Vec<String> {
-        std::mem::take(&mut self.dropped).into_fields()
+        let mut fields = std::mem::take(&mut self.dropped).into_fields();
+        fields.append(&mut std::mem::take(&mut self.unsaid).into_fields());
+        fields
     }
 }
 
@@ -183,7 +189,10 @@ impl Writer {
         }
     }
 
-    pub(super) fn write(&mut self, piece: Piece<'_>, out: &mut Vec<u8>) {
+    pub(super) fn write(&mut self, piece: Piece<'_>, dropped: &mut Dropped, out: &mut Vec<u8>) {
+        if let Some(field) = self.unsaid(piece) {
+            dropped.add(field);
+        }
         match self {
             Self::OpenaiChat(writer) => writer.write(piece, out),
             Self::Anthropic(writer) => writer.write(piece, out),
@@ -191,6 +200,20 @@ impl Writer {
             Self::OpenaiCompletions(writer) => writer.write(piece, out),
             Self::Gemini(writer) => writer.write(piece, out),
             Self::Converse(writer) => writer.write(piece, out),
+        }
+    }
+
+    /// What the format has no place for.
+    fn unsaid(&self, piece: Piece<'_>) -> Option<&'static str> {
+        match self {
+            Self::OpenaiChat(_) | Self::OpenaiResponses(_) => None,
+            Self::OpenaiCompletions(_) => openai_completions::unsaid(piece),
+            Self::Anthropic(_) | Self::Converse(_) => {
+                matches!(piece, Piece::Logprobs(_)).then_some("logprobs")
+            }
+            Self::Gemini(_) => {
+                matches!(piece, Piece::RedactedThinking(_)).then_some("redacted_thinking")
+            }
         }
     }
 

@@ -4,6 +4,7 @@ use super::{
     ERROR_STREAM, MESSAGE, MESSAGE_STREAM, before_anthropic, check_tokens, data, in_chunks, last,
     sent, stored, streamed,
 };
+use crate::replay::{assert_same, id_of, replay};
 use crate::support::fake_upstream::FakeUpstream;
 use crate::support::gateway::TestGateway;
 use crate::support::raw_client::RawResponse;
@@ -70,6 +71,8 @@ fn a_response_is_streamed_by_anthropic_whatever_the_chunks() {
         let payload = row.payload.expect("bodies");
         assert_eq!(stored(&payload.upstream_response_body), MESSAGE_STREAM);
         assert_eq!(stored(&payload.response_body), answer.text());
+        assert_same(&replay(&gateway, &id_of(&answer), ""), &answer);
+        assert_eq!(upstream.connections(), 1, "a replay asks no upstream");
     }
 }
 

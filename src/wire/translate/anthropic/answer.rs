@@ -25,6 +25,7 @@ pub(in crate::wire::translate) fn read_answer(
         stop_sequence: answer.text("stop_sequence")?,
         usage: answer.take("usage").as_ref().map(usage),
         parts: Vec::with_capacity(content.len()),
+        ..Answer::default()
     };
     for (at, item) in content.into_iter().enumerate() {
         let path = format!("content[{at}]");
@@ -120,6 +121,9 @@ pub(in crate::wire::translate) fn write_answer(
     facts: &AnswerFacts,
     dropped: &mut Dropped,
 ) -> Value {
+    if !answer.logprobs.is_empty() {
+        dropped.add("logprobs");
+    }
     let mut content = Vec::new();
     for part in answer.parts {
         match part {

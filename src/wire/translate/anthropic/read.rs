@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::wire::translate::canonical::{
-    Media, Part, Reasoning, Request, Role, Schema, Tool, ToolChoice,
+    Form, Media, Part, Reasoning, Request, Role, Schema, Tool, ToolChoice,
 };
 use crate::wire::translate::fields::Fields;
 use crate::wire::translate::{Dropped, TranslateError, conversation};
@@ -109,10 +109,10 @@ pub(in crate::wire::translate) fn read_output(
                 return Err(format.unsupported("type", "only json_schema can be asked for"));
             }
             let schema = format.take("schema");
-            request.schema = Some(Schema {
+            request.form = Some(Form::Schema(Schema {
                 name: None,
                 schema: schema.ok_or_else(|| format.invalid("schema", "an object"))?,
-            });
+            }));
             format.drop_rest(dropped);
         }
         output.drop_rest(dropped);

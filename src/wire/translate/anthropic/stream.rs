@@ -236,6 +236,8 @@ impl Writer {
                 let index = self.block(Block::Thinking, out);
                 delta(index, &["thinking_delta\",\"thinking\":\"", text], out);
             }
+            // Anthropic tells of no such thing.
+            Piece::Logprobs(_) => {}
             Piece::Signature(signature) => {
                 let index = self.block(Block::Thinking, out);
                 delta(

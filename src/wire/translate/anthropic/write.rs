@@ -2,8 +2,9 @@
 
 use serde_json::{Map, Number, Value, json};
 
+use crate::wire::translate::call_id::permitted;
 use crate::wire::translate::canonical::{
-    Media, Message, Part, Reasoning, Request, Role, Tool, ToolChoice,
+    Form, Media, Message, Part, Reasoning, Request, Role, Tool, ToolChoice,
 };
 use crate::wire::translate::{Dropped, TranslateError};
 
@@ -29,8 +30,13 @@ pub(in crate::wire::translate) fn write_request(
         stream,
         user,
         reasoning,
-        schema,
+        form,
+        logprobs,
     } = request;
+    let schema = form.map(Form::into_schema).transpose()?;
+    if let Some(asked) = logprobs {
+        asked.drop_into(dropped);
+    }
     let mut budget = reasoning.and_then(budget);
     if budget.is_some() && !may_think(&messages, tool_choice.as_ref()) {
         budget = None;
@@ -246,6 +252,11 @@ fn only_text(mut blocks: Vec<Value>) -> Value {
     }
 }
 
+/// An id of a call as it may be here. (docs.anthropic.com, Messages, the pattern of `tool_use.id`, read 2026-11.)
+fn call_id(id: &str) -> String {
+    permitted(id, usize::MAX)
+}
+
 /// A block of a message or of an answer. Empty texts, which are refused here, are none.
 pub(super) fn block(part: Part, path: &str, dropped: &mut Dropped) -> Option<Value> {
     Some(match part {
@@ -274,7 +285,7 @@ pub(super) fn block(part: Part, path: &str, dropped: &mut Dropped) -> Option<Val
         Part::ToolUse {
             id, name, input, ..
         } => {
-            json!({ "type": "tool_use", "id": permitted(&id), "name": name, "input": input })
+            json!({ "type": "tool_use", "id": call_id(&id), "name": name, "input": input })
         }
         Part::ToolResult {
             id,
@@ -285,7 +296,7 @@ pub(super) fn block(part: Part, path: &str, dropped: &mut Dropped) -> Option<Val
                 .into_iter()
                 .filter_map(|part| block(part, path, dropped))
                 .collect();
-            let mut block = json!({ "type": "tool_result", "tool_use_id": permitted(&id) });
+            let mut block = json!({ "type": "tool_result", "tool_use_id": call_id(&id) });
             if !content.is_empty() {
                 block["content"] = only_text(content);
             }
@@ -295,14 +306,6 @@ pub(super) fn block(part: Part, path: &str, dropped: &mut Dropped) -> Option<Val
             block
         }
     })
-}
-
-/// An id of a call as it may be here: letters, digits, `_` and `-`.
-pub(in crate::wire::translate) fn permitted(id: &str) -> String {
-    let is_permitted = |letter: char| letter.is_ascii_alphanumeric() || "_-".contains(letter);
-    id.chars()
-        .map(|letter| if is_permitted(letter) { letter } else { '_' })
-        .collect()
 }
 
 fn source(media: Media) -> Value {

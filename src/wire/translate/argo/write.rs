@@ -32,11 +32,14 @@ pub(in crate::wire::translate) fn write_request(
     mut request: Request,
     dropped: &mut Dropped,
 ) -> Result<Value, TranslateError> {
-    if request.schema.is_some() {
+    if request.form.is_some() {
         return Err(TranslateError::Unsupported {
             field: "response_format".to_owned(),
             reason: "its answers are texts of any form",
         });
+    }
+    if let Some(asked) = request.logprobs.take() {
+        asked.drop_into(dropped);
     }
     request.model = id(&request.model);
     let family = Family::of(&request.model);

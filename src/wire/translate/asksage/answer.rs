@@ -41,8 +41,8 @@ pub(in crate::wire::translate) fn read_answer(
             false => Stop::End,
         }),
         usage: usage(&body["usage"]),
-        stop_sequence: None,
         parts,
+        ..Answer::default()
     };
     let mut rest = Fields::of(body, "")?;
     rest.ignore(&[

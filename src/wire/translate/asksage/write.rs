@@ -13,7 +13,7 @@ pub(in crate::wire::translate) fn write_request(
     request: Request,
     dropped: &mut Dropped,
 ) -> Result<Value, TranslateError> {
-    if request.schema.is_some() {
+    if request.form.is_some() {
         return Err(unsupported(
             "response_format",
             "its answers are texts of any form",
@@ -34,6 +34,9 @@ pub(in crate::wire::translate) fn write_request(
     };
     put("model", Some(json!(request.model)));
     put("message", Some(Value::Array(messages)));
+    if let Some(asked) = request.logprobs {
+        asked.drop_into(dropped);
+    }
     let has_system = !system.is_empty();
     put(
         "system_prompt",

@@ -3,14 +3,21 @@
 use serde_json::{Map, Number, Value, json};
 
 use super::document::{document, image};
-use crate::wire::translate::anthropic::{budget, in_range, may_think, permitted};
-use crate::wire::translate::canonical::{Message, Part, Request, Role, Schema, Tool, ToolChoice};
+use crate::wire::translate::anthropic::{budget, in_range, may_think};
+use crate::wire::translate::call_id::permitted;
+use crate::wire::translate::canonical::{
+    Form, Message, Part, Request, Role, Schema, Tool, ToolChoice,
+};
 use crate::wire::translate::{Dropped, TranslateError};
 
+/// Longest id of a call. (`ToolUseBlock`, the pattern of `toolUseId`.)
+const MOST_LETTERS_OF_ID: usize = 64;
+
 pub(in crate::wire::translate) fn write_request(
-    request: Request,
+    mut request: Request,
     dropped: &mut Dropped,
 ) -> Result<Value, TranslateError> {
+    let schema = request.form.take().map(Form::into_schema).transpose()?;
     let is_claude = may_be_claude(&request.model);
     let budget = thinking(&request, is_claude, dropped);
     let choice = request.tool_choice.as_ref();
@@ -63,6 +70,9 @@ pub(in crate::wire::translate) fn write_request(
     if request.parallel_tools == Some(false) {
         dropped.add("parallel_tool_calls");
     }
+    if let Some(asked) = request.logprobs {
+        asked.drop_into(dropped);
+    }
     if request.user.is_some() {
         dropped.add("user");
     }
@@ -77,7 +87,7 @@ pub(in crate::wire::translate) fn write_request(
         ("inferenceConfig", object(settings)),
         ("toolConfig", tools),
         ("additionalModelRequestFields", object(own)),
-        ("outputConfig", request.schema.map(output)),
+        ("outputConfig", schema.map(output)),
     ] {
         if let Some(value) = value {
             body.insert(key.to_owned(), value);
@@ -265,7 +275,7 @@ fn block(
         Part::ToolUse {
             id, name, input, ..
         } => {
-            json!({ "toolUse": { "toolUseId": permitted(&id), "name": name, "input": input } })
+            json!({ "toolUse": { "toolUseId": permitted(&id, MOST_LETTERS_OF_ID), "name": name, "input": input } })
         }
         Part::ToolResult {
             id,
@@ -276,7 +286,8 @@ fn block(
             for part in parts {
                 content.extend(block(part, path, names, dropped)?);
             }
-            let mut result = json!({ "toolUseId": permitted(&id), "content": content });
+            let mut result =
+                json!({ "toolUseId": permitted(&id, MOST_LETTERS_OF_ID), "content": content });
             // Some models do not take the word; success is what is meant without it.
             if is_error {
                 result["status"] = json!("error");

@@ -4,9 +4,13 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
+use crate::wire::translate::Dropped;
 use crate::wire::translate::canonical::{Answer, Part, Stop, Usage};
 
-pub(in crate::wire::translate) fn write_answer(answer: Answer) -> Value {
+pub(in crate::wire::translate) fn write_answer(answer: Answer, dropped: &mut Dropped) -> Value {
+    if !answer.logprobs.is_empty() {
+        dropped.add("logprobs");
+    }
     let content: Vec<Value> = answer.parts.into_iter().filter_map(block).collect();
     json!({
         "output": { "message": { "role": "assistant", "content": content } },

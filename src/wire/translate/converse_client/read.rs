@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::content::content;
-use crate::wire::translate::canonical::{Request, Schema, Tool, ToolChoice};
+use crate::wire::translate::canonical::{Form, Request, Schema, Tool, ToolChoice};
 use crate::wire::translate::fields::Fields;
 use crate::wire::translate::{Dropped, TranslateError, anthropic, conversation};
 
@@ -134,10 +134,10 @@ fn output(
         let mut read = wanted(&mut structure, "jsonSchema")?;
         let text = read.wanted_text("schema")?;
         let schema = serde_json::from_str(&text);
-        request.schema = Some(Schema {
+        request.form = Some(Form::Schema(Schema {
             name: read.text("name")?,
             schema: schema.map_err(|_| read.invalid("schema", "JSON in a text"))?,
-        });
+        }));
         read.drop_rest(dropped);
         structure.drop_rest(dropped);
         format.drop_rest(dropped);

@@ -22,7 +22,7 @@ pub(in crate::wire::translate) struct Writer {
     /// The call whose block is open: the source's number and the block's.
     call: Option<(u64, u64)>,
     waiting: VecDeque<Call>,
-    usage: Option<Usage>,
+    usage: Usage,
     stop: Option<Stop>,
 }
 
@@ -51,6 +51,8 @@ impl Writer {
     pub(in crate::wire::translate) fn write(&mut self, piece: Piece<'_>, out: &mut Vec<u8>) {
         match piece {
             Piece::Start { .. } => self.begin(out),
+            // There is no place for it.
+            Piece::Logprobs(_) => {}
             Piece::Text(text) | Piece::Refusal(text) => {
                 let index = self.block(Block::Text, out);
                 delta(index, &["{\"text\":\"", text, "\"}"], out);
@@ -78,7 +80,7 @@ impl Writer {
             }
             Piece::Input { number, json } => self.input(number, json, out),
             Piece::PartEnd { number } => self.part_end(number, out),
-            Piece::Usage(usage) => self.usage.get_or_insert_default().update(usage),
+            Piece::Usage(usage) => self.usage.update(usage),
             // Frames know no such thing.
             Piece::Ping => out.extend_from_slice(b": ping\n"),
             Piece::Stop { stop, .. } => self.stop = stop,
@@ -183,10 +185,8 @@ impl Writer {
         }
         let reason = ["\"stopReason\":\"", word_of(self.stop), "\""];
         event("messageStop", &reason, out);
-        let mut metadata = json!({ "metrics": metrics() });
-        if let Some(usage) = &self.usage {
-            metadata["usage"] = write_usage(usage);
-        }
+        // Both members are always there, as in a whole answer: clients read them without asking.
+        let metadata = json!({ "metrics": metrics(), "usage": write_usage(&self.usage) });
         let metadata = json!({ "metadata": metadata });
         out.extend_from_slice(format!("data: {metadata}\n\n").as_bytes());
     }

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::wire::translate::canonical::{Answer, Part, Stop, Usage};
 use crate::wire::translate::fields::Fields;
-use crate::wire::translate::{Dropped, TranslateError, fields};
+use crate::wire::translate::{Dropped, TranslateError, fields, logprobs};
 
 pub(in crate::wire::translate) fn read_answer(
     body: Value,
@@ -70,6 +70,9 @@ fn candidate(
         Stop::End if calls => Stop::ToolUse,
         stop => stop,
     });
+    if let Some(said) = candidate.take("logprobsResult") {
+        read.logprobs = logprobs::of_candidate(said, dropped);
+    }
     candidate.ignore(&["index", "safetyRatings"]);
     candidate.drop_rest(dropped);
     Ok(())

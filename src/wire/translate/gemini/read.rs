@@ -4,10 +4,10 @@ use serde_json::{Map, Value};
 
 use super::schema::json_schema;
 use crate::wire::translate::canonical::{
-    Media, Message, Part, Reasoning, Request, Role, Schema, Tool, ToolChoice,
+    Form, Media, Message, Part, Reasoning, Request, Role, Schema, Tool, ToolChoice,
 };
 use crate::wire::translate::fields::Fields;
-use crate::wire::translate::{Dropped, TranslateError};
+use crate::wire::translate::{Dropped, TranslateError, logprobs};
 
 /// What changes the answer so much that it cannot be left out.
 const REFUSED: &[(&str, &str)] = &[("cachedContent", "what one provider keeps is not at another")];
@@ -179,6 +179,9 @@ fn settings(
     request.temperature = settings.number("temperature")?;
     request.top_p = settings.number("topP")?;
     request.top_k = settings.number("topK")?;
+    let is_asked = settings.truth("responseLogprobs")?.unwrap_or(false);
+    let path = is_asked.then(|| settings.path("responseLogprobs"));
+    request.logprobs = logprobs::asked(&mut settings, path, "logprobs", dropped)?;
     let wrong = settings.invalid("stopSequences", "a list of texts");
     for stop in settings.list("stopSequences")?.unwrap_or_default() {
         match stop {
@@ -188,15 +191,16 @@ fn settings(
     }
     let schema = settings.take("responseSchema").map(json_schema);
     let schema = settings.take("responseJsonSchema").or(schema);
-    match settings.text("responseMimeType")?.as_deref() {
-        None | Some("text/plain") => {}
-        Some("application/json") if schema.is_some() => {}
+    let schema = schema.map(|schema| Form::Schema(Schema { name: None, schema }));
+    let path = settings.path("responseMimeType");
+    request.form = match settings.text("responseMimeType")?.as_deref() {
+        None | Some("text/plain") => schema,
+        Some("application/json") => Some(schema.unwrap_or(Form::Json { path })),
         Some(_) => {
-            let reason = "only text, and JSON that has a schema, can be asked for";
+            let reason = "only text and JSON can be asked for";
             return Err(settings.unsupported("responseMimeType", reason));
         }
-    }
-    request.schema = schema.map(|schema| Schema { name: None, schema });
+    };
     if let Some(mut thinking) = settings.object("thinkingConfig")? {
         request.reasoning = reasoning(&mut thinking)?;
         thinking.ignore(&["includeThoughts"]);

@@ -6,7 +6,7 @@ use super::answer::{call_id, part, stop_of, usage};
 use crate::wire::translate::canonical::{Part, Stop};
 use crate::wire::translate::fields::{Fields, parse};
 use crate::wire::translate::piece::{Give, Piece, spelt};
-use crate::wire::translate::{Dropped, TranslateError, fields};
+use crate::wire::translate::{Dropped, TranslateError, fields, logprobs};
 
 /// Reads chunks.
 #[derive(Debug, Default)]
@@ -52,6 +52,13 @@ impl Reader {
             Some(Value::Array(parts)) => std::mem::take(parts),
             _ => Vec::new(),
         };
+        let said = chunk.pointer_mut("/candidates/0/logprobsResult");
+        if let Some(said) = said.map(Value::take).filter(|said| !said.is_null()) {
+            let read = logprobs::of_candidate(said, dropped);
+            if !read.is_empty() {
+                give(Piece::Logprobs(&read));
+            }
+        }
         for (at, item) in parts.into_iter().enumerate() {
             let path = format!("candidates[0].content.parts[{at}]");
             let number = usize::try_from(self.calls).unwrap_or(usize::MAX);

@@ -165,7 +165,7 @@ fn what_cannot_be_asked_is_named() {
             "generationConfig.responseModalities",
         ),
         (
-            with(json!({ "generationConfig": { "responseMimeType": "application/json" } })),
+            with(json!({ "generationConfig": { "responseMimeType": "text/x.enum" } })),
             "generationConfig.responseMimeType",
         ),
         (

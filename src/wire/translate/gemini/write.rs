@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use serde_json::{Map, Value, json};
 
 use crate::wire::translate::canonical::{
-    Media, Message, Part, Reasoning, Request, Role, Tool, ToolChoice,
+    Form, Media, Message, Part, Reasoning, Request, Role, Tool, ToolChoice,
 };
 use crate::wire::translate::{Dropped, TranslateError};
 
@@ -36,9 +36,19 @@ pub(in crate::wire::translate) fn write_request(
     let stop = request.stop;
     put("stopSequences", (!stop.is_empty()).then(|| json!(stop)));
     put("thinkingConfig", request.reasoning.map(thinking));
-    if let Some(schema) = request.schema {
+    if let Some(asked) = request.logprobs {
+        put("responseLogprobs", Some(json!(true)));
+        put("logprobs", asked.top.map(Value::Number));
+    }
+    if let Some(form) = request.form {
         put("responseMimeType", Some(json!("application/json")));
-        put("responseJsonSchema", Some(schema.schema));
+        put(
+            "responseJsonSchema",
+            match form {
+                Form::Json { .. } => None,
+                Form::Schema(schema) => Some(schema.schema),
+            },
+        );
     }
     if !settings.is_empty() {
         body.insert("generationConfig".to_owned(), Value::Object(settings));

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::wire::translate::canonical::{Answer, Part, Stop, Usage};
-use crate::wire::translate::{AnswerFacts, Dropped};
+use crate::wire::translate::{AnswerFacts, Dropped, logprobs};
 
 pub(in crate::wire::translate) fn write_answer(
     answer: Answer,
@@ -41,6 +41,9 @@ pub(in crate::wire::translate) fn write_answer(
     let mut candidate = json!({ "content": { "parts": parts, "role": "model" } });
     if let Some(stop) = answer.stop {
         candidate["finishReason"] = json!(reason_of(stop));
+    }
+    if !answer.logprobs.is_empty() {
+        candidate["logprobsResult"] = logprobs::candidate(&answer.logprobs);
     }
     candidate["index"] = json!(0);
     let mut written = json!({ "candidates": [candidate] });

@@ -3,9 +3,9 @@
 use serde_json::{Value, value::RawValue};
 
 use super::write_answer::{reason_of, write_usage};
-use crate::wire::translate::canonical::{Stop, Usage};
+use crate::wire::translate::canonical::{Logprob, Stop, Usage};
 use crate::wire::translate::piece::{Piece, spelt};
-use crate::wire::translate::{AnswerFacts, TranslateError};
+use crate::wire::translate::{AnswerFacts, TranslateError, logprobs};
 
 /// Longest inputs that wait, in bytes.
 const MOST_INPUT_BYTES: usize = 16 * 1024 * 1024;
@@ -17,6 +17,8 @@ pub(in crate::wire::translate) struct Writer {
     id: String,
     model: String,
     calls: Vec<Call>,
+    /// Of the text that comes next.
+    logprobs: Vec<Logprob>,
     usage: Usage,
     stop: Option<Stop>,
     failure: Option<TranslateError>,
@@ -38,6 +40,7 @@ impl Writer {
             id: spelt(&facts.request_id),
             model: spelt(&facts.model),
             calls: Vec::new(),
+            logprobs: Vec::new(),
             usage: Usage::default(),
             stop: None,
             failure: None,
@@ -56,8 +59,17 @@ impl Writer {
                     model.clone_into(&mut self.model);
                 }
             }
+            Piece::Logprobs(logprobs) => {
+                // Those of one event wait, and no more.
+                let waiting = self.take_logprobs();
+                if !waiting.is_empty() {
+                    self.chunk(&[], &waiting, false, out);
+                }
+                self.logprobs = logprobs.to_vec();
+            }
             Piece::Text(text) | Piece::Refusal(text) => {
-                self.part(&["{\"text\":\"", text, "\"}"], out);
+                let logprobs = self.take_logprobs();
+                self.chunk(&["{\"text\":\"", text, "\"}"], &logprobs, false, out);
             }
             Piece::Thinking(text) => {
                 self.part(&["{\"text\":\"", text, "\",\"thought\":true}"], out);
@@ -99,7 +111,7 @@ impl Writer {
             }
             Piece::Usage(usage) => self.usage.update(usage),
             // A chunk without parts: Google's client for Python takes a comment for broken JSON.
-            Piece::Ping => self.chunk(&[], "", out),
+            Piece::Ping => self.chunk(&[], "", false, out),
             Piece::Stop { stop, .. } => {
                 self.rest_of_calls(out);
                 self.stop = stop;
@@ -135,27 +147,36 @@ impl Writer {
     }
 
     fn part(&self, part: &[&str], out: &mut Vec<u8>) {
-        self.chunk(part, "", out);
+        self.chunk(part, "", false, out);
     }
 
-    fn end(&self, out: &mut Vec<u8>) {
+    fn end(&mut self, out: &mut Vec<u8>) {
         let mut more = String::new();
         if let Some(stop) = self.stop {
             more = format!(",\"finishReason\":\"{}\"", reason_of(stop));
         }
-        self.chunk(&["{\"text\":\"\"}"], &more, out);
+        more.push_str(&self.take_logprobs());
+        self.chunk(&["{\"text\":\"\"}"], &more, self.stop.is_some(), out);
+    }
+
+    /// A member of a candidate.
+    fn take_logprobs(&mut self) -> String {
+        match std::mem::take(&mut self.logprobs).as_slice() {
+            [] => String::new(),
+            logprobs => format!(",\"logprobsResult\":{}", logprobs::candidate(logprobs)),
+        }
     }
 
     /// What was used is known with the end, and told with it.
-    fn chunk(&self, part: &[&str], reason: &str, out: &mut Vec<u8>) {
-        let usage = match self.usage == Usage::default() || reason.is_empty() {
-            true => String::new(),
-            false => format!(",\"usageMetadata\":{}", write_usage(&self.usage)),
+    fn chunk(&self, part: &[&str], more: &str, is_last: bool, out: &mut Vec<u8>) {
+        let usage = match is_last && self.usage != Usage::default() {
+            false => String::new(),
+            true => format!(",\"usageMetadata\":{}", write_usage(&self.usage)),
         };
         let begun = ["data: {\"candidates\":[{\"content\":{\"parts\":["];
         let ended = [
             "],\"role\":\"model\"}",
-            reason,
+            more,
             ",\"index\":0}]",
             &usage,
             ",\"modelVersion\":\"",

@@ -6,7 +6,7 @@ use super::read::{calls, thoughts};
 use super::write::call;
 use crate::wire::translate::canonical::{Answer, Part, Stop, Usage};
 use crate::wire::translate::fields::Fields;
-use crate::wire::translate::{AnswerFacts, Dropped, TranslateError, fields};
+use crate::wire::translate::{AnswerFacts, Dropped, TranslateError, fields, logprobs};
 
 pub(in crate::wire::translate) fn read_answer(
     body: Value,
@@ -29,6 +29,9 @@ pub(in crate::wire::translate) fn read_answer(
         let mut choice = Fields::of(first, "choices[0]")?;
         let stop = choice.text("finish_reason")?;
         read.stop = stop.as_deref().and_then(stop_of);
+        if let Some(said) = choice.take("logprobs") {
+            read.logprobs = logprobs::of_choice(said, dropped);
+        }
         if let Some(mut message) = choice.object("message")? {
             read.parts = thoughts(&mut message)?;
             let content = message.text("content")?.filter(|text| !text.is_empty());
@@ -168,8 +171,10 @@ pub(in crate::wire::translate) fn write_answer(answer: Answer, facts: &AnswerFac
     if !calls.is_empty() {
         message.insert("tool_calls".to_owned(), Value::Array(calls));
     }
+    let logprobs: Value =
+        serde_json::from_str(&logprobs::choice(&answer.logprobs)).unwrap_or_default();
     let choice = json!({
-        "index": 0, "message": message, "logprobs": null, "finish_reason": answer.stop.map(word_of),
+        "index": 0, "message": message, "logprobs": logprobs, "finish_reason": answer.stop.map(word_of),
     });
     let mut written = json!({
         "id": format!("chatcmpl-{}", facts.request_id), "object": "chat.completion",

@@ -3,10 +3,10 @@
 use serde_json::Value;
 
 use crate::wire::translate::canonical::{
-    Media, Message, Part, Reasoning, Request, Role, Schema, Tool, ToolChoice,
+    Form, Logprobs, Media, Message, Part, Reasoning, Request, Role, Schema, Tool, ToolChoice,
 };
 use crate::wire::translate::fields::Fields;
-use crate::wire::translate::{Dropped, TranslateError};
+use crate::wire::translate::{Dropped, TranslateError, logprobs};
 
 /// What changes the answer so much that it cannot be left out.
 const REFUSED: &[(&str, &str)] = &[
@@ -40,10 +40,11 @@ pub(in crate::wire::translate) fn read_request(
         stream: fields.truth("stream")?.unwrap_or(false),
         user: fields.text("user")?,
         reasoning: reasoning(&mut fields)?,
-        schema: schema(&mut fields, dropped)?,
+        form: form(&mut fields, dropped)?,
         tools: tools(&mut fields, dropped)?,
         tool_choice: tool_choice(&mut fields)?,
         parallel_tools: fields.truth("parallel_tool_calls")?,
+        logprobs: logprobs(&mut fields, dropped)?,
         ..Request::default()
     };
     let max_tokens = fields.number("max_tokens")?;
@@ -59,6 +60,15 @@ pub(in crate::wire::translate) fn read_request(
     }
     fields.drop_rest(dropped);
     Ok(request)
+}
+
+fn logprobs(
+    fields: &mut Fields,
+    dropped: &mut Dropped,
+) -> Result<Option<Logprobs>, TranslateError> {
+    let is_asked = fields.truth("logprobs")?.unwrap_or(false);
+    let path = is_asked.then(|| fields.path("logprobs"));
+    logprobs::asked(fields, path, "top_logprobs", dropped)
 }
 
 /// What ends an answer: a text, or a list of them.
@@ -100,18 +110,32 @@ pub(in crate::wire::translate) fn effort_of(word: &str) -> Option<Reasoning> {
     })
 }
 
-fn schema(fields: &mut Fields, dropped: &mut Dropped) -> Result<Option<Schema>, TranslateError> {
-    let Some(mut format) = fields.object("response_format")? else {
+fn form(fields: &mut Fields, dropped: &mut Dropped) -> Result<Option<Form>, TranslateError> {
+    let Some(format) = fields.object("response_format")? else {
         return Ok(None);
     };
+    form_of(format, |mut format| {
+        let asked = format.object("json_schema")?;
+        let asked = asked.ok_or_else(|| format.invalid("json_schema", "an object"))?;
+        named_schema(asked, dropped)
+    })
+}
+
+/// The form that an object's type names, as chats and Responses have it.
+pub(in crate::wire::translate) fn form_of(
+    mut format: Fields,
+    schema: impl FnOnce(Fields) -> Result<Schema, TranslateError>,
+) -> Result<Option<Form>, TranslateError> {
     match format.wanted_text("type")?.as_str() {
         "text" => Ok(None),
-        "json_schema" => {
-            let asked = format.object("json_schema")?;
-            let asked = asked.ok_or_else(|| format.invalid("json_schema", "an object"))?;
-            named_schema(asked, dropped).map(Some)
+        "json_object" => Ok(Some(Form::Json {
+            path: format.path("type"),
+        })),
+        "json_schema" => schema(format).map(|schema| Some(Form::Schema(schema))),
+        _ => {
+            let reason = "only text, json_object and json_schema can be asked for";
+            Err(format.unsupported("type", reason))
         }
-        _ => Err(format.unsupported("type", "only text and json_schema can be asked for")),
     }
 }
 

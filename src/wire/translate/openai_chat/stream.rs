@@ -4,9 +4,9 @@ use serde_json::Value;
 
 use super::answer::{stop_of, usage, word_of, write_usage};
 use crate::wire::json_reader::{JsonError, Reader as Json};
-use crate::wire::translate::canonical::{Stop, Usage};
+use crate::wire::translate::canonical::{Logprob, Stop, Usage};
 use crate::wire::translate::piece::{Give, Piece, spelt};
-use crate::wire::translate::{AnswerFacts, Dropped, TranslateError, fields};
+use crate::wire::translate::{AnswerFacts, Dropped, TranslateError, fields, logprobs};
 
 /// Reads chunks.
 #[derive(Debug, Default)]
@@ -24,6 +24,7 @@ struct Chunk<'a> {
     finish: Option<&'a str>,
     has_other_choices: bool,
     usage: Option<&'a str>,
+    logprobs: Option<&'a str>,
     error: Option<&'a str>,
 }
 
@@ -68,6 +69,12 @@ impl Reader {
         if chunk.has_other_choices {
             dropped.add("choices[1]");
         }
+        if let Some(said) = chunk.logprobs {
+            let read = logprobs::of_choice(fields::parse(said.as_bytes())?, dropped);
+            if !read.is_empty() {
+                give(Piece::Logprobs(&read));
+            }
+        }
         chunk.pieces.into_iter().for_each(&mut *give);
         let usage = chunk.usage.and_then(|raw| serde_json::from_str(raw).ok());
         if let Some(usage) = usage.filter(Value::is_object).as_ref().map(self::usage) {
@@ -88,11 +95,12 @@ impl Reader {
     }
 
     fn choice<'a>(&mut self, json: &mut Json<'a>, chunk: &mut Chunk<'a>) -> Result<(), JsonError> {
-        let (mut index, mut delta, mut finish) = ("0", None, None);
+        let (mut index, mut delta, mut finish, mut logprobs) = ("0", None, None, None);
         json.object(|key, json| {
             match key.raw {
                 "index" => index = json.raw()?,
                 "delta" => delta = Some(json.raw()?),
+                "logprobs" => logprobs = Some(json.raw()?),
                 "finish_reason" => finish = json.string()?.map(|word| word.raw),
                 _ => json.skip()?,
             }
@@ -103,6 +111,7 @@ impl Reader {
             return Ok(());
         }
         chunk.finish = finish.or(chunk.finish);
+        chunk.logprobs = logprobs.filter(|logprobs| *logprobs != "null");
         let Some(delta) = delta else { return Ok(()) };
         let mut thought = None;
         Json::new(delta).object(|key, json| {
@@ -183,6 +192,8 @@ pub(in crate::wire::translate) struct Writer {
     thought: String,
     /// How many blocks of thinking went out.
     thoughts: u64,
+    /// Of the text that comes next.
+    logprobs: Vec<Logprob>,
     usage: Usage,
 }
 
@@ -200,6 +211,7 @@ impl Writer {
             calls: Vec::new(),
             thought: String::new(),
             thoughts: 0,
+            logprobs: Vec::new(),
             usage: Usage::default(),
         }
     }
@@ -212,7 +224,19 @@ impl Writer {
                 }
                 self.begin(out);
             }
-            Piece::Text(text) => self.delta(out, &["\"content\":\"", text, "\""]),
+            Piece::Logprobs(logprobs) => {
+                let waiting = std::mem::replace(&mut self.logprobs, logprobs.to_vec());
+                // Those of one event wait, and no more.
+                if !waiting.is_empty() {
+                    self.chunk(out, &[], &waiting, "null");
+                }
+            }
+            Piece::Text(text) => {
+                self.begin(out);
+                let logprobs = std::mem::take(&mut self.logprobs);
+                let content = ["\"content\":\"", text, "\""];
+                self.chunk(out, &content, &logprobs, "null");
+            }
             Piece::Refusal(text) => self.delta(out, &["\"refusal\":\"", text, "\""]),
             Piece::Thinking(text) => {
                 self.thought.push_str(text);
@@ -270,7 +294,8 @@ impl Writer {
             Piece::Stop { stop, .. } => {
                 let reason =
                     stop.map_or("null".to_owned(), |stop| format!("\"{}\"", word_of(stop)));
-                self.chunk(out, &[], &reason);
+                let logprobs = std::mem::take(&mut self.logprobs);
+                self.chunk(out, &[], &logprobs, &reason);
             }
             Piece::End => self.end(out),
         }
@@ -286,7 +311,7 @@ impl Writer {
     fn begin(&mut self, out: &mut Vec<u8>) {
         if !std::mem::replace(&mut self.has_begun, true) {
             // Whether there will be a text is not known yet.
-            self.chunk(out, &["\"role\":\"assistant\""], "null");
+            self.chunk(out, &["\"role\":\"assistant\""], &[], "null");
         }
     }
 
@@ -308,10 +333,11 @@ impl Writer {
 
     fn delta(&mut self, out: &mut Vec<u8>, delta: &[&str]) {
         self.begin(out);
-        self.chunk(out, delta, "null");
+        self.chunk(out, delta, &[], "null");
     }
 
-    fn chunk(&self, out: &mut Vec<u8>, delta: &[&str], finish_reason: &str) {
+    fn chunk(&self, out: &mut Vec<u8>, delta: &[&str], logprobs: &[Logprob], finish_reason: &str) {
+        let logprobs = logprobs::choice(logprobs);
         let usage = match self.include_usage {
             true => ",\"usage\":null",
             false => "",
@@ -322,7 +348,9 @@ impl Writer {
             "\",\"choices\":[{\"index\":0,\"delta\":{",
         ];
         let ended = [
-            "},\"logprobs\":null,\"finish_reason\":",
+            "},\"logprobs\":",
+            &logprobs,
+            ",\"finish_reason\":",
             finish_reason,
             "}]",
             usage,

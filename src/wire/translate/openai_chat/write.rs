@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::wire::translate::canonical::{
-    Media, Message, Part, Reasoning, Request, Role, Tool, ToolChoice,
+    Form, Media, Message, Part, Reasoning, Request, Role, Tool, ToolChoice,
 };
 use crate::wire::translate::{Dropped, TranslateError};
 
@@ -44,12 +44,19 @@ pub(in crate::wire::translate) fn write_request(
     put("tool_choice", request.tool_choice.map(tool_choice));
     let parallel = request.parallel_tools.filter(|_| has_tools);
     put("parallel_tool_calls", parallel.map(Value::Bool));
+    if let Some(asked) = request.logprobs {
+        put("logprobs", Some(json!(true)));
+        put("top_logprobs", asked.top.map(Value::Number));
+    }
     put(
         "response_format",
-        request.schema.map(|schema| {
-            let name = schema.name.unwrap_or_else(|| "answer".to_owned());
-            let schema = json!({ "name": name, "schema": schema.schema, "strict": true });
-            json!({ "type": "json_schema", "json_schema": schema })
+        request.form.map(|form| match form {
+            Form::Json { .. } => json!({ "type": "json_object" }),
+            Form::Schema(schema) => {
+                let name = schema.name.unwrap_or_else(|| "answer".to_owned());
+                let schema = json!({ "name": name, "schema": schema.schema, "strict": true });
+                json!({ "type": "json_schema", "json_schema": schema })
+            }
         }),
     );
     Ok(Value::Object(body))

@@ -14,6 +14,7 @@ const REPEATED: &[&str] = &[
     "text",
     "tool_choice",
     "tools",
+    "top_logprobs",
     "top_p",
     "user",
 ];

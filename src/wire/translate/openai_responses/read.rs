@@ -4,11 +4,11 @@ use serde_json::Value;
 
 use super::input::input;
 use crate::wire::translate::canonical::{
-    Message, Part, Reasoning, Request, Role, Schema, Tool, ToolChoice,
+    Form, Logprobs, Message, Part, Reasoning, Request, Role, Tool, ToolChoice,
 };
 use crate::wire::translate::fields::Fields;
-use crate::wire::translate::openai_chat::{effort_of, named_schema};
-use crate::wire::translate::{Dropped, TranslateError};
+use crate::wire::translate::openai_chat::{effort_of, form_of, named_schema};
+use crate::wire::translate::{Dropped, TranslateError, logprobs};
 
 /// What changes the answer so much that it cannot be left out.
 const REFUSED: &[(&str, &str)] = &[
@@ -41,7 +41,7 @@ pub(in crate::wire::translate) fn read_request(
         stream: fields.truth("stream")?.unwrap_or(false),
         user: fields.text("user")?,
         reasoning: reasoning(&mut fields, dropped)?,
-        schema: schema(&mut fields, dropped)?,
+        form: form(&mut fields, dropped)?,
         tools: tools(&mut fields, dropped)?,
         parallel_tools: fields.truth("parallel_tool_calls")?,
         ..Request::default()
@@ -57,9 +57,29 @@ pub(in crate::wire::translate) fn read_request(
         });
     }
     input(&mut fields, &mut request.messages, dropped)?;
+    request.logprobs = includes(&mut fields, dropped)?;
     says_nothing(&mut fields, dropped)?;
     fields.drop_rest(dropped);
     Ok(request)
+}
+
+/// What is asked for besides: how likely the tokens are, and what is not known elsewhere.
+fn includes(
+    fields: &mut Fields,
+    dropped: &mut Dropped,
+) -> Result<Option<Logprobs>, TranslateError> {
+    let mut path = None;
+    let includes = fields.list("include")?.unwrap_or_default();
+    for (at, included) in includes.iter().enumerate() {
+        let included_at = format!("include[{at}]");
+        match included.as_str().unwrap_or_default() {
+            "message.output_text.logprobs" => path = Some(included_at),
+            // What a thought needs to go back comes anyway.
+            "reasoning.encrypted_content" => {}
+            _ => dropped.add(included_at),
+        }
+    }
+    logprobs::asked(fields, path, "top_logprobs", dropped)
 }
 
 /// Takes what asks for no more than is done anyway.
@@ -72,17 +92,6 @@ fn says_nothing(fields: &mut Fields, dropped: &mut Dropped) -> Result<(), Transl
         .is_some_and(|word| word != "disabled")
     {
         dropped.add("truncation");
-    }
-    let asked = fields.number("top_logprobs")?;
-    if asked.is_some_and(|count| count.as_f64() != Some(0.0)) {
-        dropped.add("top_logprobs");
-    }
-    let includes = fields.list("include")?.unwrap_or_default();
-    for (at, included) in includes.iter().enumerate() {
-        // What a thought needs to go back comes anyway.
-        if included != "reasoning.encrypted_content" {
-            dropped.add(format!("include[{at}]"));
-        }
     }
     // Of the stream's own form; falsehoods.
     fields.ignore(&["stream_options", "background"]);
@@ -112,19 +121,15 @@ fn reasoning(
     Ok(effort)
 }
 
-fn schema(fields: &mut Fields, dropped: &mut Dropped) -> Result<Option<Schema>, TranslateError> {
+fn form(fields: &mut Fields, dropped: &mut Dropped) -> Result<Option<Form>, TranslateError> {
     let Some(mut text) = fields.object("text")? else {
         return Ok(None);
     };
     let format = text.object("format")?;
     text.drop_rest(dropped);
-    let Some(mut format) = format else {
-        return Ok(None);
-    };
-    match format.wanted_text("type")?.as_str() {
-        "text" => Ok(None),
-        "json_schema" => named_schema(format, dropped).map(Some),
-        _ => Err(format.unsupported("type", "only text and json_schema can be asked for")),
+    match format {
+        None => Ok(None),
+        Some(format) => form_of(format, |format| named_schema(format, dropped)),
     }
 }
 

@@ -3,11 +3,12 @@
 
 use serde_json::Value;
 
+use super::events::{Events, Kind, Place, Said, message, thought, word};
 use super::response::{Frame, Status};
 use super::{REDACTED, SIGNED};
-use crate::wire::translate::AnswerFacts;
 use crate::wire::translate::canonical::{Answer, Part, Stop, Usage};
 use crate::wire::translate::piece::{Piece, spelt};
+use crate::wire::translate::{AnswerFacts, logprobs};
 
 /// A whole answer.
 pub(in crate::wire::translate) fn write_answer(answer: Answer, facts: &AnswerFacts) -> Value {
@@ -21,6 +22,7 @@ pub(in crate::wire::translate) fn write_answer(answer: Answer, facts: &AnswerFac
     give(Piece::Start {
         model: model.as_deref(),
     });
+    give(Piece::Logprobs(&answer.logprobs));
     for (number, part) in (0..).zip(answer.parts) {
         match part {
             Part::Text(text) => give(Piece::Text(&spelt(&text))),
@@ -74,6 +76,8 @@ pub(in crate::wire::translate) struct Writer {
     /// What is done, by its index; empty where it is not.
     items: Vec<String>,
     kept_bytes: usize,
+    /// Elements of the list of the text that comes next.
+    logprobs: String,
     usage: Usage,
     stop: Option<Stop>,
 }
@@ -88,17 +92,10 @@ enum Open {
     },
     Message {
         place: Place,
-        kind: Kind,
-        text: String,
+        said: Said,
         /// Parts before this one.
         done: Vec<String>,
     },
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Text,
-    Refusal,
 }
 
 #[derive(Debug)]
@@ -111,73 +108,6 @@ struct Call {
     has_ended: bool,
 }
 
-/// Which item, and its members in events.
-#[derive(Debug, Clone)]
-struct Place {
-    index: usize,
-    id: String,
-    members: String,
-}
-
-/// Numbers events.
-#[derive(Debug, Default)]
-struct Events {
-    next: u64,
-}
-
-impl Events {
-    fn add(&mut self, name: &str, members: &[&str], out: &mut Vec<u8>) {
-        let number = self.next.to_string();
-        self.next += 1;
-        let begun = ["event: ", name, "\ndata: {\"type\":\"", name];
-        let counted = ["\",\"sequence_number\":", &number, ","];
-        for text in begun
-            .iter()
-            .chain(&counted)
-            .chain(members)
-            .chain(&["}\n\n"])
-        {
-            out.extend_from_slice(text.as_bytes());
-        }
-    }
-
-    fn item(&mut self, name: &str, place: &Place, item: &str, out: &mut Vec<u8>) {
-        let index = place.index.to_string();
-        self.add(
-            name,
-            &["\"output_index\":", &index, ",\"item\":", item],
-            out,
-        );
-    }
-}
-
-impl Kind {
-    /// The name in events, and that of the text in a part.
-    fn words(self) -> (&'static str, &'static str) {
-        match self {
-            Self::Text => ("output_text", "text"),
-            Self::Refusal => ("refusal", "refusal"),
-        }
-    }
-
-    /// What its text's own events have besides.
-    fn rest(self) -> &'static str {
-        match self {
-            Self::Text => ",\"logprobs\":[]",
-            Self::Refusal => "",
-        }
-    }
-
-    fn part(self, text: &str) -> String {
-        match self {
-            Self::Text => format!(
-                "{{\"type\":\"output_text\",\"annotations\":[],\"logprobs\":[],\"text\":\"{text}\"}}"
-            ),
-            Self::Refusal => format!("{{\"type\":\"refusal\",\"refusal\":\"{text}\"}}"),
-        }
-    }
-}
-
 impl Writer {
     pub(in crate::wire::translate) fn new(facts: &AnswerFacts) -> Self {
         Self {
@@ -188,6 +118,7 @@ impl Writer {
             calls: Vec::new(),
             items: Vec::new(),
             kept_bytes: 0,
+            logprobs: String::new(),
             usage: Usage::default(),
             stop: None,
         }
@@ -205,6 +136,11 @@ impl Writer {
                     model.clone_into(&mut self.frame.model);
                 }
                 self.begin(out);
+            }
+            Piece::Logprobs(logprobs) => {
+                let elements = logprobs::elements(logprobs);
+                self.kept_bytes += elements.len();
+                add(&mut self.logprobs, &elements);
             }
             Piece::Text(text) => self.say(Kind::Text, text, out),
             Piece::Refusal(text) => self.say(Kind::Refusal, text, out),
@@ -335,56 +271,43 @@ impl Writer {
             .add("response.reasoning_summary_text.delta", &delta, out);
     }
 
-    fn say(&mut self, said: Kind, more: &str, out: &mut Vec<u8>) {
+    fn say(&mut self, kind: Kind, more: &str, out: &mut Vec<u8>) {
         if more.is_empty() {
             return;
         }
         match &mut self.open {
-            Some(Open::Message { kind, .. }) if *kind == said => {}
-            Some(Open::Message {
-                place,
-                kind,
-                text,
-                done,
-            }) => {
-                done.push(end_part(
-                    place,
-                    *kind,
-                    text,
-                    done.len(),
-                    &mut self.events,
-                    out,
-                ));
-                *kind = said;
-                text.clear();
-                add_part(place, said, done.len(), &mut self.events, out);
+            Some(Open::Message { said, .. }) if said.kind == kind => {}
+            Some(Open::Message { place, said, done }) => {
+                done.push(said.end(place, done.len(), &mut self.events, out));
+                *said = Said::begin(kind, place, done.len(), &mut self.events, out);
             }
             Some(Open::Thought { .. }) | None => {
                 let place = self.place("msg", 0, out);
                 let item = message(&place, "in_progress", &[]);
                 self.events
                     .item("response.output_item.added", &place, &item, out);
-                add_part(&place, said, 0, &mut self.events, out);
                 self.open = Some(Open::Message {
+                    said: Said::begin(kind, &place, 0, &mut self.events, out),
                     place,
-                    kind: said,
-                    text: String::new(),
                     done: Vec::new(),
                 });
             }
         }
-        let Some(Open::Message {
-            place, text, done, ..
-        }) = &mut self.open
-        else {
+        let Some(Open::Message { place, said, done }) = &mut self.open else {
             return;
         };
         self.kept_bytes += more.len();
-        text.push_str(more);
+        said.text.push_str(more);
+        let logprobs = match kind {
+            Kind::Text => std::mem::take(&mut self.logprobs),
+            Kind::Refusal => String::new(),
+        };
+        add(&mut said.logprobs, &logprobs);
         let number = done.len().to_string();
         let members = [&*place.members, "\"content_index\":", &number];
-        let delta = [",\"delta\":\"", more, "\"", said.rest()];
-        let name = format!("response.{}.delta", said.words().0);
+        let rest = kind.rest(&logprobs);
+        let delta = [",\"delta\":\"", more, "\"", &rest];
+        let name = format!("response.{}.delta", kind.words().0);
         self.events
             .add(&name, &[members.as_slice(), &delta].concat(), out);
     }
@@ -454,18 +377,13 @@ impl Writer {
             }
             Some(Open::Message {
                 place,
-                kind,
-                text,
+                mut said,
                 mut done,
             }) => {
-                done.push(end_part(
-                    &place,
-                    kind,
-                    &text,
-                    done.len(),
-                    &mut self.events,
-                    out,
-                ));
+                if said.kind == Kind::Text {
+                    add(&mut said.logprobs, &std::mem::take(&mut self.logprobs));
+                }
+                done.push(said.end(&place, done.len(), &mut self.events, out));
                 self.done(&place, message(&place, word(status), &done), out);
             }
         }
@@ -504,6 +422,14 @@ impl Writer {
     }
 }
 
+/// Adds elements to those of a list.
+fn add(list: &mut String, elements: &str) {
+    if !list.is_empty() && !elements.is_empty() {
+        list.push(',');
+    }
+    list.push_str(elements);
+}
+
 impl Call {
     fn item(&self, status: &str) -> String {
         format!(
@@ -511,64 +437,4 @@ impl Call {
             self.place.id, self.named, self.input
         )
     }
-}
-
-fn word(status: Status) -> &'static str {
-    match status {
-        Status::Completed => "completed",
-        Status::Incomplete(_) => "incomplete",
-    }
-}
-
-fn thought(place: &Place, text: &str, encrypted: &str) -> String {
-    let summary = match text {
-        "" => String::new(),
-        text => format!("{{\"type\":\"summary_text\",\"text\":\"{text}\"}}"),
-    };
-    let encrypted = match encrypted {
-        "" => String::new(),
-        encrypted => format!(",\"encrypted_content\":\"{encrypted}\""),
-    };
-    format!(
-        "{{\"id\":\"{}\",\"type\":\"reasoning\",\"summary\":[{summary}]{encrypted}}}",
-        place.id
-    )
-}
-
-fn message(place: &Place, status: &str, parts: &[String]) -> String {
-    format!(
-        "{{\"id\":\"{}\",\"type\":\"message\",\"status\":\"{status}\",\"role\":\"assistant\",\"content\":[{}]}}",
-        place.id,
-        parts.join(",")
-    )
-}
-
-fn add_part(place: &Place, kind: Kind, number: usize, events: &mut Events, out: &mut Vec<u8>) {
-    let (number, part) = (number.to_string(), kind.part(""));
-    let members = [&*place.members, "\"content_index\":", &number];
-    let added = [members.as_slice(), &[",\"part\":", &part]].concat();
-    events.add("response.content_part.added", &added, out);
-}
-
-/// Says a part whole, and gives it.
-fn end_part(
-    place: &Place,
-    kind: Kind,
-    text: &str,
-    number: usize,
-    events: &mut Events,
-    out: &mut Vec<u8>,
-) -> String {
-    let (number, part) = (number.to_string(), kind.part(text));
-    let members = [&*place.members, "\"content_index\":", &number];
-    let (name, key) = kind.words();
-    let said = [",\"", key, "\":\"", text, "\"", kind.rest()];
-    events.add(
-        &format!("response.{name}.done"),
-        &[members.as_slice(), &said].concat(),
-        out,
-    );
-    let done = [members.as_slice(), &[",\"part\":", &part]].concat();
-    events.add("response.content_part.done", &done, out);
-    part
 }

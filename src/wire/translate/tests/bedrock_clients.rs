@@ -227,6 +227,7 @@ fn calls_come_one_behind_the_other() {
         } })
     };
     let ended = |index: u64| json!({ "contentBlockStop": { "contentBlockIndex": index } });
+    let unknown = json!({ "inputTokens": 0, "outputTokens": 0, "totalTokens": 0 });
     let expected = [
         json!({ "messageStart": { "role": "assistant" } }),
         begun(0, "a"),
@@ -237,7 +238,7 @@ fn calls_come_one_behind_the_other() {
         input(1, "{\"m\":2}"),
         ended(1),
         json!({ "messageStop": { "stopReason": "tool_use" } }),
-        json!({ "metadata": { "metrics": { "latencyMs": 0 } } }),
+        json!({ "metadata": { "metrics": { "latencyMs": 0 }, "usage": unknown } }),
     ];
     assert_eq!(events, expected, "{made}");
 }

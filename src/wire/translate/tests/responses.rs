@@ -98,7 +98,7 @@ fn what_responses_cannot_ask_is_named() {
             "reasoning.effort",
         ),
         (
-            json!({ "input": "x", "text": { "format": { "type": "json_object" } } }),
+            json!({ "input": "x", "text": { "format": { "type": "grammar" } } }),
             "text.format.type",
         ),
         (

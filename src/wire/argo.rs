@@ -171,13 +171,19 @@ pub fn models(list: &[u8]) -> Result<Vec<ListedModel>, TranslateError> {
         let Some(shown) = shown.filter(|shown| !shown.is_empty()) else {
             continue;
         };
-        let id = model::public_name(shown);
-        if listed.iter().all(|known| known.id != id) {
-            listed.push(ListedModel {
-                id,
-                owned_by: entry["owned_by"].as_str().unwrap_or("argo").to_owned(),
-                created_s: entry["created"].as_i64(),
-            });
+        let own_id = match entry["model_name"].is_string() {
+            true => &entry["id"],
+            false => &entry["internal_id"],
+        };
+        for id in model::public_names(shown) {
+            if listed.iter().all(|known| known.id != id) {
+                listed.push(ListedModel {
+                    id,
+                    internal_name: own_id.as_str().map(str::to_owned),
+                    owned_by: entry["owned_by"].as_str().unwrap_or("argo").to_owned(),
+                    created_s: entry["created"].as_i64(),
+                });
+            }
         }
     }
     Ok(listed)

@@ -18,6 +18,12 @@ pub(in crate::wire::translate) fn read_answer(
     let Some(response) = response.filter(|response| !response.is_null()) else {
         return Err(TranslateError::Malformed("no response in it".to_owned()));
     };
+    if !matches!(response["tool_calls"], Value::Null | Value::Array(_)) {
+        return Err(TranslateError::Invalid {
+            field: "response.tool_calls".to_owned(),
+            expected: "a list",
+        });
+    }
     let (text, calls) = said(&response);
     if text.is_none() && calls.is_empty() {
         return Err(TranslateError::Malformed("no response in it".to_owned()));
@@ -25,7 +31,7 @@ pub(in crate::wire::translate) fn read_answer(
     if let Some(text) = text.as_ref().filter(|text| Notice::of(text) == Notice::Is) {
         return Err(TranslateError::Reported(Notice::error(text)));
     }
-    let spelt = response.to_string();
+    let digest = prompted::digest(&response.to_string());
     let mut parts = match text {
         Some(text) if calls.is_empty() && tools_in_words => prompted::parts(&text),
         // An empty text is an answer too, where there is no other.
@@ -33,7 +39,7 @@ pub(in crate::wire::translate) fn read_answer(
         Some(_) | None => Vec::new(),
     };
     for (at, item) in calls.iter().enumerate() {
-        parts.push(call(item, &spelt, at)?);
+        parts.push(call(item, digest, at)?);
     }
     let calls = parts
         .iter()
@@ -47,7 +53,7 @@ pub(in crate::wire::translate) fn read_answer(
 }
 
 /// A call as OpenAI (`function.arguments`, a text), Anthropic (`input`) or Google (`args`) has it.
-fn call(item: &Value, answer: &str, at: usize) -> Result<Part, TranslateError> {
+fn call(item: &Value, digest: u32, at: usize) -> Result<Part, TranslateError> {
     let invalid = |key: &str, expected| TranslateError::Invalid {
         field: format!("response.tool_calls[{at}].{key}"),
         expected,
@@ -73,7 +79,7 @@ fn call(item: &Value, answer: &str, at: usize) -> Result<Part, TranslateError> {
     }
     let id = item["id"].as_str().filter(|id| !id.is_empty());
     Ok(Part::ToolUse {
-        id: id.map_or_else(|| prompted::call_id(answer, at), str::to_owned),
+        id: id.map_or_else(|| prompted::call_id(digest, at), str::to_owned),
         name: name.to_owned(),
         input,
         signature: None,

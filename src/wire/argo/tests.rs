@@ -16,6 +16,21 @@ fn answers_of_every_family_are_read() {
             Some("ab"),
             None,
         ),
+        // In the row they are OpenAI's.
+        (
+            r#"{"response":{"content":"a","tool_calls":[{"id":"t","input":{"a":1},"name":"f","type":"tool_use"}]}}"#,
+            Some("a"),
+            Some(
+                r#"[{"id":"t","type":"function","function":{"name":"f","arguments":"{\"a\":1}"}}]"#,
+            ),
+        ),
+        (
+            r#"{"response":{"content":"","tool_calls":[{"id":null,"args":{},"name":"f"},{"name":"g"},7]}}"#,
+            None,
+            Some(
+                r#"[{"id":null,"type":"function","function":{"name":"f","arguments":"{}"}},{"id":null,"type":"function","function":{"name":"g","arguments":"{}"}},7]"#,
+            ),
+        ),
         ("plain text", Some("plain text"), None),
         (r#"{"a":1}"#, Some(r#"{"a":1}"#), None),
         ("", None, None),
@@ -47,6 +62,26 @@ fn the_notice_is_known_as_soon_as_it_can_be() {
     }
     let ruled = "-".repeat(1_000);
     assert_eq!(Notice::of(&ruled), Notice::IsNot);
+}
+
+#[test]
+fn errors_say_what_they_say() {
+    let (long, told) = ("é".repeat(5_000), "é".repeat(2_000));
+    for (body, message) in [
+        (r#"{"error":{"message":"no"}}"#, "no"),
+        (r#"{"error":"no"}"#, "no"),
+        (
+            r#"{"object":"error","message":"no","type":"upstream_error"}"#,
+            "no",
+        ),
+        (" Invalid user \n", "Invalid user"),
+        (&*long, &*told),
+        ("<html>502 Bad Gateway</html>", ""),
+        ("{}", ""),
+        ("", ""),
+    ] {
+        assert_eq!(error(body.as_bytes()).message, message, "{body}");
+    }
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::prompted;
-use crate::wire::argo::{Notice, said};
+use crate::wire::argo::{Notice, given, said};
 use crate::wire::translate::canonical::{Answer, Part, Stop};
 use crate::wire::translate::fields::Fields;
 use crate::wire::translate::{Dropped, TranslateError};
@@ -64,11 +64,7 @@ fn call(item: &Value, digest: u32, at: usize) -> Result<Part, TranslateError> {
     };
     let name = function["name"].as_str().filter(|name| !name.is_empty());
     let name = name.ok_or_else(|| invalid("name", "a text"))?;
-    let given = ["arguments", "input", "args"]
-        .into_iter()
-        .map(|key| &function[key])
-        .find(|given| !given.is_null());
-    let input = match given {
+    let input = match given(function) {
         None => Value::Object(Map::new()),
         Some(Value::String(text)) if text.trim().is_empty() => Value::Object(Map::new()),
         Some(Value::String(text)) => serde_json::from_str(text).unwrap_or_default(),

@@ -4,8 +4,8 @@
 use memchr::memmem;
 use serde_json::{Map, Value, json};
 
-use crate::wire::translate::TranslateError;
 use crate::wire::translate::canonical::{Message, Part, Request, Role, ToolChoice};
+use crate::wire::translate::{Dropped, TranslateError};
 
 const BEGIN: &str = "<tool_call>";
 const END: &str = "</tool_call>";
@@ -20,7 +20,7 @@ pub(in crate::wire::translate) fn is_told(body: &[u8]) -> bool {
 }
 
 /// Puts the request's tools, and the calls and results in its conversation, into words.
-pub(super) fn tell(request: &mut Request) -> Result<(), TranslateError> {
+pub(super) fn tell(request: &mut Request, dropped: &mut Dropped) -> Result<(), TranslateError> {
     for message in &mut request.messages {
         let parts = std::mem::take(&mut message.parts);
         message.parts = parts
@@ -37,6 +37,9 @@ pub(super) fn tell(request: &mut Request) -> Result<(), TranslateError> {
     let tools: Vec<Value> = tools
         .into_iter()
         .map(|tool| {
+            if tool.strict == Some(true) {
+                dropped.add("tools.strict");
+            }
             let mut told = Map::new();
             told.insert("name".to_owned(), json!(tool.name));
             let description = tool.description.map(Value::String);

@@ -184,6 +184,15 @@ fn what_a_model_would_refuse_to_be_told_is_left_out_and_named() {
 }
 
 #[test]
+fn no_schema_is_strict_in_words() {
+    let body = r#"{"messages":[],"tools":[{"type":"function","function":{"name":"f","strict":true,"parameters":{}}}]}"#;
+    for (model, expected) in [("gpt4o", &[][..]), ("claudeopus41", &["tools.strict"])] {
+        let (_, dropped) = asked(ClientFormat::OpenaiChat, body, model).expect("written");
+        assert_eq!(dropped, expected, "{model}");
+    }
+}
+
+#[test]
 fn only_texts_are_streamed() {
     let streams = |more: &str, model: &str| {
         let body = format!(r#"{{"messages":[{{"role":"user","content":"u"}}]{more}}}"#);

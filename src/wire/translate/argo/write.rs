@@ -42,7 +42,7 @@ pub(in crate::wire::translate) fn write_request(
     let family = Family::of(&request.model);
     let streams = request.stream && request.tools.is_empty();
     if family != Family::Openai {
-        prompted::tell(&mut request)?;
+        prompted::tell(&mut request, dropped)?;
     }
     shape(&mut request, family, streams, dropped);
     sampling(&mut request, dropped);

@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::{TOOLS, answering, last, sent, stored, streamed};
+use super::{TOOLS, answering, last, sent, stored, streamed, wanted};
+use crate::support::fake_upstream::{FakeUpstream, Step};
+use crate::support::gateway::TestGateway;
 use crate::support::wire::{STREAM, json as json_answer};
 
 #[test]
@@ -37,69 +39,61 @@ fn a_call_that_is_none_is_an_error_in_the_clients_words() {
     let responses = r#"{"model":"argo:gpt-4o","input":"a","tools":[{"type":"function","name":"f","parameters":{}}]}"#;
     let content = r#"{"contents":[{"role":"user","parts":[{"text":"a"}]}],"tools":[{"functionDeclarations":[{"name":"f"}]}]}"#;
     let call = |arguments: &str| {
-        let call = json!({ "id": "c1", "type": "function", "function": { "name": "f", "arguments": arguments } });
+        let call = json!({ "id": "call_one", "type": "function", "function": { "name": "f", "arguments": arguments } });
         json!({ "response": { "content": "a", "tool_calls": [call] } }).to_string()
     };
-    for (path, more, body, place) in [
-        ("/v1/chat/completions", "", chat.clone(), "/error/type"),
-        ("/v1/chat/completions", "", streamed(&chat), "/error/type"),
-        (
-            "/v1/messages",
-            "anthropic-version: 2023-06-01\r\n",
-            message.clone(),
-            "/error/type",
-        ),
-        (
-            "/v1/messages",
-            "anthropic-version: 2023-06-01\r\n",
-            streamed(&message),
-            "/error/type",
-        ),
-        ("/v1/responses", "", responses.to_owned(), "/error/type"),
-        (
-            "/v1beta/models/argo:gpt-4o:generateContent",
-            "",
-            content.to_owned(),
-            "/error/status",
-        ),
-    ] {
-        for arguments in [r#"{"a":"#, "{'a': 1}", "[1]"] {
-            let (_upstream, gateway) = answering(json_answer(200, "", &call(arguments)));
-            let headers = format!("content-type: application/json\r\n{more}");
-            let answer = gateway.send("POST", path, &headers, body.as_bytes());
-            assert_eq!(answer.status, 502, "{path}: {}", answer.text());
-            let told = answer.json();
-            assert!(
-                told.pointer(place).is_some_and(Value::is_string),
-                "{path}: {told}"
-            );
-            assert!(!answer.text().contains("\"f\""), "{}", answer.text());
-            let row = last(&gateway);
-            let facts = (
-                &*row.outcome,
-                row.error_code.as_deref(),
-                row.upstream_status,
-            );
-            assert_eq!(
-                facts,
-                ("upstream_error", Some("upstream_protocol"), Some(200)),
-                "{path}"
-            );
-            let message = row.error_message.unwrap_or_default();
-            assert!(
-                message.contains("response.tool_calls[0].arguments"),
-                "{message}"
-            );
-            let [only] = &*row.tries else {
-                panic!("{:?}", row.tries)
-            };
-            assert_eq!(
-                (only.outcome.as_str(), only.status_code),
-                ("upstream_error", Some(200))
-            );
-            let payload = row.payload.expect("bodies");
-            assert!(stored(&payload.upstream_response_body).contains("c1"));
-        }
+    let (openai, anthropic) = ("", "anthropic-version: 2023-06-01\r\n");
+    let gemini = "/v1beta/models/argo:gpt-4o:generateContent";
+    let cases = [
+        ("/v1/chat/completions", openai, chat.clone(), r#"{"a":"#),
+        ("/v1/chat/completions", openai, chat.clone(), "{'a': 1}"),
+        ("/v1/chat/completions", openai, streamed(&chat), "[1]"),
+        ("/v1/messages", anthropic, message.clone(), r#"{"a":"#),
+        ("/v1/messages", anthropic, streamed(&message), r#"{"a":"#),
+        ("/v1/responses", openai, responses.to_owned(), r#"{"a":"#),
+        (gemini, openai, content.to_owned(), r#"{"a":"#),
+    ];
+    let script = |arguments: &str| {
+        let wire = json_answer(200, "connection: close\r\n", &call(arguments));
+        vec![Step::ReadRequest, Step::Send(wire), Step::Fin]
+    };
+    let scripts = cases.iter().map(|(.., arguments)| script(arguments));
+    let upstream = FakeUpstream::start(scripts.collect());
+    let gateway = TestGateway::with(wanted(&upstream, "    user: alice\n"));
+    for (path, more, body, _) in cases {
+        let headers = format!("content-type: application/json\r\n{more}");
+        let answer = gateway.send("POST", path, &headers, body.as_bytes());
+        let told = answer.json();
+        assert_eq!(answer.status, 502, "{path}: {told}");
+        let word = if path == gemini { "status" } else { "type" };
+        assert!(told["error"][word].is_string(), "{path}: {told}");
+        assert!(!answer.text().contains("call_one"), "{path}: {told}");
+    }
+    let rows = gateway.rows();
+    assert_eq!(rows.len(), 7);
+    for row in rows {
+        let row = row.record;
+        let facts = (
+            &*row.outcome,
+            row.error_code.as_deref(),
+            row.upstream_status,
+        );
+        assert_eq!(
+            facts,
+            ("upstream_error", Some("upstream_protocol"), Some(200))
+        );
+        let message = row.error_message.unwrap_or_default();
+        assert!(
+            message.contains("response.tool_calls[0].arguments"),
+            "{message}"
+        );
+        let [only] = &*row.tries else {
+            panic!("{:?}", row.tries)
+        };
+        let blamed = (only.outcome.as_str(), only.status_code);
+        assert_eq!(blamed, ("upstream_error", Some(200)));
+        let payload = row.payload.expect("bodies");
+        assert!(stored(&payload.upstream_response_body).contains("call_one"));
     }
 }
 

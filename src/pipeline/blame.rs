@@ -15,7 +15,7 @@ use crate::pipeline::failure::Failure;
 use crate::upstream::provider::Timeouts;
 use crate::upstream::transport::{BodyFailure, UpstreamBody, UpstreamReply};
 
-/// Puts the try on record as failed where the provider told a failure in the place of an answer.
+/// Puts the try on record as failed where the provider told a failure in the place of an answer, or what is none.
 pub(super) fn blame_for(failure: &Failure, guard: &mut RecordGuard) {
     let is_good = guard
         .closed_mut()
@@ -26,6 +26,7 @@ pub(super) fn blame_for(failure: &Failure, guard: &mut RecordGuard) {
         Failure::UpstreamAuth { .. } if is_good => {
             blame(guard, failure, "the provider refused our credentials");
         }
+        Failure::UpstreamProtocol { detail } if is_good => blame(guard, failure, detail),
         _ => {}
     }
 }

@@ -24,17 +24,20 @@ const PROVIDERS: [&str; 8] = [
 ];
 
 /// Argo's ids of models, where no rule of names knows the encoding.
-const ARGO_IDS: [(&str, &str); 10] = [
+const ARGO_IDS: [(&str, &str); 8] = [
     ("gpt35", "gpt-3.5-turbo"),
     ("gpt35large", "gpt-3.5-turbo"),
     ("gpt4", "gpt-4"),
     ("gpt4large", "gpt-4"),
     ("gpt4turbo", "gpt-4-turbo"),
-    ("gpt4o", "gpt-4o"),
-    ("gpt41", "gpt-4.1"),
     ("ada002", "text-embedding-ada-002"),
     ("v3small", "text-embedding-3-small"),
     ("v3large", "text-embedding-3-large"),
+];
+
+/// How Argo's ids and names of OpenAI's newer models begin, which have all one encoding.
+const ARGO_O200K: [&str; 7] = [
+    "gpt4o", "gpt41", "gpt5", "gpto", "gpt-o1", "gpt-o3", "gpt-o4",
 ];
 
 /// The encoding of a model: its own where it is known, provider prefixes (`openai/gpt-4o`) left out, else o200k.
@@ -53,7 +56,11 @@ pub fn encoding_for(model: &str) -> Encoding {
         .find(|(id, _)| *id == name)
         .map_or(name, |(_, model)| *model);
     let found = get_tokenizer(name).or_else(|| get_tokenizer(&name.to_ascii_lowercase()));
-    match found {
+    let of_argo = || {
+        let is_one = ARGO_O200K.iter().any(|begin| name.starts_with(begin));
+        is_one.then_some(Tokenizer::O200kBase)
+    };
+    match found.or_else(of_argo) {
         Some(vocabulary) => Encoding {
             vocabulary,
             exact: known,
@@ -98,6 +105,11 @@ mod tests {
             ("gpt35", Cl100kBase),
             ("gpt4turbo", Cl100kBase),
             ("gpt41", O200kBase),
+            ("gpt41nano", O200kBase),
+            ("gpt4olatest", O200kBase),
+            ("gpto1preview", O200kBase),
+            ("argo:gpt-o3-mini", O200kBase),
+            ("gpt5mini", O200kBase),
         ] {
             check(model, vocabulary, true);
         }
@@ -109,6 +121,8 @@ mod tests {
             "/",
             "openai/",
             "gpt-6",
+            "argo:claude-opus-4.1",
+            "gpt-omni",
         ] {
             check(model, O200kBase, false);
         }

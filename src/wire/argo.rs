@@ -4,11 +4,11 @@
 pub mod model;
 pub mod raw;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::decoded::Decoded;
 use super::listed_model::ListedModel;
-use super::translate::{ProviderError, TranslateError};
+use super::translate::{self, ProviderError, TranslateError};
 use super::{PromptPieces, valid_prefix};
 
 /// How the notice begins, behind what decorates it.
@@ -58,7 +58,7 @@ impl Notice {
 /// What the notice stands for: a status, and our word for it.
 const MEANING: (u16, &str) = (403, "upstream_auth");
 
-/// Most characters of the notice that are told on.
+/// Most characters of the notice, or of an error that is a text, that are told on.
 const MOST_CHARACTERS: usize = 2_000;
 
 /// Reads a whole answer; a body that is none is its text.
@@ -72,7 +72,8 @@ pub fn decode_whole(text: &str) -> Decoded {
     let (said, calls) = said(response);
     Decoded {
         text: said.filter(|text| !text.is_empty()),
-        tool_calls: (!calls.is_empty()).then(|| Value::from(calls.to_vec()).to_string()),
+        tool_calls: (!calls.is_empty())
+            .then(|| Value::from_iter(calls.iter().map(openai_call)).to_string()),
         ..Decoded::default()
     }
 }
@@ -108,6 +109,41 @@ pub(super) fn said(response: &Value) -> (Option<String>, &[Value]) {
     };
     let calls = response["tool_calls"].as_array();
     (text, calls.map_or(&[], Vec::as_slice))
+}
+
+/// What a call gives to its tool, in whichever maker's words: OpenAI's `arguments`, a text, Anthropic's `input`, Google's `args`.
+pub(super) fn given(call: &Value) -> Option<&Value> {
+    let given = ["arguments", "input", "args"].map(|key| &call[key]);
+    given.into_iter().find(|given| !given.is_null())
+}
+
+/// A call in OpenAI's shape; what is in it, or in none that is known, stays as it came.
+fn openai_call(call: &Value) -> Value {
+    let Some(name) = call["name"].as_str() else {
+        return call.clone();
+    };
+    let arguments = match given(call) {
+        None => "{}".to_owned(),
+        Some(Value::String(text)) => text.clone(),
+        Some(given) => given.to_string(),
+    };
+    let function = json!({ "name": name, "arguments": arguments });
+    json!({ "id": call["id"], "type": "function", "function": function })
+}
+
+/// What an error answer says: an object's words, or the text that it is. A page says nothing.
+pub(super) fn error(body: &[u8]) -> ProviderError {
+    if let Ok(body) = serde_json::from_slice(body) {
+        return translate::error_in(&body);
+    }
+    let text = valid_prefix(body).trim();
+    ProviderError {
+        message: match text.starts_with('<') {
+            true => String::new(),
+            false => text.chars().take(MOST_CHARACTERS).collect(),
+        },
+        ..ProviderError::default()
+    }
 }
 
 /// What of a request is counted as prompt: the conversation, or `system` and `prompt`.
@@ -171,13 +207,19 @@ pub fn models(list: &[u8]) -> Result<Vec<ListedModel>, TranslateError> {
         let Some(shown) = shown.filter(|shown| !shown.is_empty()) else {
             continue;
         };
-        let id = model::public_name(shown);
-        if listed.iter().all(|known| known.id != id) {
-            listed.push(ListedModel {
-                id,
-                owned_by: entry["owned_by"].as_str().unwrap_or("argo").to_owned(),
-                created_s: entry["created"].as_i64(),
-            });
+        let own_id = match entry["model_name"].is_string() {
+            true => &entry["id"],
+            false => &entry["internal_id"],
+        };
+        for id in model::public_names(shown) {
+            if listed.iter().all(|known| known.id != id) {
+                listed.push(ListedModel {
+                    id,
+                    internal_name: own_id.as_str().map(str::to_owned),
+                    owned_by: entry["owned_by"].as_str().unwrap_or("argo").to_owned(),
+                    created_s: entry["created"].as_i64(),
+                });
+            }
         }
     }
     Ok(listed)

@@ -148,6 +148,7 @@ pub fn models(list: &[u8]) -> Result<Vec<ListedModel>, TranslateError> {
         }
         listed.push(ListedModel {
             id: id.to_owned(),
+            internal_name: None,
             owned_by: entry["owned_by"].as_str().unwrap_or("asksage").to_owned(),
             // It says `na`.
             created_s: entry["created"].as_i64(),

@@ -61,6 +61,7 @@ pub fn models(table: &[u8]) -> Result<Vec<ListedModel>, TranslateError> {
     names.dedup();
     let listed = names.into_iter().map(|id| ListedModel {
         id,
+        internal_name: None,
         owned_by: OWNER.to_owned(),
         created_s: None,
     });

@@ -352,7 +352,12 @@ pub fn answer_as_stream(
 
 /// What an error answer says; of a body that says nothing, nothing.
 pub fn error(body: &[u8]) -> ProviderError {
-    parse(body).map_or_else(|_| ProviderError::default(), |body| fields::error(&body))
+    parse(body).map_or_else(|_| ProviderError::default(), |body| error_in(&body))
+}
+
+/// What an error object says, in whichever of the usual shapes.
+pub(super) fn error_in(body: &Value) -> ProviderError {
+    fields::error(body)
 }
 
 /// What an error answer in this format says.
@@ -366,6 +371,7 @@ pub fn error_of(from: Format, body: &[u8]) -> ProviderError {
             |_| ProviderError::default(),
             |body| bedrock_converse::error(&body),
         ),
-        Format::OpenaiChat | Format::Anthropic | Format::Gemini | Format::Argo => error(body),
+        Format::Argo => super::argo::error(body),
+        Format::OpenaiChat | Format::Anthropic | Format::Gemini => error(body),
     }
 }

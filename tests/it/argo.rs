@@ -1,5 +1,6 @@
 //! Clients before Argo's own API: what is sent, what comes back, and the notice under a good status.
 
+mod calls;
 mod raw;
 
 use aiproxy::access_log::record::{LogRecord, StoredBody};
@@ -212,29 +213,6 @@ fn a_claude_is_asked_by_anthropics_clients() {
 }
 
 #[test]
-fn who_offers_tools_gets_a_stream_made_of_the_whole_answer() {
-    let called = r#"{"response":{"content":null,"tool_calls":[{"id":"c1","type":"function","function":{"name":"f","arguments":"{\"a\":1}"}}]}}"#;
-    let (upstream, gateway) = answering(json_answer(200, "", called));
-    let answer = gateway.chat("argo:gpt-4o", &format!("{TOOLS}{STREAM}"));
-    let text = answer.text();
-    assert!(
-        text.contains("\"name\":\"f\"") && text.contains("\"finish_reason\":\"tool_calls\""),
-        "{text}"
-    );
-    let (head, body) = sent(&upstream);
-    assert!(
-        head.starts_with("POST /argoapi/api/v1/resource/chat/ "),
-        "{head}"
-    );
-    assert_eq!(body["tools"][0]["function"]["name"], "f");
-    let row = last(&gateway);
-    assert_eq!(
-        (&*row.outcome, row.finish_reason.as_deref()),
-        ("ok", Some("tool_calls"))
-    );
-}
-
-#[test]
 fn the_notice_is_no_answer() {
     let in_json = json!({ "response": NOTICE }).to_string();
     let notice = NOTICE.as_bytes();
@@ -272,6 +250,13 @@ fn what_is_no_answer_is_an_error() {
         let (_upstream, gateway) = answering(wire);
         let answer = chat(&gateway, CHAT);
         check_error(&answer, &last(&gateway), status, code);
+    }
+    let told = b"HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain\r\ncontent-length: 12\r\n\r\nInvalid user";
+    for body in [CHAT.to_owned(), streamed(CHAT)] {
+        let (_upstream, gateway) = answering(*told);
+        let answer = chat(&gateway, &body);
+        check_error(&answer, &last(&gateway), 400, "upstream_error");
+        assert_eq!(answer.json()["error"]["message"], "Invalid user");
     }
 }
 
@@ -404,6 +389,11 @@ fn argo_proxy_readme_examples_are_answered() {
         .map(|models| models.iter().map(|model| model["id"].clone()).collect())
         .unwrap_or_default();
     assert!(names.contains(&json!("argo:gpt-4o")), "{}", listed.text());
+    let one = gateway.get("/argo/v1/models/argo:gpt-3.5-turbo").json();
+    assert_eq!(
+        (&one["id"], &one["internal_name"]),
+        (&json!("argo:gpt-3.5-turbo"), &json!("gpt35"))
+    );
     let whole = gateway.send(
         "POST",
         "/argo/v1/chat/completions",

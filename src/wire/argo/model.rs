@@ -83,28 +83,80 @@ impl Family {
     }
 }
 
-/// The id of a model by any of its names. A name that is none of them stays, so that Argo says what it thinks of it:
-/// never another model than the one asked for.
+/// What a model lets be said of how it picks its words. (argo-proxy, `tools/argo_probe_out`, read 2026-11: 204 requests to
+/// Argo.)
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sampling {
+    /// Whatever is asked.
+    Any,
+    /// `temperature` or `top_p`, not both.
+    OneOfBoth,
+    /// A `temperature` of 1, which is what it has by itself, and no `top_p`.
+    AsItIs,
+    /// Nothing.
+    Nothing,
+}
+
+impl Sampling {
+    /// Of an id.
+    pub fn of(id: &str) -> Self {
+        match id {
+            "claudeopus41" => Self::Any,
+            "claudeopus47" => Self::Nothing,
+            // Argo was not asked for the smallest one; it is as its siblings at OpenAI's.
+            "gpt5" | "gpt5mini" | "gpt5nano" | "gpt55" => Self::AsItIs,
+            id if id.starts_with("claude") => Self::OneOfBoth,
+            _ => Self::Any,
+        }
+    }
+}
+
+/// The id of a model by any of its names: the id itself, the name for people, and those of clients, with or without
+/// `argo:`. A name that is none of them stays, so that Argo says what it thinks of it: never another model than the one
+/// asked for.
 pub fn id(name: &str) -> String {
-    let name = name.strip_prefix(PREFIX).unwrap_or(name);
-    if let Some((id, _)) = NAMED
+    let alias = name.strip_prefix(PREFIX);
+    let name = alias.unwrap_or(name);
+    let plain = plain(name);
+    let named = NAMED
         .iter()
-        .find(|(id, known)| *known == name || *id == name)
-    {
+        .find(|(id, known)| *id == plain || self::plain(known) == plain);
+    if let Some((id, _)) = named {
         return (*id).to_owned();
     }
-    let plain: String = name
-        .chars()
-        .filter(|sign| !matches!(sign, '-' | '.' | ' '))
-        .flat_map(char::to_lowercase)
-        .collect();
     let of_o = format!("gpt{plain}");
     let candidates = [Some(plain.clone()), family_first(&plain), Some(of_o)];
     let known = candidates
         .into_iter()
         .flatten()
         .find(|candidate| IDS.contains(&&**candidate));
-    known.unwrap_or_else(|| name.to_owned())
+    known
+        .or_else(|| alias.and_then(|_| newer(plain)))
+        .unwrap_or_else(|| name.to_owned())
+}
+
+/// A name without what ids do not have.
+fn plain(name: &str) -> String {
+    name.chars()
+        .filter(|sign| !matches!(sign, '-' | '.' | ' '))
+        .flat_map(char::to_lowercase)
+        .collect()
+}
+
+/// The id of a model that came after this list, by the rule that the others follow; the list of Argo's own shows its name.
+fn newer(plain: String) -> Option<String> {
+    match plain {
+        plain if is_of_o(&plain) => Some(format!("gpt{plain}")),
+        plain if plain.starts_with("claude") => Some(family_first(&plain).unwrap_or(plain)),
+        plain if plain.starts_with("gpt") || plain.starts_with("gemini") => Some(plain),
+        _ => None,
+    }
+}
+
+/// Whether a name is as `o3`.
+fn is_of_o(name: &str) -> bool {
+    let number = name.strip_prefix('o').and_then(|rest| rest.chars().next());
+    number.is_some_and(|number| number.is_ascii_digit())
 }
 
 /// `claude41opus` as `claudeopus41`.
@@ -117,9 +169,20 @@ fn family_first(plain: &str) -> Option<String> {
     })
 }
 
-/// The name that clients write, of the name that Argo shows to people: `GPT-4o` is `argo:gpt-4o`.
-pub fn public_name(shown: &str) -> String {
-    format!("{PREFIX}{}", shown.trim().to_lowercase().replace(' ', "-"))
+/// The names that clients write, of the name that Argo shows to people: `GPT-4o` is `argo:gpt-4o`. `o3` is known as
+/// `argo:gpt-o3` too, and `Claude Opus 4.1` as `argo:claude-4.1-opus`.
+pub fn public_names(shown: &str) -> Vec<String> {
+    let name = shown.trim().to_lowercase().replace(' ', "-");
+    let other = match name.split('-').collect::<Vec<_>>().as_slice() {
+        [first, ..] if is_of_o(first) => Some(format!("gpt-{name}")),
+        ["claude", family, generation, rest @ ..] if CLAUDES.contains(family) => {
+            let moved = [&["claude", generation, family], rest].concat();
+            Some(moved.join("-"))
+        }
+        _ => None,
+    };
+    let names = [Some(name), other].into_iter().flatten();
+    names.map(|name| format!("{PREFIX}{name}")).collect()
 }
 
 #[cfg(test)]
@@ -149,8 +212,29 @@ mod tests {
             ("argo:claude-3.5-sonnet-v2", "claudesonnet35v2"),
             ("argo:claude-sonnet-3.5-v2", "claudesonnet35v2"),
             ("argo:gemini-2.5-pro", "gemini25pro"),
+            ("argo:gpt-4-turbo", "gpt4turbo"),
+            ("argo:gpt4o", "gpt4o"),
+            ("argo:gpt-o1", "gpto1"),
+            ("argo:o4-mini", "gpto4mini"),
+            ("GPT-3.5 Turbo 16k", "gpt35large"),
+            ("GPT-4o", "gpt4o"),
+            ("o3 Mini", "gpto3mini"),
+            ("Claude Sonnet 3.5 v2", "claudesonnet35v2"),
+            ("Text-Embedding-3-Small", "v3small"),
+            // Models that came later.
+            ("argo:gpt-6.1-mini", "gpt61mini"),
+            ("argo:o5-mini", "gpto5mini"),
+            ("argo:gpt-o5-mini", "gpto5mini"),
+            ("argo:claude-opus-5.2", "claudeopus52"),
+            ("argo:claude-5.2-opus", "claudeopus52"),
+            ("argo:gemini-4-pro", "gemini4pro"),
+            // What may be an id, or no model at all.
             ("argo:something-new", "something-new"),
             ("claude-next", "claude-next"),
+            ("gpt-6", "gpt-6"),
+            ("argo:", ""),
+            ("argo:ollama", "ollama"),
+            ("", ""),
         ] {
             assert_eq!(id(name), expected, "{name}");
         }
@@ -161,8 +245,52 @@ mod tests {
 
     #[test]
     fn names_for_people_become_names_for_programs() {
-        assert_eq!(public_name("GPT-3.5 Turbo"), "argo:gpt-3.5-turbo");
-        assert_eq!(id(&public_name("GPT-3.5 Turbo")), "gpt35");
-        assert_eq!(id(&public_name("Claude Opus 4.1")), "claudeopus41");
+        for (shown, names, expected) in [
+            ("GPT-3.5 Turbo", &["argo:gpt-3.5-turbo"][..], "gpt35"),
+            (" GPT-4o ", &["argo:gpt-4o"], "gpt4o"),
+            (
+                "o3-mini",
+                &["argo:o3-mini", "argo:gpt-o3-mini"],
+                "gpto3mini",
+            ),
+            (
+                "Claude Opus 4.1",
+                &["argo:claude-opus-4.1", "argo:claude-4.1-opus"],
+                "claudeopus41",
+            ),
+            (
+                "Claude Sonnet 3.5 v2",
+                &["argo:claude-sonnet-3.5-v2", "argo:claude-3.5-sonnet-v2"],
+                "claudesonnet35v2",
+            ),
+            ("Claude Opus", &["argo:claude-opus"], "claudeopus"),
+            ("Other", &["argo:other"], "other"),
+        ] {
+            assert_eq!(public_names(shown), names, "{shown}");
+            for name in names {
+                assert_eq!(id(name), expected, "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn how_words_are_picked_is_not_every_models_to_be_told() {
+        for (name, expected) in [
+            ("argo:gpt-5", Sampling::AsItIs),
+            ("argo:gpt-5-mini", Sampling::AsItIs),
+            ("gpt5nano", Sampling::AsItIs),
+            ("argo:gpt-5.5", Sampling::AsItIs),
+            ("argo:gpt-5.1", Sampling::Any),
+            ("argo:gpt-4.1", Sampling::Any),
+            ("argo:o3", Sampling::Any),
+            ("argo:gemini-2.5-pro", Sampling::Any),
+            ("argo:claude-4.7-opus", Sampling::Nothing),
+            ("argo:claude-opus-4.1", Sampling::Any),
+            ("argo:claude-opus-4.6", Sampling::OneOfBoth),
+            ("argo:claude-haiku-4.5", Sampling::OneOfBoth),
+            ("something-new", Sampling::Any),
+        ] {
+            assert_eq!(Sampling::of(&id(name)), expected, "{name}");
+        }
     }
 }

@@ -12,7 +12,8 @@ use crate::wire::valid_prefix;
 const OF_THE_PROXY: &[&str] = &["stream", "timeout"];
 
 /// The body as it goes up: the model's id, the members of the settings in the place of the client's, a prompt always as
-/// a list, and nothing that is for a proxy. Every other value stays as it is spelt. `None`: the body is no JSON object.
+/// a list, the texts of a system's prompt as one, and nothing that is for a proxy. Every other value stays as it is spelt.
+/// `None`: the body is no JSON object.
 pub fn request(body: &[u8], model: &str, settings: &[(&'static str, Value)]) -> Option<Vec<u8>> {
     let text = std::str::from_utf8(body).ok()?;
     let mut members: Vec<String> = settings
@@ -28,16 +29,24 @@ pub fn request(body: &[u8], model: &str, settings: &[(&'static str, Value)]) -> 
         let value = reader.raw()?;
         let is_set = settings.iter().any(|(name, _)| key.is(name));
         if !is_set && !OF_THE_PROXY.iter().any(|name| key.is(name)) {
-            members.push(match (key.is("model"), is_prompt) {
-                (true, _) => format!("\"model\":{}", Value::from(id(model))),
-                (false, true) => format!("\"{}\":[{value}]", key.raw),
-                (false, false) => format!("\"{}\":{value}", key.raw),
+            let joined = key.is("system").then(|| joined(value)).flatten();
+            members.push(match joined {
+                _ if key.is("model") => format!("\"model\":{}", Value::from(id(model))),
+                _ if is_prompt => format!("\"{}\":[{value}]", key.raw),
+                Some(joined) => format!("\"{}\":{joined}", key.raw),
+                None => format!("\"{}\":{value}", key.raw),
             });
         }
         Ok(())
     });
     read.ok()?;
     Some(format!("{{{}}}", members.join(",")).into_bytes())
+}
+
+/// A list of texts as one text.
+fn joined(raw: &str) -> Option<Value> {
+    let texts: Vec<String> = serde_json::from_str(raw).ok()?;
+    Some(texts.join("\n\n").into())
 }
 
 /// How long a request may take by its own member `timeout`, in seconds.
@@ -87,6 +96,18 @@ mod tests {
             (
                 r#"{ "model" : "gpt4o", "messages": [ {"role":"user","content":"\u00e9"} ], "top_p": 1.0e0 }"#,
                 r#"{"user":"alice","model":"gpt4o","messages":[ {"role":"user","content":"\u00e9"} ],"top_p":1.0e0}"#,
+            ),
+            (
+                r#"{"model":"gpt4o","system":["a","\u00e9"],"prompt":["b", "b"]}"#,
+                r#"{"user":"alice","model":"gpt4o","system":"a\n\né","prompt":["b", "b"]}"#,
+            ),
+            (
+                r#"{"model":"gpt4o","system":["a", 7],"prompt":"\u00e9"}"#,
+                r#"{"user":"alice","model":"gpt4o","system":["a", 7],"prompt":["\u00e9"]}"#,
+            ),
+            (
+                r#"{"model":"gpt4o","system":"\u00e9"}"#,
+                r#"{"user":"alice","model":"gpt4o","system":"\u00e9"}"#,
             ),
             (
                 r#"{"mod\u0065l":"x","prompt":["a"],"\u0073tream":false}"#,

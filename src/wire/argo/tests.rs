@@ -16,6 +16,21 @@ fn answers_of_every_family_are_read() {
             Some("ab"),
             None,
         ),
+        // In the row they are OpenAI's.
+        (
+            r#"{"response":{"content":"a","tool_calls":[{"id":"t","input":{"a":1},"name":"f","type":"tool_use"}]}}"#,
+            Some("a"),
+            Some(
+                r#"[{"id":"t","type":"function","function":{"name":"f","arguments":"{\"a\":1}"}}]"#,
+            ),
+        ),
+        (
+            r#"{"response":{"content":"","tool_calls":[{"id":null,"args":{},"name":"f"},{"name":"g"},7]}}"#,
+            None,
+            Some(
+                r#"[{"id":null,"type":"function","function":{"name":"f","arguments":"{}"}},{"id":null,"type":"function","function":{"name":"g","arguments":"{}"}},7]"#,
+            ),
+        ),
         ("plain text", Some("plain text"), None),
         (r#"{"a":1}"#, Some(r#"{"a":1}"#), None),
         ("", None, None),
@@ -50,6 +65,26 @@ fn the_notice_is_known_as_soon_as_it_can_be() {
 }
 
 #[test]
+fn errors_say_what_they_say() {
+    let (long, told) = ("é".repeat(5_000), "é".repeat(2_000));
+    for (body, message) in [
+        (r#"{"error":{"message":"no"}}"#, "no"),
+        (r#"{"error":"no"}"#, "no"),
+        (
+            r#"{"object":"error","message":"no","type":"upstream_error"}"#,
+            "no",
+        ),
+        (" Invalid user \n", "Invalid user"),
+        (&*long, &*told),
+        ("<html>502 Bad Gateway</html>", ""),
+        ("{}", ""),
+        ("", ""),
+    ] {
+        assert_eq!(error(body.as_bytes()).message, message, "{body}");
+    }
+}
+
+#[test]
 fn prompts_of_both_inputs_are_counted() {
     let texts = |body: &str| {
         let pieces = prompt_pieces(body);
@@ -76,16 +111,28 @@ fn prompts_of_both_inputs_are_counted() {
 fn lists_of_both_generations_are_read() {
     let old = r#"[{"id":"gpt35","model_name":"GPT-3.5 Turbo"},{"id":"gpt35","model_name":"GPT-3.5 Turbo"}]"#;
     let new = r#"{"data":[{"id":"GPT-4o","internal_id":"gpt4o","created":5,"owned_by":"openai"},{"x":1}]}"#;
-    let ids = |list: &str| -> Vec<(String, Option<i64>)> {
+    let others = r#"[{"id":"gpto3mini","model_name":"o3-mini"},{"id":"Claude Opus 4.1","internal_id":"claudeopus41"}]"#;
+    let ids = |list: &str| -> Vec<(String, Option<String>, Option<i64>)> {
         let listed = models(list.as_bytes()).expect("a list");
         listed
             .into_iter()
-            .map(|model| (model.id, model.created_s))
+            .map(|model| (model.id, model.internal_name, model.created_s))
             .collect()
     };
-    assert_eq!(ids(old), [("argo:gpt-3.5-turbo".to_owned(), None)]);
-    assert_eq!(ids(new), [("argo:gpt-4o".to_owned(), Some(5))]);
+    let of =
+        |id: &str, internal: &str, created| (id.to_owned(), Some(internal.to_owned()), created);
+    assert_eq!(ids(old), [of("argo:gpt-3.5-turbo", "gpt35", None)]);
+    assert_eq!(ids(new), [of("argo:gpt-4o", "gpt4o", Some(5))]);
+    let expected = [
+        of("argo:o3-mini", "gpto3mini", None),
+        of("argo:gpt-o3-mini", "gpto3mini", None),
+        of("argo:claude-opus-4.1", "claudeopus41", None),
+        of("argo:claude-4.1-opus", "claudeopus41", None),
+    ];
+    assert_eq!(ids(others), expected);
     for wrong in ["", "{}", "<html>", "null"] {
         assert!(models(wrong.as_bytes()).is_err(), "{wrong}");
     }
+    let odd = r#"[7, null, "gpt4o", {"id":""}, {"id":7}, {"id":7,"model_name":"GPT-4o"}]"#;
+    assert_eq!(ids(odd), [("argo:gpt-4o".to_owned(), None, None)]);
 }

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::prompted;
-use crate::wire::argo::{Notice, said};
+use crate::wire::argo::{Notice, given, said};
 use crate::wire::translate::canonical::{Answer, Part, Stop};
 use crate::wire::translate::fields::Fields;
 use crate::wire::translate::{Dropped, TranslateError};
@@ -18,6 +18,12 @@ pub(in crate::wire::translate) fn read_answer(
     let Some(response) = response.filter(|response| !response.is_null()) else {
         return Err(TranslateError::Malformed("no response in it".to_owned()));
     };
+    if !matches!(response["tool_calls"], Value::Null | Value::Array(_)) {
+        return Err(TranslateError::Invalid {
+            field: "response.tool_calls".to_owned(),
+            expected: "a list",
+        });
+    }
     let (text, calls) = said(&response);
     if text.is_none() && calls.is_empty() {
         return Err(TranslateError::Malformed("no response in it".to_owned()));
@@ -25,7 +31,7 @@ pub(in crate::wire::translate) fn read_answer(
     if let Some(text) = text.as_ref().filter(|text| Notice::of(text) == Notice::Is) {
         return Err(TranslateError::Reported(Notice::error(text)));
     }
-    let spelt = response.to_string();
+    let digest = prompted::digest(&response.to_string());
     let mut parts = match text {
         Some(text) if calls.is_empty() && tools_in_words => prompted::parts(&text),
         // An empty text is an answer too, where there is no other.
@@ -33,7 +39,7 @@ pub(in crate::wire::translate) fn read_answer(
         Some(_) | None => Vec::new(),
     };
     for (at, item) in calls.iter().enumerate() {
-        parts.push(call(item, &spelt, at)?);
+        parts.push(call(item, digest, at)?);
     }
     let calls = parts
         .iter()
@@ -47,7 +53,7 @@ pub(in crate::wire::translate) fn read_answer(
 }
 
 /// A call as OpenAI (`function.arguments`, a text), Anthropic (`input`) or Google (`args`) has it.
-fn call(item: &Value, answer: &str, at: usize) -> Result<Part, TranslateError> {
+fn call(item: &Value, digest: u32, at: usize) -> Result<Part, TranslateError> {
     let invalid = |key: &str, expected| TranslateError::Invalid {
         field: format!("response.tool_calls[{at}].{key}"),
         expected,
@@ -58,11 +64,7 @@ fn call(item: &Value, answer: &str, at: usize) -> Result<Part, TranslateError> {
     };
     let name = function["name"].as_str().filter(|name| !name.is_empty());
     let name = name.ok_or_else(|| invalid("name", "a text"))?;
-    let given = ["arguments", "input", "args"]
-        .into_iter()
-        .map(|key| &function[key])
-        .find(|given| !given.is_null());
-    let input = match given {
+    let input = match given(function) {
         None => Value::Object(Map::new()),
         Some(Value::String(text)) if text.trim().is_empty() => Value::Object(Map::new()),
         Some(Value::String(text)) => serde_json::from_str(text).unwrap_or_default(),
@@ -73,7 +75,7 @@ fn call(item: &Value, answer: &str, at: usize) -> Result<Part, TranslateError> {
     }
     let id = item["id"].as_str().filter(|id| !id.is_empty());
     Ok(Part::ToolUse {
-        id: id.map_or_else(|| prompted::call_id(answer, at), str::to_owned),
+        id: id.map_or_else(|| prompted::call_id(digest, at), str::to_owned),
         name: name.to_owned(),
         input,
         signature: None,

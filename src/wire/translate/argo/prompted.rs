@@ -4,8 +4,8 @@
 use memchr::memmem;
 use serde_json::{Map, Value, json};
 
-use crate::wire::translate::TranslateError;
 use crate::wire::translate::canonical::{Message, Part, Request, Role, ToolChoice};
+use crate::wire::translate::{Dropped, TranslateError};
 
 const BEGIN: &str = "<tool_call>";
 const END: &str = "</tool_call>";
@@ -20,7 +20,7 @@ pub(in crate::wire::translate) fn is_told(body: &[u8]) -> bool {
 }
 
 /// Puts the request's tools, and the calls and results in its conversation, into words.
-pub(super) fn tell(request: &mut Request) -> Result<(), TranslateError> {
+pub(super) fn tell(request: &mut Request, dropped: &mut Dropped) -> Result<(), TranslateError> {
     for message in &mut request.messages {
         let parts = std::mem::take(&mut message.parts);
         message.parts = parts
@@ -37,6 +37,9 @@ pub(super) fn tell(request: &mut Request) -> Result<(), TranslateError> {
     let tools: Vec<Value> = tools
         .into_iter()
         .map(|tool| {
+            if tool.strict == Some(true) {
+                dropped.add("tools.strict");
+            }
             let mut told = Map::new();
             told.insert("name".to_owned(), json!(tool.name));
             let description = tool.description.map(Value::String);
@@ -116,34 +119,38 @@ fn in_words(part: Part, path: &str) -> Result<Part, TranslateError> {
 
 /// The parts of a text: what is said, and the calls in it. A tag that holds no call stays text.
 pub(super) fn parts(text: &str) -> Vec<Part> {
+    let digest = digest(text);
     let mut parts = Vec::new();
     let (mut said, mut rest, mut calls) = (String::new(), text, 0);
     while let Some((before, behind)) = rest.split_once(BEGIN) {
         said.push_str(before);
-        match behind.split_once(END) {
-            Some((inside, after)) => {
-                match call(inside, text, calls) {
-                    Some(call) => {
-                        push(&mut said, &mut parts);
-                        parts.push(call);
-                        calls += 1;
-                    }
-                    None => {
-                        said.push_str(BEGIN);
-                        said.push_str(inside);
-                        said.push_str(END);
-                    }
-                }
-                rest = after;
+        rest = match call(behind) {
+            Some((name, input, after)) => {
+                push(&mut said, &mut parts);
+                parts.push(Part::ToolUse {
+                    id: call_id(digest, calls),
+                    name,
+                    input,
+                    signature: None,
+                });
+                calls += 1;
+                after
             }
             None => {
                 said.push_str(BEGIN);
-                rest = behind;
+                behind
             }
-        }
+        };
     }
     said.push_str(rest);
     push(&mut said, &mut parts);
+    let last = parts.iter_mut().rev().find_map(|part| match part {
+        Part::Text(text) => Some(text),
+        _ => None,
+    });
+    if let Some(last) = last {
+        last.push_str(&said);
+    }
     // An empty text is an answer too.
     if parts.is_empty() {
         parts.push(Part::Text(text.to_owned()));
@@ -151,32 +158,39 @@ pub(super) fn parts(text: &str) -> Vec<Part> {
     parts
 }
 
-/// Text between calls is kept; blanks alone are not.
+/// What is said is a part. Blanks alone are none, as some formats refuse them: they go with the words that follow, or at the
+/// end with those before; beside calls alone they are nothing.
 fn push(said: &mut String, parts: &mut Vec<Part>) {
-    let said = std::mem::take(said);
     if !said.trim().is_empty() {
-        parts.push(Part::Text(said));
+        parts.push(Part::Text(std::mem::take(said)));
     }
 }
 
-fn call(inside: &str, text: &str, at: usize) -> Option<Part> {
-    let call: Value = serde_json::from_str(inside.trim()).ok()?;
+/// The name and the arguments of the call that a text begins with, and the text behind its end tag.
+fn call(text: &str) -> Option<(String, Value, &str)> {
+    // An end tag may stand in an argument, so the arguments say where they end.
+    let text = text.trim_start();
+    let mut values = serde_json::Deserializer::from_str(text).into_iter::<Value>();
+    let mut call = values.next()?.ok()?;
+    let after = text.get(values.byte_offset()..)?;
+    let after = after.trim_start().strip_prefix(END)?;
     let name = call["name"].as_str().filter(|name| !name.is_empty())?;
-    let input = match &call["arguments"] {
-        Value::Null => Value::Object(Map::new()),
-        input @ Value::Object(_) => input.clone(),
-        Value::String(text) => serde_json::from_str(text).ok().filter(Value::is_object)?,
-        _ => return None,
+    let name = name.to_owned();
+    let input = match call.get_mut("arguments").map(Value::take) {
+        None | Some(Value::Null) => Value::Object(Map::new()),
+        Some(input @ Value::Object(_)) => input,
+        Some(Value::String(text)) => serde_json::from_str(&text).ok().filter(Value::is_object)?,
+        Some(_) => return None,
     };
-    Some(Part::ToolUse {
-        id: call_id(text, at),
-        name: name.to_owned(),
-        input,
-        signature: None,
-    })
+    Some((name, input, after))
+}
+
+/// What the ids of an answer's calls are made of.
+pub(super) fn digest(answer: &str) -> u32 {
+    crc32c::crc32c(answer.as_bytes())
 }
 
 /// An id for a call that has none: the same answer gives the same.
-pub(super) fn call_id(answer: &str, at: usize) -> String {
-    format!("call_{:08x}_{at}", crc32c::crc32c(answer.as_bytes()))
+pub(super) fn call_id(digest: u32, at: usize) -> String {
+    format!("call_{digest:08x}_{at}")
 }

@@ -5,7 +5,7 @@ use serde::de::IgnoredAny;
 use serde_json::{Map, Number, Value, json};
 
 use super::prompted;
-use crate::wire::argo::model::{Family, id};
+use crate::wire::argo::model::{Family, Sampling, id};
 use crate::wire::translate::canonical::{Message, Part, Request, Role};
 use crate::wire::translate::{Dropped, TranslateError, openai_chat};
 
@@ -45,9 +45,10 @@ pub(in crate::wire::translate) fn write_request(
     let family = Family::of(&request.model);
     let streams = request.stream && request.tools.is_empty();
     if family != Family::Openai {
-        prompted::tell(&mut request)?;
+        prompted::tell(&mut request, dropped)?;
     }
     shape(&mut request, family, streams, dropped);
+    sampling(&mut request, dropped);
     let mut written = match openai_chat::write_request(request, dropped)? {
         Value::Object(written) => written,
         _ => Map::new(),
@@ -102,10 +103,6 @@ fn shape(request: &mut Request, family: Family, streams: bool, dropped: &mut Dro
                 Some(wanted) => Some(wanted.into()),
                 None => asked,
             };
-            // Not both of them are taken.
-            if request.temperature.is_some() && request.top_p.take().is_some() {
-                dropped.add("top_p");
-            }
         }
         Family::Openai | Family::Gemini | Family::Other => {}
     }
@@ -119,6 +116,25 @@ fn shape(request: &mut Request, family: Family, streams: bool, dropped: &mut Dro
             parts: vec![Part::Text(GO_ON.to_owned())],
             path: "messages".to_owned(),
         });
+    }
+}
+
+/// Leaves out what the model would refuse to be told.
+fn sampling(request: &mut Request, dropped: &mut Dropped) {
+    let is_one = |temperature: &Number| temperature.as_f64() == Some(1.0);
+    let (temperature, top_p) = match Sampling::of(&request.model) {
+        Sampling::Any => (true, true),
+        Sampling::OneOfBoth => (true, request.temperature.is_none()),
+        Sampling::AsItIs => (request.temperature.as_ref().is_none_or(is_one), false),
+        Sampling::Nothing => (false, false),
+    };
+    for (name, value, is_taken) in [
+        ("temperature", &mut request.temperature, temperature),
+        ("top_p", &mut request.top_p, top_p),
+    ] {
+        if !is_taken && value.take().is_some() {
+            dropped.add(name);
+        }
     }
 }
 

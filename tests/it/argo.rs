@@ -240,6 +240,83 @@ fn the_notice_is_no_answer() {
 }
 
 #[test]
+fn a_completion_is_asked_and_answered() {
+    let ask = r#"{"model":"argo:gpt-4o","prompt":["Once"],"best_of":2}"#;
+    let headers = "content-type: application/json\r\n";
+    for path in ["/v1/completions", "/argo/v1/completions"] {
+        let (upstream, gateway) = answering(json_answer(200, "", r#"{"response":"Hällo"}"#));
+        let said = gateway.send("POST", path, headers, ask.as_bytes()).json();
+        assert_eq!(said["object"], "text_completion", "{said}");
+        let expected =
+            json!([{ "text": "Hällo", "index": 0, "logprobs": null, "finish_reason": "stop" }]);
+        assert_eq!(
+            (&said["choices"], &said["model"]),
+            (&expected, &json!("argo:gpt-4o"))
+        );
+        let (_, body) = sent(&upstream);
+        let messages = json!([{ "role": "user", "content": "Once" }]);
+        assert_eq!(
+            body,
+            json!({ "user": "alice", "model": "gpt4o", "messages": messages })
+        );
+        let row = last(&gateway);
+        assert_eq!((&*row.endpoint, &*row.outcome), ("completions", "ok"));
+        let texts = (row.request_text.as_deref(), row.response_text.as_deref());
+        assert_eq!(texts, (Some("Once"), Some("Hällo")));
+        assert_eq!(row.dropped.as_deref(), Some(r#"["best_of"]"#));
+        assert!(
+            row.prompt_tokens.is_some_and(|tokens| 0 < tokens),
+            "{row:?}"
+        );
+    }
+    let (upstream, gateway) = answering(text_stream(&[b"H\xc3", b"\xa4llo"]));
+    let answer = gateway.post("/v1/completions", &streamed(ask));
+    assert!(
+        answer.text().ends_with("data: [DONE]\n\n"),
+        "{}",
+        answer.text()
+    );
+    assert!(
+        sent(&upstream)
+            .0
+            .starts_with("POST /argoapi/api/v1/resource/streamchat/ ")
+    );
+    let row = last(&gateway);
+    assert_eq!(
+        (row.response_text.as_deref(), row.response_complete),
+        (Some("Hällo"), Some(true))
+    );
+    for (wire, status, code) in [
+        (
+            json_answer(200, "", &json!({ "response": NOTICE }).to_string()),
+            403,
+            "upstream_auth",
+        ),
+        (
+            json_answer(200, "", r#"{"response":null}"#),
+            502,
+            "upstream_protocol",
+        ),
+    ] {
+        let (_upstream, gateway) = answering(wire);
+        check_error(
+            &gateway.post("/v1/completions", ask),
+            &last(&gateway),
+            status,
+            code,
+        );
+    }
+    let two = ask.replace(r#"["Once"]"#, r#"["a","b"]"#);
+    let refused = gateway.post("/v1/completions", &two);
+    let told = refused.json()["error"]["code"].clone();
+    assert_eq!(
+        (refused.status, told),
+        (400, json!("unsupported_parameter"))
+    );
+    assert_eq!(upstream.requests(), 1);
+}
+
+#[test]
 fn what_is_no_answer_is_an_error() {
     for (wire, status, code) in [
         (json_answer(200, "", r#"{"response":null}"#), 502, "upstream_protocol"),

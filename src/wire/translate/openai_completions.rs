@@ -18,11 +18,13 @@ const REFUSED: &[(&str, &str)] = &[
 pub(super) fn read_request(body: Value, dropped: &mut Dropped) -> Result<Request, TranslateError> {
     let mut fields = Fields::of(body, "")?;
     fields.refuse(REFUSED)?;
-    for count in ["n", "best_of"] {
-        let is_one = |count: serde_json::Number| count.as_f64() == Some(1.0);
-        if !fields.number(count)?.is_none_or(is_one) {
-            return Err(fields.unsupported(count, "there is one answer to a request"));
-        }
+    let is_one = |count: serde_json::Number| count.as_f64() == Some(1.0);
+    if !fields.number("n")?.is_none_or(is_one) {
+        return Err(fields.unsupported("n", "there is one answer to a request"));
+    }
+    // The best of several is one, of whom fewer were asked.
+    if !fields.number("best_of")?.is_none_or(is_one) {
+        dropped.add("best_of");
     }
     let request = Request {
         model: fields.text("model")?.unwrap_or_default(),

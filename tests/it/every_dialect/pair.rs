@@ -55,6 +55,15 @@ const CLIENTS: &[Client] = &[
         kind: "openai",
     },
     Client {
+        name: "completions",
+        paths: ["/v1/completions"; 2],
+        body: r#"{"model":"m-1","prompt":"Hello?"}"#,
+        stream: r#"{"stream":true,"#,
+        key: "authorization: Bearer sk-client-0123456789\r\n",
+        headers: "",
+        kind: "openai",
+    },
+    Client {
         name: "responses",
         paths: ["/v1/responses"; 2],
         body: r#"{"model":"m-1","input":"Hello?"}"#,
@@ -118,6 +127,9 @@ const KINDS: &[Kind] = &[
 const TRANSLATED: &[(&str, &str)] = &[
     ("chat", "anthropic"),
     ("chat", "gemini"),
+    ("completions", "anthropic"),
+    ("completions", "gemini"),
+    ("completions", "bedrock"),
     ("responses", "anthropic"),
     ("responses", "gemini"),
     ("messages", "openai"),
@@ -285,6 +297,9 @@ impl Kind {
             ("bedrock", _) => {
                 r#"{"metrics":{"latencyMs":5},"output":{"message":{"role":"assistant","content":[{"text":"Hällo"}]}},"stopReason":"end_turn","usage":{"inputTokens":7,"outputTokens":2,"totalTokens":9}}"#
             }
+            (_, "completions") => {
+                r#"{"id":"c1","object":"text_completion","created":1,"model":"m-1","choices":[{"text":"Hällo","index":0,"logprobs":null,"finish_reason":"stop"}],"usage":{"prompt_tokens":7,"completion_tokens":2,"total_tokens":9}}"#
+            }
             (_, "responses") => {
                 r#"{"id":"resp_1","object":"response","created_at":1,"status":"completed","model":"m-1","output":[{"id":"msg_1","type":"message","status":"completed","role":"assistant","content":[{"type":"output_text","text":"Hällo","annotations":[]}]}],"usage":{"input_tokens":7,"input_tokens_details":{"cached_tokens":0},"output_tokens":2,"output_tokens_details":{"reasoning_tokens":0},"total_tokens":9}}"#
             }
@@ -364,6 +379,15 @@ impl Kind {
             ]
             .iter()
             .map(|data| named_event(data))
+            .collect(),
+            (_, "completions") => [
+                r#"{"id":"c1","object":"text_completion","created":1,"model":"m-1","choices":[{"text":"Hällo","index":0,"logprobs":null,"finish_reason":null}]}"#,
+                r#"{"id":"c1","object":"text_completion","created":1,"model":"m-1","choices":[{"text":"","index":0,"logprobs":null,"finish_reason":"stop"}]}"#,
+                r#"{"id":"c1","object":"text_completion","created":1,"model":"m-1","choices":[],"usage":{"prompt_tokens":7,"completion_tokens":2,"total_tokens":9}}"#,
+                "[DONE]",
+            ]
+            .iter()
+            .map(|data| format!("data: {data}\n\n"))
             .collect(),
             _ => [TEXT, FINISH, USAGE, DONE].concat(),
         }

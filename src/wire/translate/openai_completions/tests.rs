@@ -42,7 +42,7 @@ fn asked(to: Format, body: &Value) -> Result<(Value, Vec<String>), TranslateErro
 fn a_prompt_is_what_the_user_says_everywhere() {
     let body = json!({
         "model": "m", "prompt": ["Say hello."], "max_tokens": 5, "temperature": 0.5, "stop": ["\n"],
-        "n": 1, "echo": false, "logit_bias": { "50256": -100 },
+        "n": 1, "best_of": 2, "echo": false, "logit_bias": { "50256": -100 },
     });
     for (name, to) in ALL {
         let (made, dropped) = asked(to, &body).expect("written");
@@ -59,7 +59,6 @@ fn what_chats_cannot_do_is_refused_by_name() {
         ("prompt", json!({})),
         ("prompt", Value::Null),
         ("n", json!(2)),
-        ("best_of", json!(3)),
         ("echo", json!(true)),
         ("suffix", json!("end")),
         ("stop", json!([1])),

@@ -16,6 +16,7 @@ mod folding;
 pub mod generator;
 pub mod link;
 pub mod models;
+mod other_form;
 pub mod plan;
 pub mod replay;
 pub mod reply;

@@ -7,6 +7,7 @@ pub mod argo;
 pub mod asksage;
 pub mod aws_event_stream;
 pub mod bedrock;
+pub mod chat_forms;
 pub mod content;
 pub mod decoded;
 pub mod frame_scanner;

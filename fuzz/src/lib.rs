@@ -11,6 +11,7 @@ pub mod wire;
 
 #[path = "../../tests/it/fuzz"]
 mod checks {
+    mod array;
     pub(crate) mod event_stream;
     mod input;
     pub(crate) mod sse;

@@ -149,6 +149,15 @@ impl Recording {
         }
     }
 
+    /// Says that the request is of another API than its path names, until [`Recording::begin`].
+    pub fn is_of(&mut self, endpoint: Endpoint, dialect: Dialect) {
+        self.dialect = dialect;
+        if let Some(opened) = self.opened_mut() {
+            opened.endpoint = endpoint;
+            opened.dialect = dialect;
+        }
+    }
+
     /// What is known of the answer.
     pub fn closed_mut(&mut self) -> &mut Closed {
         &mut self.closed

@@ -54,6 +54,21 @@ impl Config {
         check.columns(rules.built_in_columns);
         check.problems
     }
+
+    /// What is right and yet may be meant otherwise; a sentence each.
+    pub fn hints(&self) -> Vec<String> {
+        let pools = self.providers.iter();
+        let pools = pools.filter(|provider| 1 < provider.api_keys.len());
+        pools
+            .map(|ProviderConfig { name, api_keys, .. }| {
+                let count = api_keys.len();
+                format!(
+                    "provider {name} has {count} keys: the first one is used for every request; the others, and all \
+                     weights, are kept and not used yet"
+                )
+            })
+            .collect()
+    }
 }
 
 impl Check<'_> {

@@ -127,6 +127,7 @@ pub(super) fn providers(reading: &Reading<'_>, without_file: bool) -> Vec<Provid
                 .map(|key| ApiKeyConfig {
                     key,
                     name: "environment".to_owned(),
+                    weight: ApiKeyConfig::WEIGHT,
                 })
                 .into_iter()
                 .collect(),

@@ -63,7 +63,8 @@ impl Item<'_> {
         if let Value::Float(value) = self.node.value {
             Some(value)
         } else if let Value::Integer(value) = self.node.value {
-            i32::try_from(value).ok().map(f64::from)
+            // There is no conversion without `as`; the text has one, to the nearest.
+            value.to_string().parse().ok()
         } else {
             self.open_as()
         }

@@ -2,6 +2,7 @@
 
 mod argo;
 mod aws;
+mod keys;
 mod kind;
 
 use std::path::PathBuf;
@@ -12,7 +13,7 @@ use serde::{Serialize, Serializer};
 use super::Glob;
 use super::base_url::BaseUrl;
 use super::item::Word;
-use super::secret::{Secret, has_scheme, is_credential_name, mask_url, serialize_masked};
+use super::secret::{Secret, has_scheme, is_credential_name, mask_url};
 use super::section::Section;
 use super::tree::Value;
 use super::units::as_seconds;
@@ -21,6 +22,8 @@ use self::argo::{ArgoSettings, read_argo};
 use self::aws::read_aws;
 pub use self::aws::{AwsConfig, AwsCredentials};
 pub(super) use self::aws::{BEARER, ENDPOINT_URL, environment_aws};
+pub use self::keys::ApiKeyConfig;
+use self::keys::read_keys;
 pub(super) use self::kind::AZURE_API_VERSION;
 pub use self::kind::ProviderKind;
 use self::kind::{read_api_version, read_asksage, read_base_url, read_deployments};
@@ -91,16 +94,6 @@ pub enum UsageMode {
     Ask,
     /// What the client asked for stays as it is.
     Passive,
-}
-
-/// One of our keys with a provider.
-#[derive(Debug, Clone, Serialize)]
-pub struct ApiKeyConfig {
-    /// The key.
-    #[serde(serialize_with = "serialize_masked")]
-    pub key: Secret,
-    /// Its name in the column `provider_key`; unique within its provider.
-    pub name: String,
 }
 
 /// Which models a provider takes: those listed, and those that match.
@@ -261,40 +254,6 @@ pub(super) fn read_provider(mut section: Section<'_>) -> ProviderConfig {
     };
     section.finish();
     provider
-}
-
-fn read_keys(section: &mut Section<'_>) -> Vec<ApiKeyConfig> {
-    let mut keys: Vec<ApiKeyConfig> = Vec::new();
-    let reading = section.reading();
-    for (index, (path, item)) in section
-        .list("api_keys")
-        .unwrap_or_default()
-        .into_iter()
-        .enumerate()
-    {
-        let mut entry = Section::new(item.node, path, reading);
-        if entry.item("key").is_none() {
-            entry.report(
-                "key",
-                "missing; to pass the client's own key on, leave api_keys out",
-            );
-        }
-        let key = entry.secret("key");
-        let name = entry
-            .text("name")
-            .unwrap_or_else(|| format!("key-{}", index + 1));
-        if keys.iter().any(|known| known.name == name) {
-            entry.report(
-                "name",
-                "is the name of another key of this provider; give each its own",
-            );
-        }
-        entry.finish();
-        if let Some(key) = key {
-            keys.push(ApiKeyConfig { key, name });
-        }
-    }
-    keys
 }
 
 fn read_models(section: &mut Section<'_>) -> ModelsConfig {

@@ -226,6 +226,25 @@ impl<'a> Section<'a> {
         }
     }
 
+    /// A share among others.
+    pub(super) fn weight(&mut self, key: &'static str, default: f64) -> f64 {
+        let Some(item) = self.item(key) else {
+            return default;
+        };
+        match item.float() {
+            Some(value) if 0.0 < value && value.is_finite() => value,
+            Some(_) => {
+                self.report(key, "out of range; allowed: a number above 0");
+                default
+            }
+            None => {
+                let found = item.node.value.kind();
+                self.report(key, format!("expected a number above 0, found {found}"));
+                default
+            }
+        }
+    }
+
     pub(super) fn word<T: Word>(&mut self, key: &'static str, default: T) -> T {
         let path = join(&self.path, key);
         self.item(key)

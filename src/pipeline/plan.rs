@@ -8,7 +8,7 @@ use crate::filter::{Dialect, Endpoint, Headers};
 use crate::pipeline::exchange::{Body, Exchange};
 use crate::pipeline::failure::Failure;
 use crate::pipeline::translation::{self, Shape, Translation};
-use crate::pipeline::{Worker, argo, models};
+use crate::pipeline::{Worker, argo, models, other_form};
 use crate::routing::{NoTarget, Target, choose};
 use crate::upstream::provider::{Provider, Timeouts};
 use crate::wire::argo::raw;
@@ -24,7 +24,10 @@ pub type Asked = RequestHead<'static>;
 /// # Errors
 /// [`Failure`] when the body is no JSON that we take.
 pub fn check(exchange: &mut Exchange) -> Result<Asked, Failure> {
-    let asked = read_head(exchange)?;
+    let mut asked = read_head(exchange)?;
+    if other_form::settle(exchange, &asked)? {
+        asked = read_head(exchange)?;
+    }
     let is_whole = matches!(exchange.body, Body::Whole(_));
     if let Some(opened) = exchange.guard.opened_mut() {
         opened.requested_model = asked.model.as_deref().map(str::to_owned);

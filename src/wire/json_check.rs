@@ -27,12 +27,25 @@ pub struct RequestHead<'a> {
     pub include_usage: Option<Range<usize>>,
     /// Whether the client asked for usage by itself.
     pub has_include_usage: bool,
+    /// Which keys tell a chat from other forms of a request.
+    pub keys: FormKeys,
     /// Just after the opening brace of the body: a key and a comma may be put here.
     pub open: usize,
     /// The closing brace of the body: a comma and a key may be put before it.
     pub close: usize,
     /// Whether the object has no key at all (then no comma is due).
     pub is_empty: bool,
+}
+
+/// Keys of which a chat has the first and none of the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct FormKeys {
+    /// `messages`.
+    pub messages: bool,
+    /// `input`.
+    pub input: bool,
+    /// `anthropic_version` or `max_tokens_to_sample`.
+    pub claudes: bool,
 }
 
 impl RequestHead<'_> {
@@ -73,6 +86,7 @@ pub fn check(body: &[u8], max_keys: u32) -> Result<RequestHead<'_>, JsonError> {
     reader.object(|key, reader| {
         head.is_empty = false;
         let Some(place) = NAMES.iter().position(|name| key.is(name)) else {
+            head.keys.see(key);
             return reader.skip();
         };
         once(&mut seen[place], NAMES[place], reader)?;
@@ -81,6 +95,14 @@ pub fn check(body: &[u8], max_keys: u32) -> Result<RequestHead<'_>, JsonError> {
     head.close = reader.offset() - 1;
     reader.end()?;
     Ok(head)
+}
+
+impl FormKeys {
+    fn see(&mut self, key: RawStr<'_>) {
+        self.messages |= key.is("messages");
+        self.input |= key.is("input");
+        self.claudes |= key.is("anthropic_version") || key.is("max_tokens_to_sample");
+    }
 }
 
 /// Keys that decide something: twice in one body, two readers would disagree about it.

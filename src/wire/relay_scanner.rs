@@ -216,7 +216,13 @@ impl Scanner {
                 at: at + end.at,
                 ..end
             });
-            let length = self.event.len() + end.map_or(chunk.len(), |end| end.at) - at;
+            let stop = match end {
+                // The event is over with the CR, for its LF may come in another chunk.
+                Some(end) if chunk[at..end.at].ends_with(b"\r\n") => end.at - 1,
+                Some(end) => end.at,
+                None => chunk.len(),
+            };
+            let length = self.event.len() + stop - at;
             if length > self.options.max_event_bytes {
                 send(&chunk, run, at, out);
                 return Err(EventTooLarge {

@@ -57,6 +57,8 @@ pub(super) fn decode(endpoint: Endpoint, text: &str, wants_text: bool) -> Reques
                 })?;
             }
             "prompt" if field == "messages" => prompt = Some(reader.raw()?),
+            // In the place of messages: see `chat_forms`.
+            "input" if endpoint == Endpoint::ChatCompletions => asked = Some(reader.raw()?),
             name if name == field && !field.is_empty() => asked = Some(reader.raw()?),
             _ => reader.skip()?,
         }
@@ -64,9 +66,11 @@ pub(super) fn decode(endpoint: Endpoint, text: &str, wants_text: bool) -> Reques
     });
     let said = match endpoint {
         _ if !wants_text => None,
-        Endpoint::ChatCompletions | Endpoint::Messages | Endpoint::MessagesCountTokens => {
-            last.and_then(message_text)
-        }
+        Endpoint::ChatCompletions => match last {
+            Some(last) => message_text(last),
+            None => asked.and_then(openai_responses::input_text),
+        },
+        Endpoint::Messages | Endpoint::MessagesCountTokens => last.and_then(message_text),
         Endpoint::Completions | Endpoint::Embeddings => {
             asked.and_then(openai_completions::input_text)
         }

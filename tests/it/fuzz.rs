@@ -1,5 +1,6 @@
 //! What the fuzzers of `fuzz/` check, over the inputs that were worth keeping.
 
+mod array;
 mod event_stream;
 mod input;
 mod sse;

@@ -8,7 +8,7 @@ use crate::upstream::transport::{TlsOptions, client_config};
 use super::ask::Ask;
 use super::kinds::{Form, Own, Setting, own};
 use super::reach;
-use super::sketch::{Judge, Sketch, number_or_text, put, text};
+use super::sketch::{Judge, Sketch, number_or_text, put, text, text_of, weight_or_text};
 
 /// Asks for one provider, and for more.
 ///
@@ -170,7 +170,7 @@ fn certificate(ask: &Ask<'_>, judge: &Judge<'_>, sketch: &mut Sketch) -> anyhow:
     }
 }
 
-/// Asks for keys, each with its name.
+/// Asks for keys, each with its name, and where there are several with its weight.
 fn keys(ask: &Ask<'_>, judge: &Judge<'_>, sketch: &mut Sketch) -> anyhow::Result<()> {
     loop {
         let index = sketch.provider.keys.len();
@@ -194,12 +194,40 @@ fn keys(ask: &Ask<'_>, judge: &Judge<'_>, sketch: &mut Sketch) -> anyhow::Result
         }
         let name = format!("key-{}", index + 1);
         let question = ("its name in the record", "name");
-        key_setting(ask, judge, sketch, (index, &path), question, &name)?;
+        key_setting(ask, judge, sketch, (index, &path), question, (&name, text))?;
+        weights(ask, judge, sketch, &path)?;
         // The first key is the one that is used.
         if !ask.yes("another key (kept; the first one is used)", Some(false))? {
             return Ok(());
         }
     }
+}
+
+/// Asks for the weights that were not asked for yet; one key alone has none.
+fn weights(
+    ask: &Ask<'_>,
+    judge: &Judge<'_>,
+    sketch: &mut Sketch,
+    path: &str,
+) -> anyhow::Result<()> {
+    let keys = &sketch.provider.keys;
+    if keys.len() < 2 {
+        return Ok(());
+    }
+    let names: Vec<String> = keys
+        .iter()
+        .map(|lines| text_of(lines, "name").to_owned())
+        .collect();
+    for (index, name) in names.iter().enumerate() {
+        let lines = sketch.provider.keys.get(index);
+        if lines.is_some_and(|lines| text_of(lines, "weight").is_empty()) {
+            let prompt = format!("weight of {name} (kept, not used yet)");
+            let question = (&*prompt, "weight");
+            let answer = ("1", weight_or_text as fn(&str) -> Option<Yaml>);
+            key_setting(ask, judge, sketch, (index, path), question, answer)?;
+        }
+    }
+    Ok(())
 }
 
 /// Asks for one setting of a key until it is right.
@@ -209,12 +237,12 @@ fn key_setting(
     sketch: &mut Sketch,
     (index, path): (usize, &str),
     (prompt, key): (&str, &str),
-    default: &str,
+    (default, written): (&str, fn(&str) -> Option<Yaml>),
 ) -> anyhow::Result<()> {
     loop {
         let answer = ask.text(prompt, default)?;
         if let Some(lines) = sketch.provider.keys.get_mut(index) {
-            put(lines, key, text(&answer));
+            put(lines, key, written(&answer));
         }
         match judge.objection(sketch, &[&format!("{path}[{index}].{key}")]) {
             Some(objection) => ask.say(&objection),

@@ -80,11 +80,16 @@ impl ProviderSketch {
 
     /// The text of a key; empty where it is not set.
     pub(super) fn text(&self, key: &str) -> &str {
-        let line = self.lines.iter().find(|line| line.key == key);
-        match line.map(|line| &line.value) {
-            Some(Yaml::One(Scalar::Text(text) | Scalar::Plain(text))) => text,
-            Some(_) | None => "",
-        }
+        text_of(&self.lines, key)
+    }
+}
+
+/// The text of a key among these; empty where it is not set.
+pub(super) fn text_of<'a>(lines: &'a [Line], key: &str) -> &'a str {
+    let line = lines.iter().find(|line| line.key == key);
+    match line.map(|line| &line.value) {
+        Some(Yaml::One(Scalar::Text(text) | Scalar::Plain(text))) => text,
+        Some(_) | None => "",
     }
 }
 
@@ -109,6 +114,15 @@ pub(super) fn number_or_text(answer: &str) -> Option<Yaml> {
     match answer.parse::<u64>() {
         Ok(number) => Some(Yaml::One(Scalar::Plain(number.to_string()))),
         Err(_) => text(answer),
+    }
+}
+
+/// A number where it is one, else text, likewise.
+pub(super) fn weight_or_text(answer: &str) -> Option<Yaml> {
+    match answer.parse::<f64>() {
+        // As YAML writes it: words such as `inf` are no numbers there.
+        Ok(number) if number.is_finite() => Some(Yaml::One(Scalar::Plain(format!("{number:?}")))),
+        Ok(_) | Err(_) => text(answer),
     }
 }
 

@@ -1,6 +1,6 @@
 //! The OCF AI Proxy: the list of endpoints in `config.py`, or its variables.
 
-use crate::config::draft::{Draft, Scalar};
+use crate::config::draft::Draft;
 use crate::config::item::Item;
 use crate::config::problem::Problem;
 use crate::config::section::Section;
@@ -8,7 +8,7 @@ use crate::config::tree::{Node, Value, parse as parse_yaml};
 
 use super::detect::is_list_of;
 use super::taking::{Taking, seconds, variable};
-use super::target::{Target, free_name, providers, with_version};
+use super::target::{PoolKey, Target, free_name, providers, with_version};
 use super::{Text, dotenv, python};
 
 /// Its keys that mean nothing here.
@@ -208,7 +208,7 @@ fn push(endpoint: &Endpoint<'_>, taking: &Taking<'_>, targets: &mut Vec<Target>)
         name,
         base_url,
         keys: key
-            .map(|key: Scalar| (key, "key-1".to_owned()))
+            .map(|key| PoolKey::new(key, "key-1"))
             .into_iter()
             .collect(),
         ..Target::default()

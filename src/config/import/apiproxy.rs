@@ -7,7 +7,7 @@ use crate::config::section::{Section, join};
 use crate::config::tree::{Node, Value};
 
 use super::taking::{Taking, is_nothing, variable};
-use super::target::{Target, free_name, providers, with_version};
+use super::target::{PoolKey, Target, free_name, providers, with_version};
 use super::{Text, at, csv, dotenv, yaml};
 
 /// Its keys that mean nothing here.
@@ -155,15 +155,13 @@ fn read_row(item: Item<'_>, path: &str, taking: &Taking<'_>, targets: &mut Vec<T
     if let Some(key) = row.item("api_key").filter(|key| !is_nothing(key.node)) {
         let stand_in = variable(&[&name, "api_key"]);
         let key = taking.secret(key.node, &join(path, "api_key"), &stand_in);
-        keys.extend(key.map(|key| (key, "key-1".to_owned())));
+        keys.extend(key.map(|key| PoolKey::new(key, "key-1")));
     }
     let mut comments = Vec::new();
     if keys.is_empty() {
         comments.push("its rows hold no key in clear: it is a variable".to_owned());
-        keys.push((
-            Scalar::Reference(variable(&[&name, "api_key"])),
-            "key-1".to_owned(),
-        ));
+        let key = Scalar::Reference(variable(&[&name, "api_key"]));
+        keys.push(PoolKey::new(key, "key-1"));
     }
     let headers = row.named("custom_headers");
     let headers = headers.into_iter().filter_map(|(entry, path)| {

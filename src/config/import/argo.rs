@@ -8,7 +8,7 @@ use crate::config::section::Section;
 use crate::config::tree::Node;
 
 use super::taking::{Taking, seconds};
-use super::target::{Target, providers};
+use super::target::{PoolKey, Target, providers};
 
 /// The base URL since version 2, where the file names none.
 const BASE_URL: &str = "https://apps-dev.inside.anl.gov/argoapi";
@@ -108,7 +108,7 @@ pub(super) fn take(root: &Node, taking: &Taking<'_>) -> Draft {
         .push("Argo's endpoint for OpenAI's API; it takes the user's name for a key".to_owned());
     if let Some(user) = user.clone() {
         let key = Scalar::Secret(Secret::new(user), "ARGO_USER".to_owned());
-        target.keys.push((key, "user".to_owned()));
+        target.keys.push(PoolKey::new(key, "user"));
     }
     if native.is_none() && base.is_none() && !old.is_empty() {
         target.kind = "argo".to_owned();

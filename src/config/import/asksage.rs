@@ -1,11 +1,12 @@
 //! asksage-proxy: a YAML file with a pool of keys for one server.
 
+use crate::config::ApiKeyConfig;
 use crate::config::draft::{Draft, Scalar};
 use crate::config::section::{Section, join};
 use crate::config::tree::{Node, Value};
 
 use super::taking::{Taking, seconds, variable};
-use super::target::{Target, providers};
+use super::target::{PoolKey, Target, providers};
 
 /// Where its keys go unless the file says otherwise.
 const SERVER: &str = "https://api.asksage.anl.gov/server";
@@ -41,7 +42,7 @@ pub(super) fn take(root: &Node, taking: &Taking<'_>) -> Draft {
     } else {
         let item = section.item("api_key");
         let key = item.and_then(|item| taking.secret(item.node, "api_key", "ASKSAGE_API_KEY"));
-        key.map(|key| (key, "key_1".to_owned()))
+        key.map(|key| PoolKey::new(key, "key_1"))
             .into_iter()
             .collect()
     };
@@ -74,35 +75,26 @@ pub(super) fn read_pool(
     taking: &Taking<'_>,
     [list, name_key]: [&'static str; 2],
     provider: &str,
-) -> Vec<(Scalar, String)> {
+) -> Vec<PoolKey> {
     let mut names: Vec<String> = Vec::new();
     let mut pool = Vec::new();
     let items = section.list(list).unwrap_or_default();
     let count = items.len();
     for (index, (path, item)) in items.into_iter().enumerate() {
         let default = format!("key_{}", index + 1);
-        let (node, key_path, name) = if let Value::Map(_) = item.node.value {
+        let (node, key_path, name, weight) = if let Value::Map(_) = item.node.value {
             let mut entry = Section::new(item.node, path.clone(), taking.reading);
             let name = entry.text(name_key).filter(|name| !name.is_empty());
-            let weight = entry.item("weight").map(|item| item.float());
-            match weight {
-                Some(Some(weight)) if weight <= 0.0 || !weight.is_finite() => {
-                    entry.report("weight", "expected a number above 0");
-                }
-                Some(None) => entry.report("weight", "expected a number above 0"),
-                Some(Some(_)) if 1 < count => {
-                    taking.leave(&item.node.origin, &join(&path, "weight"), FIRST_KEY);
-                }
-                Some(Some(_)) | None => {}
-            }
+            let weight = entry.item("weight").is_some();
+            let weight = weight.then(|| entry.weight("weight", ApiKeyConfig::WEIGHT));
             let key = entry.item("key").map(|item| item.node);
             if key.is_none() {
                 entry.report("key", "missing");
             }
             taking.leave_rest(&entry, POOL_LEFT);
-            (key, join(&path, "key"), name.unwrap_or(default))
+            (key, join(&path, "key"), name.unwrap_or(default), weight)
         } else {
-            (Some(item.node), path.clone(), default)
+            (Some(item.node), path.clone(), default, None)
         };
         if names.contains(&name) {
             item.report(&path, "has the name of another key; give each its own");
@@ -113,16 +105,15 @@ pub(super) fn read_pool(
         }
         let key = node.and_then(|node| taking.secret(node, &key_path, &variable(&of_variable)));
         if let Some(key) = key {
-            pool.push((key, name.clone()));
+            pool.push(PoolKey {
+                weight,
+                ..PoolKey::new(key, name.as_str())
+            });
         }
         names.push(name);
     }
     pool
 }
-
-/// What becomes of a pool.
-const FIRST_KEY: &str =
-    "keys have no weights here: the first one is used, the others are kept for you";
 
 /// Keys of a pool's entries that mean nothing here.
 const POOL_LEFT: &[(&str, &str)] = &[

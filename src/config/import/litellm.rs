@@ -6,7 +6,7 @@ use crate::config::section::{Section, join};
 use crate::config::tree::Node;
 
 use super::taking::{Taking, variable};
-use super::target::{Target, free_name, providers};
+use super::target::{PoolKey, Target, free_name, providers};
 
 /// What stands before the slash of a model: our kind, where it is unless the entry says so, and the variable of its
 /// key. Without an address the entry must give one, or the kind has its own.
@@ -175,7 +175,7 @@ fn read_model(item: Item<'_>, path: &str, taking: &Taking<'_>, targets: &mut Vec
         known.kind == *kind
             && is_same(&known.own)
             && known.base_url.as_ref().map(Scalar::same) == base_url.as_ref().map(Scalar::same)
-            && known.keys.first().map(|(key, _)| key.same()) == key.as_ref().map(Scalar::same)
+            && known.keys.first().map(|known| known.key.same()) == key.as_ref().map(Scalar::same)
             && known.api_version.as_ref().map(Scalar::same)
                 == api_version.as_ref().map(Scalar::same)
     });
@@ -188,7 +188,7 @@ fn read_model(item: Item<'_>, path: &str, taking: &Taking<'_>, targets: &mut Vec
             api_version,
             own,
             keys: key
-                .map(|key| (key, "key-1".to_owned()))
+                .map(|key| PoolKey::new(key, "key-1"))
                 .into_iter()
                 .collect(),
             ..Target::default()

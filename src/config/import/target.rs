@@ -14,8 +14,7 @@ pub(super) struct Target {
     pub(super) api_version: Option<Scalar>,
     /// Settings that its kind alone has.
     pub(super) own: Vec<(&'static str, Scalar)>,
-    /// Keys with their names.
-    pub(super) keys: Vec<(Scalar, String)>,
+    pub(super) keys: Vec<PoolKey>,
     /// Azure's deployments by model.
     pub(super) deployments: Vec<(String, String)>,
     /// Patterns of models that it takes; with `list` empty: all of them, unsaid.
@@ -30,6 +29,40 @@ pub(super) struct Target {
     pub(super) comments: Vec<String>,
 }
 
+/// A key of a provider to be written.
+#[derive(Debug)]
+pub(super) struct PoolKey {
+    pub(super) key: Scalar,
+    pub(super) name: String,
+    pub(super) weight: Option<f64>,
+}
+
+impl PoolKey {
+    /// A key with its name.
+    pub(super) fn new(key: Scalar, name: impl Into<String>) -> Self {
+        Self {
+            key,
+            name: name.into(),
+            weight: None,
+        }
+    }
+
+    fn lines(self) -> Vec<Line> {
+        let mut lines = vec![
+            Line::new("key", Yaml::One(self.key)),
+            Line::text("name", self.name),
+        ];
+        lines.extend(
+            self.weight
+                .map(|weight| Line::plain("weight", format!("{weight:?}"))),
+        );
+        lines
+    }
+}
+
+/// What is said above several keys.
+const FIRST_KEY: &str = "the first one is used for every request; the others, and all weights, are kept and not used yet";
+
 impl Target {
     /// The keys of `providers[]`.
     fn lines(self) -> Vec<Line> {
@@ -41,13 +74,14 @@ impl Target {
         lines.extend(one("api_version", self.api_version));
         let own = self.own.into_iter();
         lines.extend(own.map(|(key, value)| Line::new(key, Yaml::One(value))));
-        let keys = self.keys.into_iter().map(|(key, name)| {
-            let key = Line::new("key", Yaml::One(key));
-            vec![key, Line::text("name", name)]
-        });
-        let keys: Vec<Vec<Line>> = keys.collect();
-        if !keys.is_empty() {
-            lines.push(Line::new("api_keys", Yaml::Sections(keys)));
+        let keys: Vec<Vec<Line>> = self.keys.into_iter().map(PoolKey::lines).collect();
+        let count = keys.len();
+        if 0 < count {
+            let line = Line::new("api_keys", Yaml::Sections(keys));
+            lines.push(match count {
+                1 => line,
+                _ => line.saying(FIRST_KEY),
+            });
         }
         if !self.deployments.is_empty() {
             let pairs = self.deployments.into_iter();

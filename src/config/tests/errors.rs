@@ -37,7 +37,7 @@ providers:
     api_keys:
       - { key: "" }
       - { name: a }
-      - { key: " sk-1", weight: 3 }
+      - { key: " sk-1", wait: 3 }
     timeouts: { idle_s: 0 }
     on_disconnect: drain
   - { kind: vertex, name: two, headers: { "bad name": x, host: y } }
@@ -122,6 +122,13 @@ fn providers() {
         (
             "providers_keys_same_name",
             "- { kind: openai, api_keys: [{ key: a, name: x }, { key: b, name: x }] }",
+        ),
+        (
+            "providers_keys_weights",
+            "- kind: openai\n  api_keys:\n  \
+             - { key: a, weight: 0 }\n  - { key: b, weight: -1.5 }\n  - { key: c, weight: \"${W:-inf}\" }\n  \
+             - { key: d, weight: \"${W:-nan}\" }\n  - { key: e, weight: heavy }\n  - { key: f, weight: \"2\" }\n  \
+             - { key: g, weight: [1] }\n  - { key: h, weight: 1e-9 }\n  - { key: i, weight: 5000000000 }",
         ),
     ] {
         check(name, &format!("{head}  {}\n", rows.replace('\n', "\n  ")));

@@ -73,6 +73,7 @@ fn the_environment_reaches_every_kind_of_value() {
         ("AIPROXY__LOG__COLUMNS__TEAM__FROM", "tag.team"),
         ("AIPROXY__PROVIDERS__0__KIND", "openai"),
         ("AIPROXY__PROVIDERS__0__API_KEYS__0__KEY", "12345"),
+        ("AIPROXY__PROVIDERS__0__API_KEYS__0__WEIGHT", "0.25"),
         ("AIPROXY__PROVIDERS__0__HEADERS__X-TEAM", "true"),
         ("AIPROXY__FILTERS__0__KIND", "tag"),
         ("AIPROXY__FILTERS__0__TAGS__RUN", "7"),

@@ -13,17 +13,18 @@ const BETWEEN: &str = ",\r\n";
 pub fn to_events(array: &[u8]) -> Option<Bytes> {
     let text = std::str::from_utf8(array).ok()?;
     let mut reader = Reader::new(text);
-    let mut events = String::new();
+    let mut events = Vec::new();
     let mut only_objects = reader.peek().ok()? == Kind::Array;
     let read = reader.array(|reader| {
         only_objects &= reader.peek()? == Kind::Object;
         let item = reader.raw()?;
-        for line in item.lines() {
-            events.push_str("data: ");
-            events.push_str(line);
-            events.push('\n');
+        // A lone CR ends a line of events too, and would end the event's data in the middle.
+        for line in sse::lines(item.as_bytes()) {
+            events.extend_from_slice(b"data: ");
+            events.extend_from_slice(line);
+            events.push(b'\n');
         }
-        events.push('\n');
+        events.push(b'\n');
         Ok(())
     });
     let whole = read.ok()? && reader.end().is_ok() && only_objects;
@@ -32,15 +33,11 @@ pub fn to_events(array: &[u8]) -> Option<Bytes> {
 
 /// An event stream as one array; events without data are left out.
 pub fn of_events(events: &[u8]) -> Bytes {
-    let mut array = String::from("[");
-    sse::each_text(events, |_, data| {
-        if 1 < array.len() {
-            array.push_str(BETWEEN);
-        }
-        array.push_str(data);
-    });
-    array.push(']');
-    Bytes::from(array)
+    let mut writer = ArrayWriter::default();
+    let mut array = String::new();
+    writer.write(events, &mut array);
+    let end = writer.end();
+    Bytes::from([array.as_bytes(), end].concat())
 }
 
 /// Writes an event stream as one array while it comes.
@@ -53,15 +50,23 @@ impl ArrayWriter {
     /// Whole events as items. Comments keep a connection awake as blanks do.
     pub fn events(&mut self, events: &[u8]) -> Vec<u8> {
         let mut made = String::new();
-        sse::each_text(events, |_, data| {
-            let begun = std::mem::replace(&mut self.has_begun, true);
-            made.push_str(if begun { BETWEEN } else { "[" });
-            made.push_str(data);
-        });
+        self.write(events, &mut made);
         if made.is_empty() && !events.is_empty() {
             made.push('\n');
         }
         made.into_bytes()
+    }
+
+    fn write(&mut self, events: &[u8], made: &mut String) {
+        sse::each_text(events, |_, data| {
+            // No item can be nothing.
+            if data.is_empty() {
+                return;
+            }
+            let begun = std::mem::replace(&mut self.has_begun, true);
+            made.push_str(if begun { BETWEEN } else { "[" });
+            made.push_str(data);
+        });
     }
 
     /// What stands behind the last item.
@@ -105,7 +110,10 @@ mod tests {
         );
         let again = of_events(&events);
         assert_eq!(again, "[{\"a\": [1]},\r\n{\n  \"b\": \"x\\n\"\n}]");
+        let with_cr = to_events(b"[{\r\"a\":1\r\n\r}]").expect("an array");
+        assert_eq!(with_cr, "data: {\ndata: \"a\":1\ndata: \ndata: }\n\n");
         assert_eq!(of_events(b""), "[]");
+        assert_eq!(of_events(b"data:\n\ndata: {}\n\ndata:\n\n"), "[{}]");
         for wrong in ["", "{}", "[1]", "[{}", "[{}]x", "[\"a\"]"] {
             assert_eq!(to_events(wrong.as_bytes()), None, "{wrong}");
         }

@@ -501,6 +501,15 @@ fn f33_events_are_bounded() {
         feed(&mut Scanner::new(options), long.as_bytes(), &each),
         Err(EventTooLarge { limit: 64 })
     );
+    // The last LF of CRLF may come in another chunk, and does not count.
+    for (bytes, is_taken) in [(54, true), (55, true), (56, false)] {
+        let text = format!("data: {}\r\n\r\n", "x".repeat(bytes));
+        let each: Vec<_> = (0..text.len()).collect();
+        for cuts in [[].as_slice(), &each, &[text.len() - 1]] {
+            let fed = feed(&mut Scanner::new(options), text.as_bytes(), cuts);
+            assert_eq!(fed.is_ok(), is_taken, "{bytes} {cuts:?}");
+        }
+    }
     let mut out = Vec::new();
     let text = format!("data: 1\n\n{long}");
     Scanner::new(options)

@@ -70,6 +70,19 @@ fn what_was_answered_serves() {
     terminal.answer("its name in the record [key-2]", "team");
     terminal.wait("is the name of another key of this provider");
     terminal.answer("its name in the record [key-2]", "");
+    // A key alone has no weight; of several each has one.
+    terminal.answer("weight of team (kept, not used yet) [1]", "");
+    let weight = "weight of key-2 (kept, not used yet) [1]";
+    for (answer, said) in [
+        ("0", "out of range; allowed: a number above 0"),
+        ("-1", "out of range; allowed: a number above 0"),
+        ("inf", "expected a number above 0, found text"),
+        ("heavy: 1", "expected a number above 0, found text"),
+    ] {
+        terminal.answer(weight, answer);
+        terminal.wait(said);
+    }
+    terminal.answer(weight, "0.25");
     terminal.answer("another key", "y");
     terminal.answer_hidden("key, not shown (empty: no more)", "");
     terminal.wait("team: it answers (200)");
@@ -81,6 +94,9 @@ fn what_was_answered_serves() {
     // What is shown is the file, but for its keys.
     terminal.wait("url: sqlite://records/a.db");
     terminal.wait("key: \"***");
+    terminal.wait("weight: 1.0");
+    terminal.wait("name: key-2");
+    terminal.wait("weight: 0.25");
     terminal.answer("write it", "yes");
     terminal.wait("aiproxy serve --config aiproxy.yaml");
     assert_eq!(terminal.exit_code(), Some(0));

@@ -1,10 +1,11 @@
-//! Bytes as event streams: cut into events, and watched while they are relayed.
+//! Bytes as event streams: cut into events, and watched while they are relayed; and as the array that stands for one.
 
 use aiproxy::filter::Endpoint;
 use aiproxy::wire::relay_scanner::{Dialect, Facts, Piece, ScanOptions, Scanner, StreamEnd};
 use aiproxy::wire::sse::{self, EventTooLarge, RawEvent, SseDecoder};
 use bytes::Bytes;
 
+use super::array;
 use super::input::Chunked;
 
 /// A limit that no input is over, and one that some events are.
@@ -32,6 +33,7 @@ pub(crate) fn check(data: &[u8]) {
     let Some(input) = Chunked::read(data) else {
         return;
     };
+    array::check(&input);
     let whole = [input.whole];
     let chunks = input.chunks(input.whole);
     for limit in LIMITS {

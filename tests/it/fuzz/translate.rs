@@ -6,8 +6,8 @@ use aiproxy::wire::json_check::{self, JsonError, RequestHead};
 use aiproxy::wire::json_reader::{Kind, MAX_KEYS, Reader};
 use aiproxy::wire::sse::SseDecoder;
 use aiproxy::wire::translate::{
-    AnswerFacts, ClientFormat, Format, StreamTranslator, answer, answer_as_stream, echo, error_of,
-    request,
+    AnswerFacts, ClientFormat, Format, StreamTranslator, answer, answer_as_stream, echo,
+    embeddings, error_of, request,
 };
 use aiproxy::wire::{decode_request, decode_whole, prompt_pieces};
 use bytes::Bytes;
@@ -70,6 +70,8 @@ pub(crate) fn check(data: &[u8]) {
     };
     bodies(client, provider, body, &facts);
     stream(client, provider, body, &facts);
+    asked_for_vectors(body);
+    vectors(body, &facts);
     recorded(ENDPOINTS[usize::from(*other) % ENDPOINTS.len()], body);
     json(body);
 }
@@ -90,6 +92,56 @@ fn bodies(client: ClientFormat, provider: Format, body: &[u8], facts: &AnswerFac
         assert_events(&streamed);
     }
     error_of(provider, body);
+}
+
+const VECTORS: [embeddings::Format; 3] = [
+    embeddings::Format::Openai,
+    embeddings::Format::Gemini,
+    embeddings::Format::Argo,
+];
+
+/// What is written is a request that is read again, by those that have clients.
+fn asked_for_vectors(body: &[u8]) {
+    for client in VECTORS {
+        for provider in VECTORS {
+            let Ok((_, written, _)) = embeddings::request(client, provider, body, "m") else {
+                continue;
+            };
+            assert_object(&written);
+            let again = embeddings::request(provider, client, &written, "m");
+            let has_clients = provider != embeddings::Format::Argo;
+            assert_eq!(again.is_ok(), has_clients, "{client:?} {provider:?}");
+        }
+    }
+}
+
+/// Requests of one text and of two, for each form of an answer.
+const FOR_VECTORS: [(embeddings::Format, &str); 4] = [
+    (embeddings::Format::Openai, r#"{"input":"a"}"#),
+    (
+        embeddings::Format::Openai,
+        r#"{"input":["a","b"],"encoding_format":"base64"}"#,
+    ),
+    (
+        embeddings::Format::Gemini,
+        r#"{"content":{"parts":[{"text":"a"}]}}"#,
+    ),
+    (
+        embeddings::Format::Gemini,
+        r#"{"requests":[{"content":{"parts":[{"text":"a"}]}},{"content":{"parts":[{"text":"b"}]}}]}"#,
+    ),
+];
+
+fn vectors(body: &[u8], facts: &AnswerFacts) {
+    for (client, asked) in FOR_VECTORS {
+        for provider in VECTORS {
+            let asked = embeddings::request(client, provider, asked.as_bytes(), "m");
+            let (call, ..) = asked.expect("a request");
+            if let Ok((written, _)) = embeddings::answer(call, body, facts) {
+                assert_object(&written);
+            }
+        }
+    }
 }
 
 /// Each line is an event's data.

@@ -12,6 +12,14 @@ use crate::wire::translate::{Dropped, TranslateError, logprobs};
 const REFUSED: &[(&str, &str)] = &[
     ("functions", "functions are of an older form: use tools"),
     ("function_call", "functions are of an older form: use tools"),
+    (
+        "system",
+        "a chat has a message of the role system; Anthropic's form is asked at /v1/messages",
+    ),
+    (
+        "contents",
+        "Gemini's form is asked at /v1beta/models/MODEL:generateContent",
+    ),
     ("audio", "sound is not translated"),
     ("web_search_options", "the provider's search is another one"),
 ];

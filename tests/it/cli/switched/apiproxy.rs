@@ -1,13 +1,15 @@
 //! `APIProxy`'s clients: its paths and headers against its `.env` and the rows of its providers.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::{ids, post, post_with, said, switched_from, text};
+use super::{HEADERS, ids, post, post_with, said, switched_from, text};
 use crate::support::db::{texts, with_database};
 use crate::support::gateway::{get, wait_until};
 use crate::support::raw_client::exchange;
 
 const IMPORT: &str = "apiproxy.env --providers apiproxy_sdk.json";
+
+const FIXTURES: [&str; 2] = ["apiproxy.env", "apiproxy_sdk.json"];
 
 /// A key of its own, which nobody asks for here, and the conversation.
 const SESSION: &str =
@@ -15,8 +17,7 @@ const SESSION: &str =
 
 #[test]
 fn apiproxy_readme_examples_work() {
-    let fixtures = ["apiproxy.env", "apiproxy_sdk.json"];
-    switched_from(IMPORT, &fixtures, |data, mock, folder| {
+    switched_from(IMPORT, &FIXTURES, |data, mock, folder| {
         let health = exchange(data, get("/health"));
         assert_eq!(
             (health.status, &health.json()["status"]),
@@ -110,5 +111,151 @@ fn apiproxy_readme_examples_work() {
             let sql = "SELECT requested_model FROM exchanges WHERE session_id = 'talk-1'";
             with_database(&url, async |database| texts(database, sql).await) == ["gpt-4o-mini"]
         });
+    });
+}
+
+/// Where the mock of each provider is asked, by the model.
+const ASKED_AT: [(&str, &str); 3] = [
+    ("gpt-4o-mini", "/v1/chat/completions"),
+    ("claude-3-5-sonnet", "/v1/messages"),
+    (
+        "gemini-2.0-flash",
+        "/v1beta/models/gemini-2.0-flash:generateContent",
+    ),
+];
+
+const CHAT: &str = "/v1/chat/completions";
+
+#[test]
+fn claudes_form_on_the_chats_path_is_answered_in_it() {
+    switched_from(IMPORT, &FIXTURES, |data, mock, folder| {
+        let content = json!([{ "type": "text", "text": "Hello!" }]);
+        for (key, value) in [
+            ("anthropic_version", json!("2023-06-01")),
+            ("max_tokens_to_sample", json!(50)),
+        ] {
+            for (model, path) in ASKED_AT {
+                let mut asked = json!({ "model": model, "system": "Be brief.",
+                    "messages": [{ "role": "user", "content": content }] });
+                asked["max_tokens"] = json!(60);
+                asked[key] = value.clone();
+                let answer = post(data, CHAT, &asked);
+                let told = answer.text();
+                assert_eq!(answer.json()["type"], "message", "{key} {model}: {told}");
+                let sent = mock.requests().pop().expect("a request");
+                assert_eq!(sent.path(), path, "{key} {model}");
+                let body = text(&sent.body);
+                assert!(body.contains("Be brief."), "{key} {model}: {body}");
+                assert!(!body.contains(key), "{key} {model}: {body}");
+            }
+        }
+        let streamed = json!({ "model": "claude-3-5-sonnet", "max_tokens_to_sample": 50, "stream": true,
+            "messages": [{ "role": "user", "content": "Hello!" }] });
+        let answer = post(data, CHAT, &streamed);
+        let told = answer.text();
+        assert!(told.contains("event: message_stop"), "{told}");
+        let sent = mock.requests().pop().expect("a request");
+        assert!(text(&sent.body).contains("\"max_tokens\":50"), "{sent:?}");
+
+        let url = super::records_of(folder);
+        wait_until("they are on record as what they are", || {
+            let sql = "SELECT DISTINCT endpoint || ' ' || dialect || ' ' || request_text FROM exchanges \
+                       WHERE (SELECT COUNT(*) FROM exchanges) = 7";
+            let kinds = with_database(&url, async |database| texts(database, sql).await);
+            kinds == ["messages anthropic Hello!"]
+        });
+    });
+}
+
+#[test]
+fn geminis_input_on_the_chats_path_is_a_chat() {
+    switched_from(IMPORT, &FIXTURES, |data, mock, folder| {
+        let input = json!([
+            { "role": "system", "content": "Be brief." },
+            { "content": [{ "type": "input_text", "text": "Hel" }, { "text": "lo!" }] },
+        ]);
+        for (model, path) in [ASKED_AT[2], ("main/gemini-pro", CHAT)] {
+            let mut asked = json!({ "model": model, "input": input, "temperature": 0.5 });
+            let answer = post(data, CHAT, &asked);
+            assert!(said(&answer).is_string(), "{model}: {}", answer.text());
+            let sent = mock.requests().pop().expect("a request");
+            assert_eq!(sent.path(), path, "{model}");
+            let body = text(&sent.body);
+            assert!(
+                body.contains("Hello!") && body.contains("Be brief."),
+                "{body}"
+            );
+            assert!(!body.contains("input"), "{model}: {body}");
+            asked["stream"] = json!(true);
+            let answer = post(data, CHAT, &asked);
+            let told = answer.text();
+            assert!(told.ends_with("data: [DONE]\n\n"), "{model}: {told}");
+        }
+        let url = super::records_of(folder);
+        wait_until("what was said last is on record", || {
+            let sql = "SELECT DISTINCT endpoint || ' ' || request_text FROM exchanges \
+                       WHERE (SELECT COUNT(*) FROM exchanges) = 4";
+            let kinds = with_database(&url, async |database| texts(database, sql).await);
+            kinds == ["chat.completions Hel\nlo!"]
+        });
+    });
+}
+
+#[test]
+fn forms_that_are_not_read_name_the_path_for_them() {
+    let hello = json!([{ "role": "user", "content": "Hello!" }]);
+    let parts = json!([{ "parts": [{ "text": "Hello!" }] }]);
+    switched_from(IMPORT, &FIXTURES, |data, mock, _| {
+        for (asked, named) in [
+            (
+                json!({ "model": "gpt-4o-mini", "max_tokens_to_sample": 5, "prompt": "\n\nHuman: Hello!" }),
+                "/v1/messages",
+            ),
+            (
+                json!({ "model": "claude-3-5-sonnet", "system": "Be brief.", "messages": hello }),
+                "/v1/messages",
+            ),
+            (
+                json!({ "model": "gemini-2.0-flash", "contents": parts }),
+                ":generateContent",
+            ),
+            (
+                json!({ "model": "gemini-2.0-flash", "input": [{ "content": [{ "image": "a" }] }] }),
+                ":generateContent",
+            ),
+        ] {
+            let answer = post(data, CHAT, &asked);
+            assert_eq!(answer.status, 400, "{asked}");
+            let told = answer.json();
+            let message = told["error"]["message"].as_str().unwrap_or_default();
+            assert!(message.contains(named), "{asked}: {told}");
+        }
+        assert_eq!(mock.requests().len(), 0);
+    });
+}
+
+/// A provider's own API does not look at the header either.
+#[test]
+fn accept_alone_asks_for_no_stream() {
+    switched_from(IMPORT, &FIXTURES, |data, mock, _| {
+        let headers = HEADERS.replace("*/*", "text/event-stream");
+        // An `input` beside messages, or for another model, is the provider's to judge.
+        for more in [json!({}), json!({ "input": "x" })] {
+            let mut asked = json!({ "model": "gpt-4o-mini", "messages": [{ "role": "user", "content": "Hello!" }] });
+            asked
+                .as_object_mut()
+                .expect("an object")
+                .extend(more.as_object().cloned().unwrap_or_default());
+            let answer = post_with(data, CHAT, &headers, &asked);
+            assert_eq!(answer.json()["object"], "chat.completion");
+            let sent = mock.requests().pop().expect("a request");
+            assert_eq!(sent.header("accept"), Some("text/event-stream"));
+            assert_eq!(text(&sent.body), asked.to_string());
+        }
+        let other = json!({ "model": "gpt-4o-mini", "input": [{ "content": "Hello!" }] });
+        post(data, CHAT, &other);
+        let sent = mock.requests().pop().expect("a request");
+        let sent: Value = serde_json::from_slice(&sent.body).expect("JSON");
+        assert_eq!(sent, other);
     });
 }

@@ -25,6 +25,8 @@ pub struct ErrorReply {
 
 const INVALID: &str = "invalid_request_error";
 const API: &str = "api_error";
+/// The word of many compatible servers: OpenAI's own names what ran out, which is not known here.
+const RATE_LIMIT: &str = "rate_limit_error";
 
 /// The table.
 pub fn reply(failure: &Failure) -> ErrorReply {
@@ -207,6 +209,7 @@ pub fn reply(failure: &Failure) -> ErrorReply {
         Failure::UpstreamSaid { status, error } => plain(
             *status,
             match status {
+                429 => RATE_LIMIT,
                 400..500 => INVALID,
                 _ => API,
             },

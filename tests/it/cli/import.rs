@@ -127,6 +127,43 @@ fn what_was_taken_over_serves() {
     }
 }
 
+/// Vendors whose address stands in no configuration: the mock is put in their place.
+#[test]
+fn what_was_taken_over_of_gemini_and_bedrock_serves() {
+    let variables = [("MY_TOKEN", "aws-token")];
+    for (fixture, kind, model, shown) in [
+        (
+            "litellm_gemini.yaml",
+            "gemini",
+            "gemini-2.5-flash",
+            "sk-canary-gemini",
+        ),
+        (
+            "litellm_bedrock.yaml",
+            "bedrock",
+            "amazon.nova-pro-v1:0",
+            "aws-token",
+        ),
+    ] {
+        let mock = Mock::start(([127, 0, 0, 1], 0).into()).expect("a mock");
+        let folder = folder_of(&[fixture], UPSTREAM);
+        let import = format!("config import {fixture} --out aiproxy.yaml");
+        let output = aiproxy(folder.path(), &import, &[]);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        let file = folder.path().join("aiproxy.yaml");
+        let written = std::fs::read_to_string(&file).expect("a file");
+        let place = format!("kind: {kind}\n    base_url: http://{}\n", mock.addr());
+        let moved = written.replace(&format!("kind: {kind}\n"), &place);
+        assert_ne!(moved, written);
+        std::fs::write(&file, moved).expect("written");
+        let (_server, data) = start(folder.path(), "--port 0 --admin-port 0", &variables);
+        let answer = exchange(data, post("/v1/chat/completions", &chat_body(model, "")));
+        assert_eq!(answer.status, 200, "{fixture}: {}", answer.text());
+        let sent = format!("{:?}", mock.requests());
+        assert!(sent.contains(shown), "{fixture}: {sent}");
+    }
+}
+
 #[test]
 fn wrong_files_are_told_with_their_places() {
     for (name, holds, words, said) in [

@@ -94,6 +94,18 @@ impl ClientFormat {
         }
     }
 
+    /// Whether what is passed to a call is a text, which may be cut, and no object.
+    fn has_inputs_as_texts(self) -> bool {
+        match self {
+            Self::OpenaiChat | Self::OpenaiResponses => true,
+            Self::OpenaiCompletions
+            | Self::Anthropic
+            | Self::Gemini
+            | Self::BedrockConverse
+            | Self::BedrockInvoke => false,
+        }
+    }
+
     fn read_request(self, body: Value, dropped: &mut Dropped) -> Result<Request, TranslateError> {
         match self {
             Self::OpenaiChat => openai_chat::read_request(body, dropped),
@@ -325,9 +337,26 @@ pub fn answer(
     facts: &AnswerFacts,
 ) -> Result<(Vec<u8>, Dropped), TranslateError> {
     let mut dropped = Dropped::default();
-    let answer = from.read_answer(parse(body)?, facts, &mut dropped)?;
+    let answer = read_answer(from, to, body, facts, &mut dropped)?;
     let written = to.write_answer(answer, facts, &mut dropped);
     Ok((written.to_string().into_bytes(), dropped))
+}
+
+/// Reads a whole answer, and leaves out the calls that cannot be said.
+fn read_answer(
+    from: Format,
+    to: ClientFormat,
+    body: &[u8],
+    facts: &AnswerFacts,
+    dropped: &mut Dropped,
+) -> Result<Answer, TranslateError> {
+    let mut answer = from.read_answer(parse(body)?, facts, dropped)?;
+    if !to.has_inputs_as_texts() {
+        for cut in answer.cut_calls.drain(..) {
+            dropped.add(cut.path);
+        }
+    }
+    Ok(answer)
 }
 
 /// Writes a whole answer as a stream in another format, for a client that asked for one.
@@ -341,7 +370,7 @@ pub fn answer_as_stream(
     facts: &AnswerFacts,
 ) -> Result<(Vec<u8>, Dropped), TranslateError> {
     let mut dropped = Dropped::default();
-    let answer = from.read_answer(parse(body)?, facts, &mut dropped)?;
+    let answer = read_answer(from, to, body, facts, &mut dropped)?;
     let mut writer = stream::Writer::new(to, facts);
     let mut written = Vec::new();
     made_stream::pieces(answer, &mut |piece| {

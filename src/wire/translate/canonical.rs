@@ -169,6 +169,8 @@ pub(super) struct Answer {
     pub usage: Option<Usage>,
     /// Of the texts' tokens, in order; empty where nothing is told.
     pub logprobs: Vec<Logprob>,
+    /// Calls behind the parts whose input its longest length cut.
+    pub cut_calls: Vec<CutCall>,
 }
 
 /// A token and how likely it was.
@@ -181,6 +183,18 @@ pub(super) struct Logprob {
     pub bytes: Option<Vec<u8>>,
     /// The likeliest in its place; they have no others.
     pub top: Vec<Self>,
+}
+
+/// A call whose input is not whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct CutCall {
+    pub id: String,
+    pub name: String,
+    /// As far as it came.
+    pub input: String,
+    pub signature: Option<String>,
+    /// The input's path in the source.
+    pub path: String,
 }
 
 /// Why an answer ended.

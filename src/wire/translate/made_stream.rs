@@ -69,6 +69,16 @@ pub(super) fn pieces(answer: Answer, give: Give<'_>) {
             Part::Image(_) | Part::Document { .. } | Part::ToolResult { .. } => {}
         }
     }
+    for (number, cut) in (calls..).zip(answer.cut_calls) {
+        give(Piece::Tool {
+            number,
+            id: &spelt(&cut.id),
+            name: &spelt(&cut.name),
+            signature: &spelt(&cut.signature.unwrap_or_default()),
+        });
+        each(&cut.input, &mut |json| give(Piece::Input { number, json }));
+        give(Piece::PartEnd { number });
+    }
     if let Some(usage) = answer.usage {
         give(Piece::Usage(usage));
     }

@@ -95,6 +95,9 @@ impl StreamTranslator {
             writer.write(piece, unsaid, out);
         };
         read(reader, dropped, &mut give)?;
+        for number in writer.take_cut() {
+            dropped.add(reader.input_path(number));
+        }
         writer.take_failure().map_or(Ok(()), Err)
     }
 
@@ -126,7 +129,7 @@ impl StreamTranslator {
         }
         self.is_over = true;
         self.writer.write(Piece::End, &mut self.unsaid, out);
-        Ok(())
+        self.writer.take_failure().map_or(Ok(()), Err)
     }
 
     /// How many bytes of what was said are kept, because the end says them again in one event or their turn has not come.
@@ -168,6 +171,23 @@ impl Reader {
             Self::None => Err(TranslateError::Malformed(
                 "its format has no streams".to_owned(),
             )),
+        }
+    }
+}
+
+impl Reader {
+    /// The path of a call's input.
+    fn input_path(&self, number: u64) -> String {
+        match self {
+            Self::OpenaiChat(_) => {
+                format!("choices[0].message.tool_calls[{number}].function.arguments")
+            }
+            Self::Anthropic(_) => format!("content[{number}].input"),
+            Self::BedrockConverse(_) => {
+                format!("output.message.content[{number}].toolUse.input")
+            }
+            // Their calls come whole.
+            Self::Gemini(_) | Self::Argo(_) | Self::None => format!("calls[{number}]"),
         }
     }
 }
@@ -214,6 +234,18 @@ impl Writer {
             Self::Gemini(_) => {
                 matches!(piece, Piece::RedactedThinking(_)).then_some("redacted_thinking")
             }
+        }
+    }
+
+    /// The calls that are left out, because their input was cut.
+    fn take_cut(&mut self) -> Vec<u64> {
+        match self {
+            Self::OpenaiChat(_)
+            | Self::OpenaiCompletions(_)
+            | Self::Anthropic(_)
+            | Self::OpenaiResponses(_)
+            | Self::Converse(_) => Vec::new(),
+            Self::Gemini(writer) => writer.take_cut(),
         }
     }
 

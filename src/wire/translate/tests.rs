@@ -1,5 +1,6 @@
 //! Over 400 lines: every format's words meet every other's here.
 
+mod answers;
 mod bedrock_clients;
 mod carried;
 mod logprobs;

@@ -21,6 +21,9 @@ pub(in crate::wire::translate) struct Writer {
     logprobs: Vec<Logprob>,
     usage: Usage,
     stop: Option<Stop>,
+    /// Calls that have ended and whose input is not the JSON of an object: why the answer stops says whether it may be so.
+    unreadable: Vec<u64>,
+    cut: Vec<u64>,
     failure: Option<TranslateError>,
 }
 
@@ -43,6 +46,8 @@ impl Writer {
             logprobs: Vec::new(),
             usage: Usage::default(),
             stop: None,
+            unreadable: Vec::new(),
+            cut: Vec::new(),
             failure: None,
         }
     }
@@ -50,6 +55,11 @@ impl Writer {
     /// Why the stream cannot go on.
     pub(in crate::wire::translate) fn take_failure(&mut self) -> Option<TranslateError> {
         self.failure.take()
+    }
+
+    /// The calls that are left out, because the answer's longest length cut their input.
+    pub(in crate::wire::translate) fn take_cut(&mut self) -> Vec<u64> {
+        std::mem::take(&mut self.cut)
     }
 
     pub(in crate::wire::translate) fn write(&mut self, piece: Piece<'_>, out: &mut Vec<u8>) {
@@ -115,10 +125,17 @@ impl Writer {
             Piece::Stop { stop, .. } => {
                 self.rest_of_calls(out);
                 self.stop = stop;
+                if stop == Some(Stop::Length) {
+                    self.cut.append(&mut self.unreadable);
+                }
+                self.check_inputs();
             }
             Piece::End => {
                 self.rest_of_calls(out);
-                self.end(out);
+                self.check_inputs();
+                if self.failure.is_none() {
+                    self.end(out);
+                }
             }
         }
     }
@@ -129,10 +146,16 @@ impl Writer {
         }
     }
 
-    fn call(&mut self, call: &Call, out: &mut Vec<u8>) {
-        let Some(input) = whole_input(&call.input) else {
+    fn check_inputs(&mut self) {
+        if !self.unreadable.is_empty() {
             let why = "the input of a call is not the JSON of an object".to_owned();
             self.failure = Some(TranslateError::Malformed(why));
+        }
+    }
+
+    fn call(&mut self, call: &Call, out: &mut Vec<u8>) {
+        let Some(input) = whole_input(&call.input) else {
+            self.unreadable.push(call.number);
             return;
         };
         let begun = ["{\"functionCall\":{\"id\":\"", &call.id, "\",\"name\":\""];

@@ -38,7 +38,9 @@ pub(in crate::wire::translate) fn read_answer(
             read.parts.extend(content.map(Part::Text));
             let refusal = message.text("refusal")?.filter(|text| !text.is_empty());
             read.parts.extend(refusal.map(Part::Refusal));
-            calls(&mut message, &mut read.parts, dropped)?;
+            let may_be_cut = read.stop == Some(Stop::Length);
+            let cut = may_be_cut.then_some(&mut read.cut_calls);
+            calls(&mut message, &mut read.parts, cut, dropped)?;
             let is_call = |part: &Part| matches!(part, Part::ToolUse { .. });
             // Some servers say `stop` of calls too.
             if read.stop == Some(Stop::End) && read.parts.iter().any(is_call) {
@@ -153,10 +155,13 @@ pub(in crate::wire::translate) fn write_answer(answer: Answer, facts: &AnswerFac
                 name,
                 input,
                 signature,
-            } => calls.push(call(&id, &name, &input, signature)),
+            } => calls.push(call(&id, &name, input.to_string(), signature)),
             // No answer has them.
             Part::Image(_) | Part::Document { .. } | Part::ToolResult { .. } => {}
         }
+    }
+    for cut in answer.cut_calls {
+        calls.push(call(&cut.id, &cut.name, cut.input, cut.signature));
     }
     let mut message = Map::new();
     message.insert("role".to_owned(), json!("assistant"));

@@ -3,7 +3,8 @@
 use serde_json::Value;
 
 use crate::wire::translate::canonical::{
-    Form, Logprobs, Media, Message, Part, Reasoning, Request, Role, Schema, Tool, ToolChoice,
+    CutCall, Form, Logprobs, Media, Message, Part, Reasoning, Request, Role, Schema, Tool,
+    ToolChoice,
 };
 use crate::wire::translate::fields::Fields;
 use crate::wire::translate::{Dropped, TranslateError, logprobs};
@@ -214,7 +215,7 @@ fn message(
             let mut parts = thoughts(&mut fields)?;
             parts.extend(content);
             parts.extend(fields.text("refusal")?.map(Part::Refusal));
-            calls(&mut fields, &mut parts, dropped)?;
+            calls(&mut fields, &mut parts, None, dropped)?;
             fields.refuse(&[("function_call", "functions are of an older form: use tools")])?;
             (Role::Assistant, parts)
         }
@@ -344,18 +345,25 @@ pub(in crate::wire::translate) fn signature(
 /// What is passed to a call; nothing is an empty object.
 pub(in crate::wire::translate) fn arguments(call: &mut Fields) -> Result<Value, TranslateError> {
     let arguments = call.text("arguments")?.unwrap_or_default();
+    input_of(&arguments).ok_or_else(|| no_input(call))
+}
+
+fn input_of(arguments: &str) -> Option<Value> {
     match arguments.trim() {
-        "" => Ok(Value::Object(serde_json::Map::new())),
-        text => match serde_json::from_str(text) {
-            Ok(input @ Value::Object(_)) => Ok(input),
-            _ => Err(call.invalid("arguments", "the JSON of an object")),
-        },
+        "" => Some(Value::Object(serde_json::Map::new())),
+        text => serde_json::from_str(text).ok().filter(Value::is_object),
     }
 }
 
+fn no_input(call: &Fields) -> TranslateError {
+    call.invalid("arguments", "the JSON of an object")
+}
+
+/// `cut`: takes the calls whose input is not whole, where it need not be.
 pub(super) fn calls(
     fields: &mut Fields,
     parts: &mut Vec<Part>,
+    mut cut: Option<&mut Vec<CutCall>>,
     dropped: &mut Dropped,
 ) -> Result<(), TranslateError> {
     let path = fields.path("tool_calls");
@@ -367,13 +375,26 @@ pub(super) fn calls(
         }
         let function = call.object("function")?;
         let mut function = function.ok_or_else(|| call.invalid("function", "an object"))?;
-        let input = arguments(&mut function)?;
-        parts.push(Part::ToolUse {
-            id: call.wanted_text("id")?,
-            name: function.wanted_text("name")?,
-            input,
-            signature: signature(&mut call)?,
-        });
+        let arguments = function.text("arguments")?.unwrap_or_default();
+        let id = call.wanted_text("id")?;
+        let name = function.wanted_text("name")?;
+        let signature = signature(&mut call)?;
+        match (input_of(&arguments), cut.as_deref_mut()) {
+            (Some(input), _) => parts.push(Part::ToolUse {
+                id,
+                name,
+                input,
+                signature,
+            }),
+            (None, Some(cut)) => cut.push(CutCall {
+                id,
+                name,
+                input: arguments,
+                signature,
+                path: function.path("arguments"),
+            }),
+            (None, None) => return Err(no_input(&function)),
+        }
         // Where it stands among the others is its index.
         call.take("index");
         function.drop_rest(dropped);

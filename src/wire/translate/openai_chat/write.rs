@@ -174,7 +174,7 @@ fn assistant(parts: Vec<Part>, path: &str, dropped: &mut Dropped) -> Result<Valu
                 name,
                 input,
                 signature,
-            } => calls.push(call(&id, &name, &input, signature)),
+            } => calls.push(call(&id, &name, input.to_string(), signature)),
             // Servers differ in whether they take thoughts back, and under which name.
             Part::Thinking { .. } | Part::RedactedThinking(_) => {
                 dropped.add(format!("{path}.thinking"));
@@ -196,8 +196,8 @@ fn assistant(parts: Vec<Part>, path: &str, dropped: &mut Dropped) -> Result<Valu
     Ok(Value::Object(message))
 }
 
-pub(super) fn call(id: &str, name: &str, input: &Value, signature: Option<String>) -> Value {
-    let function = json!({ "name": name, "arguments": input.to_string() });
+pub(super) fn call(id: &str, name: &str, arguments: String, signature: Option<String>) -> Value {
+    let function = json!({ "name": name, "arguments": arguments });
     let mut call = json!({ "id": id, "type": "function", "function": function });
     if let Some(signature) = signature {
         call["extra_content"] = json!({ "google": { "thought_signature": signature } });

@@ -23,6 +23,7 @@ pub(in crate::wire::translate) fn write_answer(answer: Answer, facts: &AnswerFac
         model: model.as_deref(),
     });
     give(Piece::Logprobs(&answer.logprobs));
+    let parts = u64::try_from(answer.parts.len()).unwrap_or(u64::MAX);
     for (number, part) in (0..).zip(answer.parts) {
         match part {
             Part::Text(text) => give(Piece::Text(&spelt(&text))),
@@ -57,6 +58,20 @@ pub(in crate::wire::translate) fn write_answer(answer: Answer, facts: &AnswerFac
             // No answer has them.
             Part::Image(_) | Part::Document { .. } | Part::ToolResult { .. } => {}
         }
+    }
+    for (number, cut) in (parts..).zip(answer.cut_calls) {
+        give(Piece::Tool {
+            number,
+            id: &spelt(&cut.id),
+            name: &spelt(&cut.name),
+            signature: &spelt(&cut.signature.unwrap_or_default()),
+        });
+        let json = spelt(&cut.input);
+        give(Piece::Input {
+            number,
+            json: &json,
+        });
+        give(Piece::PartEnd { number });
     }
     writer.usage = answer.usage.unwrap_or_default();
     writer.stop = answer.stop;

@@ -1,0 +1,160 @@
+//! What answers say to every client, whole and streamed: the same, whatever the provider spells oddly or leaves out.
+
+use serde_json::{Value, json};
+
+use super::{facts, said_in};
+use crate::wire::bedrock::frames_of;
+use crate::wire::translate::{
+    ClientFormat, Format, StreamTranslator, TranslateError, answer, answer_as_stream,
+};
+use crate::wire::{Decoded, decode_stream, decode_whole};
+use aiproxy_filters::Endpoint;
+
+const CLIENTS: [(ClientFormat, Endpoint); 6] = [
+    (ClientFormat::OpenaiChat, Endpoint::ChatCompletions),
+    (ClientFormat::OpenaiResponses, Endpoint::Responses),
+    (ClientFormat::Anthropic, Endpoint::Messages),
+    (ClientFormat::Gemini, Endpoint::GenerateContent),
+    (ClientFormat::BedrockConverse, Endpoint::BedrockConverse),
+    (ClientFormat::BedrockInvoke, Endpoint::BedrockInvoke),
+];
+
+/// A stream's bytes as the client reads them.
+fn shaped(endpoint: Endpoint, events: &[u8]) -> Vec<u8> {
+    match endpoint {
+        Endpoint::BedrockConverse | Endpoint::BedrockInvoke => frames_of(endpoint, events).unwrap(),
+        _ => events.to_vec(),
+    }
+}
+
+/// A stream of these events, in the client's events.
+fn streamed(
+    from: Format,
+    to: ClientFormat,
+    events: &[Value],
+) -> Result<(Vec<u8>, Vec<String>), TranslateError> {
+    let mut translator = StreamTranslator::new(from, to, &facts());
+    let mut out = Vec::new();
+    for event in events {
+        translator.event(event.to_string().as_bytes(), &mut out)?;
+    }
+    translator.end(&mut out)?;
+    Ok((out, translator.take_dropped()))
+}
+
+/// An answer and its fields that are not carried: whole, and as the stream that is made of it.
+fn whole(
+    from: Format,
+    to: ClientFormat,
+    body: &Value,
+) -> Result<[(Vec<u8>, Vec<String>); 2], TranslateError> {
+    let body = body.to_string();
+    let (whole, dropped) = answer(from, to, body.as_bytes(), &facts())?;
+    let (made, again) = answer_as_stream(from, to, body.as_bytes(), &facts())?;
+    assert_eq!(dropped, again);
+    Ok([(whole, dropped.into_fields()), (made, again.into_fields())])
+}
+
+/// A whole chat of a choice, and its stream of these deltas.
+fn chat(choice: &Value, deltas: &[Value], reason: &str) -> (Value, Vec<Value>) {
+    let mut choice = choice.clone();
+    choice["index"] = json!(0);
+    choice["finish_reason"] = json!(reason);
+    let chunk = |choice: Value| json!({ "model": "m", "choices": [choice] });
+    let mut events: Vec<Value> = deltas
+        .iter()
+        .map(|delta| chunk(json!({ "index": 0, "delta": delta })))
+        .collect();
+    events.push(chunk(
+        json!({ "index": 0, "delta": {}, "finish_reason": reason }),
+    ));
+    (chunk(choice), events)
+}
+
+/// Why an answer ended, in each client's word, in the order of `CLIENTS`.
+#[track_caller]
+fn ends(said: &Decoded, words: [&str; 6], at: usize) {
+    assert_eq!(said.finish_reason.as_deref(), Some(words[at]), "{said:#?}");
+}
+
+#[test]
+fn a_call_that_the_longest_length_cuts_does_not_lose_the_answer() {
+    let cut = "{\"city\":\"Kö";
+    let call = json!({ "index": 0, "id": "a", "type": "function", "function": { "name": "f", "arguments": cut } });
+    let message = json!({ "message": { "content": "Look:", "tool_calls": [call] } });
+    let deltas = [
+        json!({ "content": "Look:" }),
+        json!({ "tool_calls": [call] }),
+    ];
+    let path = "choices[0].message.tool_calls[0].function.arguments";
+    let words = [
+        "length",
+        "incomplete",
+        "max_tokens",
+        "MAX_TOKENS",
+        "max_tokens",
+        "max_tokens",
+    ];
+    let (body, events) = chat(&message, &deltas, "length");
+    for (at, (to, endpoint)) in CLIENTS.into_iter().enumerate() {
+        let is_text = at < 2;
+        let [(answered, dropped), (made, _)] = whole(Format::OpenaiChat, to, &body).unwrap();
+        let (passed, left_out) = streamed(Format::OpenaiChat, to, &events).unwrap();
+        // A stream of Messages or of converse has the input as a text: it is cut there as it is by its own providers.
+        let streams_text = to != ClientFormat::Gemini;
+        for (said, dropped, has_call) in [
+            (decode_whole(endpoint, &answered), &dropped, is_text),
+            (
+                decode_stream(endpoint, &shaped(endpoint, &made)),
+                &dropped,
+                is_text,
+            ),
+            (
+                decode_stream(endpoint, &shaped(endpoint, &passed)),
+                &left_out,
+                streams_text,
+            ),
+        ] {
+            ends(&said, words, at);
+            assert_eq!(said.text.as_deref(), Some("Look:"), "{to:?}");
+            let calls = said.tool_calls.unwrap_or_default();
+            let has_text = calls.contains("{\\\"city\\\":\\\"Kö");
+            assert_eq!(
+                (has_text, calls.is_empty()),
+                (has_call, !has_call),
+                "{to:?}: {calls}"
+            );
+            let expected: &[&str] = if has_call { &[] } else { &[path] };
+            assert_eq!(dropped, expected, "{to:?}");
+        }
+    }
+    let (body, events) = chat(&message, &deltas, "stop");
+    for (to, _) in CLIENTS {
+        let error = whole(Format::OpenaiChat, to, &body).unwrap_err();
+        let TranslateError::Invalid { field, .. } = error else {
+            panic!("{error}");
+        };
+        assert_eq!(field, path);
+    }
+    assert!(streamed(Format::OpenaiChat, ClientFormat::Gemini, &events).is_err());
+}
+
+#[test]
+fn a_call_that_ends_before_the_reason_is_known_may_be_cut_too() {
+    let events = |reason: &str| {
+        [
+            json!({ "type": "message_start", "message": { "model": "m" } }),
+            json!({ "type": "content_block_start", "index": 1, "content_block": { "type": "tool_use", "id": "a", "name": "f" } }),
+            json!({ "type": "content_block_delta", "index": 1, "delta": { "type": "input_json_delta", "partial_json": "{\"a\":" } }),
+            json!({ "type": "content_block_stop", "index": 1 }),
+            json!({ "type": "message_delta", "delta": { "stop_reason": reason } }),
+            json!({ "type": "message_stop" }),
+        ]
+    };
+    let to = ClientFormat::Gemini;
+    let (made, dropped) = streamed(Format::Anthropic, to, &events("max_tokens")).unwrap();
+    let (_, calls, reason) = said_in(Endpoint::GenerateContent, &made);
+    assert_eq!((calls, reason.as_deref()), (None, Some("MAX_TOKENS")));
+    assert_eq!(dropped, ["content[1].input"]);
+    assert!(streamed(Format::Anthropic, to, &events("tool_use")).is_err());
+}

@@ -108,8 +108,9 @@ impl RawText {
         *self = Self::default();
     }
 
-    pub(super) fn is(&self, other: RawStr<'_>) -> bool {
-        self.raw == other.raw
+    /// As it stands between the quotes.
+    pub(super) fn raw(&self) -> &str {
+        &self.raw
     }
 
     pub(super) fn is_empty(&self) -> bool {

@@ -90,6 +90,38 @@ struct CallPiece<'a> {
     custom: bool,
 }
 
+/// By what a streamed call, or a fragment of one, is known; all texts as they are spelt.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct CallKeys<'a> {
+    pub index: Option<u64>,
+    /// Empty where there is none.
+    pub id: &'a str,
+    pub has_name: bool,
+}
+
+/// Which of the calls that have begun a fragment belongs to: that of its index, else of its id, else the last one. `None`:
+/// it begins a call. An id of its own does, even under an index that was used before; without an index a name does too,
+/// where the last call has one.
+pub(super) fn call_of<'a>(
+    mut begun: impl ExactSizeIterator<Item = CallKeys<'a>> + DoubleEndedIterator + Clone,
+    piece: CallKeys<'_>,
+) -> Option<usize> {
+    if piece.index.is_some() {
+        return begun.rposition(|call| {
+            let same_id = piece.id.is_empty() || call.id.is_empty() || call.id == piece.id;
+            same_id && call.index == piece.index
+        });
+    }
+    let of_id = |call: CallKeys<'_>| !piece.id.is_empty() && call.id == piece.id;
+    if let Some(place) = begun.clone().rposition(of_id) {
+        return Some(place);
+    }
+    let last = begun.next_back()?;
+    let has_other_id = !piece.id.is_empty() && !last.id.is_empty();
+    let begins = has_other_id || piece.has_name && last.has_name;
+    (!begins).then_some(begun.len())
+}
+
 type Step = Result<(), JsonError>;
 
 impl<'a> Chunk<'a> {
@@ -178,6 +210,14 @@ impl<'a> Message<'a> {
 }
 
 impl<'a> CallPiece<'a> {
+    fn keys(&self) -> CallKeys<'a> {
+        CallKeys {
+            index: self.index,
+            id: self.id.map_or("", |id| id.raw),
+            has_name: self.name.is_some_and(|name| !name.raw.is_empty()),
+        }
+    }
+
     fn field(&mut self, key: RawStr<'a>, reader: &mut Reader<'a>) -> Step {
         match key.raw {
             "index" => self.index = integer(reader)?,

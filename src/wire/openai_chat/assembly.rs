@@ -1,6 +1,6 @@
 //! Answers put together: choices by their index, tool calls by theirs, fragments in the order they came.
 
-use super::{CallPiece, Chunk, Message};
+use super::{CallKeys, CallPiece, Chunk, Message, call_of};
 use crate::wire::decoded::{Call, Decoded, ErrorFields, RawText, SeenUsage, calls_json};
 use crate::wire::json_reader::RawStr;
 
@@ -142,20 +142,14 @@ impl Choice {
     }
 }
 
-/// Adds a fragment to the call it belongs to: that of its index, else the last one. An id of its own begins a new
-/// call even under an index that was used before.
+/// Adds a fragment to the call it belongs to (see `call_of`).
 fn add_call(calls: &mut Vec<Call>, piece: &CallPiece<'_>) {
-    let id = piece.id.filter(|id| !id.raw.is_empty());
-    let fits = |call: &Call| {
-        let same_id = id.is_none_or(|id| call.id.is_empty() || call.id.is(id));
-        same_id && (piece.index.is_none() || call.index == piece.index)
-    };
-    let last = calls.len().wrapping_sub(1);
-    let place = match piece.index {
-        Some(_) => calls.iter().rposition(fits),
-        None => calls.last().is_some_and(fits).then_some(last),
-    };
-    let place = place.unwrap_or_else(|| {
+    let begun = calls.iter().map(|call| CallKeys {
+        index: call.index,
+        id: call.id.raw(),
+        has_name: !call.name.is_empty(),
+    });
+    let place = call_of(begun, piece.keys()).unwrap_or_else(|| {
         calls.push(Call {
             index: piece.index,
             custom: piece.custom,

@@ -94,6 +94,27 @@ fn tool_calls_of_odd_servers() {
         None,
         two,
     );
+    // Without an index or an id: a name begins a call.
+    check_stream(
+        &[
+            r#"{"tool_calls":[{"function":{"name":"f","arguments":"1"}}]}"#,
+            r#"{"tool_calls":[{"id":"","function":{"name":"f","arguments":"2"}}]}"#,
+            r#"{"tool_calls":[{"function":{"name":"","arguments":"3"}}]}"#,
+        ],
+        None,
+        Some(
+            r#"[{"id":"","type":"function","function":{"name":"f","arguments":"1"}},{"id":"","type":"function","function":{"name":"f","arguments":"23"}}]"#,
+        ),
+    );
+    // Without an index, side by side; the first one's id comes behind its name.
+    check_stream(
+        &[
+            r#"{"tool_calls":[{"function":{"name":"f"}},{"id":"a"},{"id":"b","function":{"name":"g","arguments":"2"}}]}"#,
+            r#"{"tool_calls":[{"id":"a","function":{"name":"f","arguments":"1"}},{"id":"b","function":{"arguments":"3"}}]}"#,
+        ],
+        None,
+        two,
+    );
     check_stream(
         &[
             r#"{"tool_calls":null}"#,

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::answer::{stop_of, usage, word_of, write_usage};
 use crate::wire::json_reader::{JsonError, Reader as Json};
+use crate::wire::openai_chat::{CallKeys, call_of};
 use crate::wire::translate::canonical::{Logprob, Stop, Usage};
 use crate::wire::translate::piece::{Give, Piece, spelt};
 use crate::wire::translate::{AnswerFacts, Dropped, TranslateError, fields, logprobs};
@@ -12,8 +13,17 @@ use crate::wire::translate::{AnswerFacts, Dropped, TranslateError, fields, logpr
 #[derive(Debug, Default)]
 pub(in crate::wire::translate) struct Reader {
     has_begun: bool,
-    /// Numbers of the calls that have begun.
-    calls: Vec<u64>,
+    /// The calls that have begun; their places are their numbers.
+    calls: Vec<Call>,
+}
+
+/// By what a call is known in its source.
+#[derive(Debug)]
+struct Call {
+    index: Option<u64>,
+    /// As it is spelt.
+    id: String,
+    has_name: bool,
 }
 
 /// What a chunk says of its first choice.
@@ -140,10 +150,10 @@ impl Reader {
     }
 
     fn call<'a>(&mut self, json: &mut Json<'a>, chunk: &mut Chunk<'a>) -> Result<(), JsonError> {
-        let (mut number, mut id, mut name, mut arguments) = (None, "", "", "");
+        let (mut index, mut id, mut name, mut arguments) = (None, "", "", "");
         json.object(|key, json| {
             match key.raw {
-                "index" => number = json.raw()?.parse().ok(),
+                "index" => index = json.raw()?.parse().ok(),
                 "id" => id = json.string()?.map_or("", |id| id.raw),
                 "function" => {
                     json.object(|key, json| {
@@ -159,15 +169,39 @@ impl Reader {
             }
             Ok(())
         })?;
-        let number = number.unwrap_or_default();
-        if !self.calls.contains(&number) {
-            self.calls.push(number);
-            chunk.pieces.push(Piece::Tool {
-                number,
-                id,
-                name,
-                signature: "",
-            });
+        let begun = self.calls.iter().map(|call| CallKeys {
+            index: call.index,
+            id: &call.id,
+            has_name: call.has_name,
+        });
+        let has_name = !name.is_empty();
+        let keys = CallKeys {
+            index,
+            id,
+            has_name,
+        };
+        let place = call_of(begun, keys);
+        let number = u64::try_from(place.unwrap_or(self.calls.len())).unwrap_or(u64::MAX);
+        match place.and_then(|place| self.calls.get_mut(place)) {
+            Some(call) => {
+                if call.id.is_empty() {
+                    id.clone_into(&mut call.id);
+                }
+                call.has_name |= has_name;
+            }
+            None => {
+                self.calls.push(Call {
+                    index,
+                    id: id.to_owned(),
+                    has_name,
+                });
+                chunk.pieces.push(Piece::Tool {
+                    number,
+                    id,
+                    name,
+                    signature: "",
+                });
+            }
         }
         if !arguments.is_empty() {
             let json = arguments;

@@ -158,3 +158,58 @@ fn a_call_that_ends_before_the_reason_is_known_may_be_cut_too() {
     assert_eq!(dropped, ["content[1].input"]);
     assert!(streamed(Format::Anthropic, to, &events("tool_use")).is_err());
 }
+
+#[test]
+fn streamed_calls_without_an_index_are_told_apart() {
+    let call = |id: Option<&str>, name: &str, arguments: &str| {
+        let mut call = json!({ "function": { "name": name, "arguments": arguments } });
+        if let Some(id) = id {
+            call["id"] = json!(id);
+        }
+        call
+    };
+    let delta = |calls: &[Value]| json!({ "tool_calls": calls });
+    let first = "{\"x\":1}";
+    let second = ["{\"y\"", ":2}"];
+    for deltas in [
+        // Ollama and Google's compatible API: each call whole, in chunks of their own or in one.
+        vec![
+            delta(&[call(Some("a"), "f", first)]),
+            delta(&[call(Some("b"), "f", "{\"y\":2}")]),
+        ],
+        vec![delta(&[
+            call(Some("a"), "f", first),
+            call(Some("b"), "f", "{\"y\":2}"),
+        ])],
+        // The id repeated, or not.
+        vec![
+            delta(&[call(Some("a"), "f", first)]),
+            delta(&[call(Some("b"), "f", second[0])]),
+            delta(&[call(Some("b"), "f", second[1])]),
+        ],
+        vec![
+            delta(&[call(Some("a"), "f", first)]),
+            delta(&[call(Some("b"), "f", second[0])]),
+            delta(&[call(None, "", second[1])]),
+        ],
+        // No id at all.
+        vec![
+            delta(&[call(None, "f", first), call(None, "f", second[0])]),
+            delta(&[call(None, "", second[1])]),
+        ],
+    ] {
+        let (_, events) = chat(&json!({}), &deltas, "tool_calls");
+        for (to, endpoint) in CLIENTS {
+            let (made, _) = streamed(Format::OpenaiChat, to, &events).unwrap();
+            let (_, calls, _) = said_in(endpoint, &shaped(endpoint, &made));
+            let calls = calls.unwrap_or_default();
+            let inputs: Vec<&Value> = calls
+                .as_array()
+                .into_iter()
+                .flatten()
+                .map(|call| &call["function"]["arguments"])
+                .collect();
+            assert_eq!(inputs, [&json!({ "x": 1 }), &json!({ "y": 2 })], "{to:?}");
+        }
+    }
+}

@@ -1,6 +1,7 @@
 //! OpenAI's chat completions. (platform.openai.com, API reference, read 2026-11.)
 
 mod answer;
+mod content;
 mod read;
 mod stream;
 mod write;

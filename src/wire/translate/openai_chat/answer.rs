@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::content;
 use super::read::{calls, thoughts};
 use super::write::call;
 use crate::wire::translate::canonical::{Answer, Part, Stop, Usage};
@@ -34,8 +35,8 @@ pub(in crate::wire::translate) fn read_answer(
         }
         if let Some(mut message) = choice.object("message")? {
             read.parts = thoughts(&mut message)?;
-            let content = message.text("content")?.filter(|text| !text.is_empty());
-            read.parts.extend(content.map(Part::Text));
+            content::reasoning(&mut message, &mut read.parts, dropped);
+            content::read(&mut message, &mut read.parts, dropped)?;
             let refusal = message.text("refusal")?.filter(|text| !text.is_empty());
             read.parts.extend(refusal.map(Part::Refusal));
             let may_be_cut = read.stop == Some(Stop::Length);

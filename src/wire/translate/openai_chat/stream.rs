@@ -3,7 +3,8 @@
 use serde_json::Value;
 
 use super::answer::{stop_of, usage, word_of, write_usage};
-use crate::wire::json_reader::{JsonError, Reader as Json};
+use super::content;
+use crate::wire::json_reader::{JsonError, Kind, Reader as Json};
 use crate::wire::openai_chat::{CallKeys, call_of};
 use crate::wire::translate::canonical::{Logprob, Stop, Usage};
 use crate::wire::translate::piece::{Give, Piece, spelt};
@@ -33,6 +34,8 @@ struct Chunk<'a> {
     pieces: Vec<Piece<'a>>,
     finish: Option<&'a str>,
     has_other_choices: bool,
+    /// The first part of its content that has no counterpart.
+    other_part: Option<usize>,
     usage: Option<&'a str>,
     logprobs: Option<&'a str>,
     error: Option<&'a str>,
@@ -85,6 +88,9 @@ impl Reader {
                 give(Piece::Logprobs(&read));
             }
         }
+        if let Some(at) = chunk.other_part {
+            dropped.add(format!("choices[0].delta.content[{at}]"));
+        }
         chunk.pieces.into_iter().for_each(&mut *give);
         let usage = chunk.usage.and_then(|raw| serde_json::from_str(raw).ok());
         if let Some(usage) = usage.filter(Value::is_object).as_ref().map(self::usage) {
@@ -126,6 +132,10 @@ impl Reader {
         let mut thought = None;
         Json::new(delta).object(|key, json| {
             let make: fn(&'a str) -> Piece<'a> = match key.raw {
+                "content" if json.peek()? == Kind::Array => {
+                    chunk.other_part = content::read_streamed(json, &mut chunk.pieces)?;
+                    return Ok(());
+                }
                 "content" => Piece::Text,
                 "refusal" => Piece::Refusal,
                 // Compatible servers have the one word or the other, and some both.

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::{facts, said_in};
 use crate::wire::bedrock::frames_of;
+use crate::wire::sse;
 use crate::wire::translate::{
     ClientFormat, Format, StreamTranslator, TranslateError, answer, answer_as_stream,
 };
@@ -212,4 +213,89 @@ fn streamed_calls_without_an_index_are_told_apart() {
             assert_eq!(inputs, [&json!({ "x": 1 }), &json!({ "y": 2 })], "{to:?}");
         }
     }
+}
+
+/// Texts, and thoughts by themselves, of an answer in OpenAI's words.
+fn said_and_thought(message: &Value) -> (&str, &str) {
+    let text = |key: &str| message[key].as_str().unwrap_or_default();
+    (text("content"), text("reasoning_content"))
+}
+
+#[test]
+fn thoughts_of_compatible_servers_are_read_whichever_way_they_are_told() {
+    let text = |text: &str| json!({ "type": "text", "text": text });
+    let thinking = |thinking: Value| json!({ "type": "thinking", "thinking": thinking });
+    let searched = json!({ "type": "reference", "reference_ids": [1] });
+    let other = "content[1]";
+    for (message, deltas, expected) in [
+        // OpenRouter and Groq.
+        (
+            json!({ "content": "Yes.", "reasoning": "Hm, so." }),
+            vec![
+                json!({ "reasoning": "Hm, " }),
+                json!({ "reasoning": "so." }),
+                json!({ "content": "Yes." }),
+            ],
+            None,
+        ),
+        // vLLM with both words.
+        (
+            json!({ "content": "Yes.", "reasoning": "Hm, so.", "reasoning_content": "Hm, so." }),
+            vec![
+                json!({ "reasoning": "Hm, so.", "reasoning_content": "Hm, so.", "content": "Yes." }),
+            ],
+            None,
+        ),
+        // Mistral.
+        (
+            json!({ "content": [thinking(json!([text("Hm, "), text("so.")])), text("Yes.")] }),
+            vec![
+                json!({ "content": [thinking(json!([text("Hm, ")]))] }),
+                json!({ "content": [thinking(json!([text("so.")])), text("Ye")] }),
+                json!({ "content": "s." }),
+            ],
+            None,
+        ),
+        (
+            json!({ "content": [thinking(json!("Hm, so.")), searched, text("Yes.")] }),
+            vec![json!({ "content": [thinking(json!("Hm, so.")), searched, text("Yes.")] })],
+            Some(other),
+        ),
+    ] {
+        let (body, events) = chat(&json!({ "message": message }), &deltas, "stop");
+        // By way of Messages and back, for whose thoughts the record has no column.
+        let to = ClientFormat::Anthropic;
+        let [(answered, dropped), (made, _)] = whole(Format::OpenaiChat, to, &body).unwrap();
+        let (passed, left_out) = streamed(Format::OpenaiChat, to, &events).unwrap();
+        let back = answer(
+            Format::Anthropic,
+            ClientFormat::OpenaiChat,
+            &answered,
+            &facts(),
+        );
+        let back: Value = serde_json::from_slice(&back.unwrap().0).unwrap();
+        let message = &back["choices"][0]["message"];
+        assert_eq!(said_and_thought(message), ("Yes.", "Hm, so."), "{body}");
+        for made in [made, passed] {
+            let (text, thought) = (
+                deltas_of(&made, "text_delta", "text"),
+                deltas_of(&made, "thinking_delta", "thinking"),
+            );
+            assert_eq!((&*text, &*thought), ("Yes.", "Hm, so."), "{body}");
+        }
+        let path = |place: &str| expected.map(|part: &str| format!("choices[0].{place}.{part}"));
+        assert_eq!(dropped, Vec::from_iter(path("message")));
+        assert_eq!(left_out, Vec::from_iter(path("delta")));
+    }
+    let wrong = json!({ "choices": [{ "message": { "content": 5 }, "finish_reason": "stop" }] });
+    assert!(whole(Format::OpenaiChat, ClientFormat::Anthropic, &wrong).is_err());
+}
+
+/// The text of one kind of delta in a stream of Messages.
+fn deltas_of(stream: &[u8], kind: &str, key: &str) -> String {
+    sse::events(stream)
+        .filter_map(|event| serde_json::from_slice::<Value>(&event.data?).ok())
+        .filter(|event| event["delta"]["type"] == kind)
+        .filter_map(|event| event["delta"][key].as_str().map(str::to_owned))
+        .collect()
 }

@@ -260,7 +260,7 @@ fn close(mut guard: RecordGuard, link: &ClientLink) {
 /// A body that broke off, in the pipeline's words.
 pub(super) fn broken(error: &BodyFailure) -> Failure {
     match error {
-        BodyFailure::Truncated => Failure::UpstreamTruncated,
+        BodyFailure::Truncated | BodyFailure::Unfinished => Failure::UpstreamTruncated,
         BodyFailure::Io(_) => Failure::UpstreamDisconnected,
         BodyFailure::Framing | BodyFailure::Encoding(_) | BodyFailure::Untranslatable(_) => {
             Failure::UpstreamProtocol {

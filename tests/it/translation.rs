@@ -444,11 +444,7 @@ fn f32_a_translated_stream_that_breaks_off_has_an_error_and_no_end() {
         .0;
     let garbage = "event: content_block_delta\ndata: {\"type\":\n\n";
     for (events, outcome, code) in [
-        (
-            cut.to_owned(),
-            "upstream_truncated",
-            "upstream_disconnected",
-        ),
+        (cut.to_owned(), "upstream_truncated", "upstream_truncated"),
         (
             ERROR_STREAM.to_owned(),
             "upstream_error",

@@ -162,7 +162,7 @@ impl Events {
             Decoder::Text(decoder) => decoder.is_whole(),
         };
         if !is_whole || self.translator.end(&mut made).is_err() {
-            self.failure = Some(BodyFailure::Truncated);
+            self.failure = Some(BodyFailure::Unfinished);
         }
         made
     }

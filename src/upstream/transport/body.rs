@@ -42,6 +42,9 @@ pub enum BodyFailure {
     /// The body's content is encoded in a way that cannot be undone.
     #[error("the body's encoding: {0}")]
     Encoding(&'static str),
+    /// A stream that is to be translated ended cleanly, but before its end.
+    #[error("the stream ended before its end")]
+    Unfinished,
     /// A translated stream reports an error of the provider.
     #[error("the provider reports an error")]
     Reported(ProviderError),

@@ -35,13 +35,14 @@ fn half(pair: &Pair) -> Vec<u8> {
 impl Seen {
     /// The client was told that the stream has failed.
     #[track_caller]
-    fn is_cut(&self, outcome: &str) {
+    fn is_cut(&self, code: &str, outcome: &str) {
         let facts = (
             self.answer.status,
+            self.row.error_code.as_deref(),
             &*self.row.outcome,
             self.row.response_complete,
         );
-        assert_eq!(facts, (200, outcome, Some(false)), "{self:#?}");
+        assert_eq!(facts, (200, Some(code), outcome, Some(false)), "{self:#?}");
         let text = self.text();
         for end in ENDS {
             assert!(!text.contains(end), "{self:#?}");
@@ -87,7 +88,8 @@ fn f32_variants_of_event_streams_are_read() {
 fn f37_an_early_end_is_told() {
     every_pair(|pair| {
         let wire = chunked(&pair.kind, [&*half(&pair)]);
-        pair.answered(wire, true).is_cut("upstream_truncated");
+        let seen = pair.answered(wire, true);
+        seen.is_cut("upstream_truncated", "upstream_truncated");
         let wire = chunked(&pair.kind, []);
         let seen = pair.answered(wire, true);
         assert_ne!(seen.row.outcome, "ok", "{seen:#?}");
@@ -104,7 +106,8 @@ fn f38_a_stream_that_breaks_never_looks_complete() {
             Step::Send(chunk(half(&pair))),
             Step::Rst,
         ];
-        pair.scripted(script, true).is_cut("upstream_truncated");
+        let seen = pair.scripted(script, true);
+        seen.is_cut("upstream_disconnected", "upstream_truncated");
     });
 }
 
@@ -138,7 +141,7 @@ fn f42_bytes_that_are_no_text() {
                 assert!(passed.any(|bytes| bytes == [0xff, 0x00]), "{seen:#?}");
                 assert_eq!((seen.answer.status, &*seen.row.outcome), (200, "ok"));
             }
-            false => seen.is_cut("upstream_error"),
+            false => seen.is_cut("upstream_protocol", "upstream_error"),
         }
     });
 }

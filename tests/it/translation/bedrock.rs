@@ -156,10 +156,10 @@ fn a_stream_that_is_not_what_it_should_be_fails() {
         (damaged(within), "upstream_protocol", "upstream_error"),
         (damaged(1), "upstream_protocol", "upstream_error"),
         (throttled.clone(), "throttlingException", "rate_limited"),
-        (ending(&[]), "upstream_disconnected", "upstream_truncated"),
+        (ending(&[]), "upstream_truncated", "upstream_truncated"),
         (
             whole.concat()[..whole[0].len() + whole[1].len() + 20].to_vec(),
-            "upstream_disconnected",
+            "upstream_truncated",
             "upstream_truncated",
         ),
     ] {

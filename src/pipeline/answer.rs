@@ -37,6 +37,8 @@ pub struct Asked {
     pub since: Instant,
     /// The time limits.
     pub timeouts: Timeouts,
+    /// Whether the answer is one of ours: of an array, each piece has whole items.
+    pub is_translated: bool,
     /// How the answer comes to the client's format, where it is in another one.
     pub translation: Option<Translation>,
 }

@@ -296,6 +296,7 @@ async fn carry_out(
         request_id: exchange.request_id,
         since: Instant::now(),
         timeouts: plan.timeouts,
+        is_translated: plan.translation.is_some(),
         translation: plan.translation,
     };
     if let Some(run) = &mut filters {

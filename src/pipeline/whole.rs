@@ -17,7 +17,7 @@ use crate::pipeline::link::ClientLink;
 use crate::pipeline::reply::{Reply, ReplyBody, refuse};
 use crate::pipeline::timer::{PieceTimer, TimedOut};
 use crate::upstream::transport::{BodyFailure, UpstreamBody, UpstreamReply};
-use crate::wire::gemini::array::ArrayEnd;
+use crate::wire::gemini::array::{self, ArrayEnd};
 
 /// Relays the body. What has arrived already is taken at once: a short answer leaves in one piece.
 ///
@@ -111,7 +111,11 @@ struct Rest {
 
 /// Whether a body that ended is a stream's array that did not.
 fn is_cut(asked: &Asked, array: ArrayEnd) -> bool {
-    asked.stream && asked.endpoint == Endpoint::GenerateContent && array.is_open()
+    is_array(asked) && array.is_open()
+}
+
+fn is_array(asked: &Asked) -> bool {
+    asked.stream && asked.endpoint == Endpoint::GenerateContent
 }
 
 /// What is still to come of a body whose length is known, in bytes.
@@ -142,9 +146,9 @@ impl Rest {
             let next = tokio::select! {
                 biased;
                 next = self.body.next() => next,
-                late = self.timer.late() => return self.cut(guard, &late.into()).await,
+                late = self.timer.late() => return self.cut(guard, &late.into(), &mut out).await,
                 () = self.worker.lifecycle.cutting() => {
-                    return self.cut(guard, &Failure::ShuttingDown).await;
+                    return self.cut(guard, &Failure::ShuttingDown, &mut out).await;
                 }
             };
             let now = Instant::now();
@@ -156,14 +160,14 @@ impl Rest {
                     self.send(piece, &mut guard, &mut left, &mut out, now).await;
                 }
                 None if is_cut(&self.asked, self.array) => {
-                    return self.cut(guard, &Failure::UpstreamTruncated).await;
+                    return self.cut(guard, &Failure::UpstreamTruncated, &mut out).await;
                 }
                 None => {
                     guard.upstream_ends(now);
                     close(guard, &self.link);
                     return Ok(());
                 }
-                Some(Err(error)) => return self.cut(guard, &broken(&error)).await,
+                Some(Err(error)) => return self.cut(guard, &broken(&error), &mut out).await,
             }
         }
     }
@@ -186,15 +190,35 @@ impl Rest {
         out.send(piece).await;
     }
 
-    /// The head is out and no error can be told: the connection is closed without the body's end. What comes after
-    /// the end on record changes nothing any more.
-    async fn cut(&self, mut guard: RecordGuard, failure: &Failure) -> Result<(), Aborted> {
+    /// The head is out and no error can be told: the connection is closed without the body's end. An array of ours has
+    /// whole items, so that an error can be the last. What comes after the end on record changes nothing any more.
+    async fn cut(
+        &self,
+        mut guard: RecordGuard,
+        failure: &Failure,
+        out: &mut Yielder,
+    ) -> Result<(), Aborted> {
         if guard.has_ended() {
             guard.finish();
             return Ok(());
         }
-        guard.upstream_ends(Instant::now());
+        let now = Instant::now();
+        guard.upstream_ends(now);
         let form = &self.worker.form;
+        if self.asked.is_translated && is_array(&self.asked) && self.worker.settings.repair_streams
+        {
+            let (error, event) = form.error_event(failure, self.asked.endpoint, 0);
+            note_cut(&mut guard, failure, &error);
+            let closed = guard.closed_mut();
+            closed.repairs.push("error_event".to_owned());
+            let item = array::last_item(self.array, &event);
+            keep(&mut guard, &item, now);
+            guard.first_byte(now);
+            guard.end(failure.outcome());
+            out.send(item).await;
+            guard.finish();
+            return Ok(());
+        }
         let error = form.error(failure, guard.dialect(), &self.asked.request_id);
         note_cut(&mut guard, failure, &error);
         guard.end(failure.outcome());

@@ -75,6 +75,14 @@ impl ArrayWriter {
     }
 }
 
+/// An event as the last item of an array of which whole items are out, and its end.
+pub fn last_item(begun: ArrayEnd, event: &[u8]) -> Bytes {
+    let has_begun = begun.first == Some(b'[');
+    let mut writer = ArrayWriter { has_begun };
+    let item = writer.events(event);
+    Bytes::from([&*item, writer.end()].concat())
+}
+
 /// Watches an array go by, whatever its pieces.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct ArrayEnd {
@@ -129,6 +137,21 @@ mod tests {
         made.extend_from_slice(writer.end());
         assert_eq!(made, b"\n[{\"a\":1},\r\n{},\r\n{\"b\":2}]");
         assert_eq!(ArrayWriter::default().end(), b"[]");
+    }
+
+    #[test]
+    fn an_array_of_ours_may_end_with_an_item_more() {
+        let event = b"data: {\"error\":{}}\n\n";
+        for (begun, expected) in [
+            ("", "[{\"error\":{}}]"),
+            ("\n", "\n[{\"error\":{}}]"),
+            ("[{\"a\":1}", "[{\"a\":1},\r\n{\"error\":{}}]"),
+        ] {
+            let mut end = ArrayEnd::default();
+            end.see(begun.as_bytes());
+            let ended = [begun.as_bytes(), &last_item(end, event)].concat();
+            assert_eq!(ended, expected.as_bytes(), "{begun:?}");
+        }
     }
 
     #[test]

@@ -2,11 +2,13 @@
 
 use serde_json::Value;
 
-use super::{MESSAGE, MESSAGE_STREAM, before_anthropic, check_tokens, in_chunks, sent};
-use crate::support::fake_upstream::FakeUpstream;
+use super::{
+    ERROR_STREAM, MESSAGE, MESSAGE_STREAM, before_anthropic, check_tokens, in_chunks, sent,
+};
+use crate::support::fake_upstream::{FakeUpstream, Signal, Step};
 use crate::support::gateway::TestGateway;
-use crate::support::raw_client::RawResponse;
-use crate::support::wire::json as json_answer;
+use crate::support::raw_client::{RawResponse, post};
+use crate::support::wire::{LAST_CHUNK, STREAM_HEAD, chunk, json as json_answer};
 
 const ASKED: &str = r#"{"contents":[{"role":"user","parts":[{"text":"Hello?"}]}]}"#;
 
@@ -59,5 +61,60 @@ fn its_streams_are_events_or_one_array() {
         let row = gateway.row().record;
         assert_eq!((&*row.outcome, row.response_complete), ("ok", Some(true)));
         check_tokens(&row, 32, 15);
+    }
+}
+
+#[test]
+fn an_array_that_fails_ends_with_an_error_item() {
+    let at = ERROR_STREAM.find("event: error").expect("an error");
+    let (begun, error) = ERROR_STREAM.split_at(at);
+    let ended = LAST_CHUNK.as_bytes().to_vec();
+    for (end, reason, outcome) in [
+        (
+            Step::Send(chunk(error)),
+            "overloaded_error",
+            "upstream_error",
+        ),
+        (
+            Step::Send(ended),
+            "upstream_truncated",
+            "upstream_truncated",
+        ),
+        (Step::Rst, "upstream_disconnected", "upstream_truncated"),
+    ] {
+        let go = Signal::default();
+        let script = vec![
+            Step::ReadRequest,
+            Step::Send([STREAM_HEAD.as_bytes(), &chunk(begun)].concat()),
+            Step::Wait(go.clone()),
+            end,
+        ];
+        let upstream = FakeUpstream::start(vec![script]);
+        let gateway = before_anthropic(&upstream, None);
+        let mut client = gateway.connect();
+        client.send(post("/v1beta/models/claude-x:streamGenerateContent", ASKED));
+        client.read_at_least(1);
+        go.fire();
+        let answer = client.read_response();
+        assert!(
+            (answer.status, answer.complete) == (200, true),
+            "{answer:?}"
+        );
+        let items = answer.json();
+        let items = items.as_array().expect("an array");
+        let said = &items[0]["candidates"][0]["content"]["parts"][0]["text"];
+        assert_eq!(said, "Half", "{items:?}");
+        let error = &items.last().expect("an item")["error"];
+        let told = error["code"].is_u64() && error["status"].is_string();
+        assert!(told && error["message"].is_string(), "{error}");
+        assert_eq!(error["details"][0]["reason"], reason, "{error}");
+        let row = gateway.row().record;
+        assert_eq!(
+            (&*row.outcome, row.response_complete, row.repairs.as_deref()),
+            (outcome, Some(false), Some("error_event"))
+        );
+        let payload = row.payload.expect("bodies");
+        let stored = payload.response_body.expect("a body");
+        assert_eq!(&*stored.bytes, &*answer.body);
     }
 }

@@ -14,6 +14,7 @@ mod canonical;
 mod conversation;
 mod converse_client;
 pub mod embeddings;
+mod ending;
 mod fields;
 mod gemini;
 mod invoke_client;
@@ -351,6 +352,7 @@ fn read_answer(
     dropped: &mut Dropped,
 ) -> Result<Answer, TranslateError> {
     let mut answer = from.read_answer(parse(body)?, facts, dropped)?;
+    ending::settle(&mut answer, from, to, dropped)?;
     if !to.has_inputs_as_texts() {
         for cut in answer.cut_calls.drain(..) {
             dropped.add(cut.path);

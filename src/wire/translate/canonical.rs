@@ -164,7 +164,10 @@ pub(super) struct Schema {
 pub(super) struct Answer {
     pub model: Option<String>,
     pub parts: Vec<Part>,
+    /// `None` for reasons that are its source's own.
     pub stop: Option<Stop>,
+    /// The reason in its source's word.
+    pub stop_word: Option<String>,
     pub stop_sequence: Option<String>,
     pub usage: Option<Usage>,
     /// Of the texts' tokens, in order; empty where nothing is told.

@@ -85,6 +85,7 @@ pub(super) fn pieces(answer: Answer, give: Give<'_>) {
     let sequence = answer.stop_sequence.as_deref().map(spelt);
     give(Piece::Stop {
         stop: answer.stop,
+        word: "",
         sequence: sequence.as_deref(),
     });
     give(Piece::End);

@@ -43,7 +43,10 @@ pub(super) enum Piece<'a> {
     /// Nothing is said, but the upstream is at work.
     Ping,
     Stop {
+        /// `None` for reasons that are the source's own.
         stop: Option<Stop>,
+        /// The reason in its source's word.
+        word: &'a str,
         sequence: Option<&'a str>,
     },
     /// There is no more.

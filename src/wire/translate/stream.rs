@@ -1,5 +1,6 @@
 //! A stream in another format: each event in, what it comes to out, at once.
 
+use super::ending::Ending;
 use super::piece::{Give, Piece};
 use super::{
     AnswerFacts, ClientFormat, Dropped, Format, TranslateError, anthropic, argo, bedrock_converse,
@@ -10,6 +11,7 @@ use super::{
 pub struct StreamTranslator {
     reader: Reader,
     writer: Writer,
+    ending: Ending,
     /// What the reader could not carry, and what the writer.
     dropped: Dropped,
     unsaid: Dropped,
@@ -52,6 +54,7 @@ impl StreamTranslator {
                 Format::Asksage => Reader::None,
             },
             writer: Writer::new(to, facts),
+            ending: Ending::new(from, to),
             dropped: Dropped::default(),
             unsaid: Dropped::default(),
             has_stop: false,
@@ -84,21 +87,34 @@ impl StreamTranslator {
         let Self {
             reader,
             writer,
+            ending,
             dropped,
             unsaid,
             has_stop,
             is_over,
         } = self;
+        let (mut is_unknown, mut failure) = (false, None);
         let mut give = |piece: Piece<'_>| {
+            if failure.is_some() {
+                return;
+            }
             *has_stop |= matches!(piece, Piece::Stop { .. });
             *is_over |= matches!(piece, Piece::End);
-            writer.write(piece, unsaid, out);
+            match ending.piece(piece, &mut is_unknown) {
+                Ok(piece) => writer.write(piece, unsaid, out),
+                Err(error) => failure = Some(error),
+            }
         };
         read(reader, dropped, &mut give)?;
+        if is_unknown {
+            dropped.add(ending.path());
+        }
         for number in writer.take_cut() {
             dropped.add(reader.input_path(number));
         }
-        writer.take_failure().map_or(Ok(()), Err)
+        failure
+            .or_else(|| writer.take_failure())
+            .map_or(Ok(()), Err)
     }
 
     /// Takes a comment, by which an upstream says that it is at work.

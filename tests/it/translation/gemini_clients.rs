@@ -5,9 +5,10 @@ use serde_json::Value;
 use super::{
     ERROR_STREAM, MESSAGE, MESSAGE_STREAM, before_anthropic, check_tokens, in_chunks, sent,
 };
-use crate::support::fake_upstream::{FakeUpstream, Signal, Step};
+use crate::support::fake_upstream::{FakeUpstream, Step};
 use crate::support::gateway::TestGateway;
 use crate::support::raw_client::{RawResponse, post};
+use crate::support::signal::Signal;
 use crate::support::wire::{LAST_CHUNK, STREAM_HEAD, chunk, json as json_answer};
 
 const ASKED: &str = r#"{"contents":[{"role":"user","parts":[{"text":"Hello?"}]}]}"#;
@@ -111,7 +112,7 @@ fn an_array_that_fails_ends_with_an_error_item() {
         let row = gateway.row().record;
         assert_eq!(
             (&*row.outcome, row.response_complete, row.repairs.as_deref()),
-            (outcome, Some(false), Some("error_event"))
+            (outcome, Some(false), Some(r#"["error_event"]"#))
         );
         let payload = row.payload.expect("bodies");
         let stored = payload.response_body.expect("a body");

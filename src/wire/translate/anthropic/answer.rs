@@ -22,6 +22,7 @@ pub(in crate::wire::translate) fn read_answer(
     let mut read = Answer {
         model: answer.text("model")?,
         stop: stop.as_deref().and_then(stop_of),
+        stop_word: stop,
         stop_sequence: answer.text("stop_sequence")?,
         usage: answer.take("usage").as_ref().map(usage),
         parts: Vec::with_capacity(content.len()),

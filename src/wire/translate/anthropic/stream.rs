@@ -90,6 +90,7 @@ impl Reader {
                 if let Some(word) = delta.stop {
                     give(Piece::Stop {
                         stop: stop_of(word),
+                        word,
                         sequence: delta.sequence,
                     });
                 }
@@ -281,7 +282,7 @@ impl Writer {
                 true => b"event: ping\ndata: {\"type\":\"ping\"}\n\n".as_slice(),
                 false => b": ping\n".as_slice(),
             }),
-            Piece::Stop { stop, sequence } => {
+            Piece::Stop { stop, sequence, .. } => {
                 self.stop = Some((stop, sequence.map(str::to_owned)));
             }
             Piece::End => self.end(out),

@@ -20,6 +20,7 @@ impl Reader {
         self.begin(give);
         give(Piece::Stop {
             stop: Some(Stop::End),
+            word: "",
             sequence: None,
         });
         give(Piece::End);

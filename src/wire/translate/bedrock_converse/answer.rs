@@ -19,6 +19,7 @@ pub(in crate::wire::translate) fn read_answer(
     let stop = answer.text("stopReason")?;
     let mut read = Answer {
         stop: stop.as_deref().and_then(stop_of),
+        stop_word: stop,
         usage: answer.take("usage").as_ref().map(usage),
         parts: Vec::with_capacity(content.len()),
         ..Answer::default()

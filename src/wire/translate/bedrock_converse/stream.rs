@@ -79,16 +79,17 @@ impl Reader {
             }),
             "messageStop" => {
                 self.has_stop = true;
-                let mut stop = None;
+                let mut stop = "";
                 Json::new(said).object(|key, json| {
                     match key.raw {
-                        "stopReason" => stop = json.string()?.and_then(|word| stop_of(word.raw)),
+                        "stopReason" => stop = json.string()?.map_or("", |word| word.raw),
                         _ => json.skip()?,
                     }
                     Ok(())
                 })?;
                 give(Piece::Stop {
-                    stop,
+                    stop: stop_of(stop),
+                    word: stop,
                     sequence: None,
                 });
             }

@@ -66,10 +66,13 @@ fn candidate(
         .parts
         .iter()
         .any(|part| matches!(part, Part::ToolUse { .. }));
-    read.stop = reason.as_deref().and_then(stop_of).map(|stop| match stop {
-        Stop::End if calls => Stop::ToolUse,
-        stop => stop,
-    });
+    if let Some(reason) = reason {
+        read.stop = stop_of(&reason).map(|stop| match stop {
+            Stop::End if calls => Stop::ToolUse,
+            stop => stop,
+        });
+        read.stop_word = Some(reason);
+    }
     if let Some(said) = candidate.take("logprobsResult") {
         read.logprobs = logprobs::of_candidate(said, dropped);
     }
@@ -132,7 +135,9 @@ pub(super) fn stop_of(word: &str) -> Option<Stop> {
         | "BLOCKLIST"
         | "PROHIBITED_CONTENT"
         | "SPII"
+        | "MODEL_ARMOR"
         | "IMAGE_SAFETY"
+        | "IMAGE_RECITATION"
         | "IMAGE_PROHIBITED_CONTENT" => Stop::Refused,
         _ => return None,
     })

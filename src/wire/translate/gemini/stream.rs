@@ -80,7 +80,7 @@ impl Reader {
         let reason = chunk
             .pointer("/candidates/0/finishReason")
             .and_then(Value::as_str);
-        let is_blocked = chunk.pointer("/promptFeedback/blockReason").is_some();
+        let is_blocked = chunk["promptFeedback"]["blockReason"].is_string();
         let stop = match reason.map(stop_of) {
             None if is_blocked => Some(Some(Stop::Refused)),
             Some(Some(Stop::End)) if 0 < self.calls => Some(Some(Stop::ToolUse)),
@@ -90,6 +90,7 @@ impl Reader {
         if let Some(stop) = stop {
             give(Piece::Stop {
                 stop,
+                word: reason.unwrap_or_default(),
                 sequence: None,
             });
         }

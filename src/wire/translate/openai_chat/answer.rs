@@ -30,6 +30,7 @@ pub(in crate::wire::translate) fn read_answer(
         let mut choice = Fields::of(first, "choices[0]")?;
         let stop = choice.text("finish_reason")?;
         read.stop = stop.as_deref().and_then(stop_of);
+        read.stop_word = stop;
         if let Some(said) = choice.take("logprobs") {
             read.logprobs = logprobs::of_choice(said, dropped);
         }

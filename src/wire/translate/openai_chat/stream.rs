@@ -104,6 +104,7 @@ impl Reader {
             };
             give(Piece::Stop {
                 stop,
+                word,
                 sequence: None,
             });
         }

@@ -72,12 +72,6 @@ fn chat(choice: &Value, deltas: &[Value], reason: &str) -> (Value, Vec<Value>) {
     (chunk(choice), events)
 }
 
-/// Why an answer ended, in each client's word, in the order of `CLIENTS`.
-#[track_caller]
-fn ends(said: &Decoded, words: [&str; 6], at: usize) {
-    assert_eq!(said.finish_reason.as_deref(), Some(words[at]), "{said:#?}");
-}
-
 #[test]
 fn a_call_that_the_longest_length_cuts_does_not_lose_the_answer() {
     let cut = "{\"city\":\"Kö";
@@ -88,14 +82,6 @@ fn a_call_that_the_longest_length_cuts_does_not_lose_the_answer() {
         json!({ "tool_calls": [call] }),
     ];
     let path = "choices[0].message.tool_calls[0].function.arguments";
-    let words = [
-        "length",
-        "incomplete",
-        "max_tokens",
-        "MAX_TOKENS",
-        "max_tokens",
-        "max_tokens",
-    ];
     let (body, events) = chat(&message, &deltas, "length");
     for (at, (to, endpoint)) in CLIENTS.into_iter().enumerate() {
         let is_text = at < 2;
@@ -116,8 +102,8 @@ fn a_call_that_the_longest_length_cuts_does_not_lose_the_answer() {
                 streams_text,
             ),
         ] {
-            ends(&said, words, at);
-            assert_eq!(said.text.as_deref(), Some("Look:"), "{to:?}");
+            let told = (said.finish_reason.as_deref(), said.text.as_deref());
+            assert_eq!(told, (Some("length"), Some("Look:")), "{to:?}");
             let calls = said.tool_calls.unwrap_or_default();
             let has_text = calls.contains("{\\\"city\\\":\\\"Kö");
             assert_eq!(
@@ -155,7 +141,7 @@ fn a_call_that_ends_before_the_reason_is_known_may_be_cut_too() {
     let to = ClientFormat::Gemini;
     let (made, dropped) = streamed(Format::Anthropic, to, &events("max_tokens")).unwrap();
     let (_, calls, reason) = said_in(Endpoint::GenerateContent, &made);
-    assert_eq!((calls, reason.as_deref()), (None, Some("MAX_TOKENS")));
+    assert_eq!((calls, reason.as_deref()), (None, Some("length")));
     assert_eq!(dropped, ["content[1].input"]);
     assert!(streamed(Format::Anthropic, to, &events("tool_use")).is_err());
 }
@@ -298,4 +284,177 @@ fn deltas_of(stream: &[u8], kind: &str, key: &str) -> String {
         .filter(|event| event["delta"]["type"] == kind)
         .filter_map(|event| event["delta"][key].as_str().map(str::to_owned))
         .collect()
+}
+
+/// What a client is told by an answer, whole, and by its stream: the reason (in the record's words), the text and what is
+/// not carried; or the
+/// code of an error, empty where it has none.
+fn told(
+    from: Format,
+    client: (ClientFormat, Endpoint),
+    body: &Value,
+    events: &[Value],
+) -> Vec<Result<(String, Option<String>, Vec<String>), String>> {
+    let (to, endpoint) = client;
+    let code = |error| match error {
+        TranslateError::Reported(error) => error.code.unwrap_or_default(),
+        _ => String::new(),
+    };
+    let said = |decoded: Decoded, dropped| {
+        let reason = decoded.finish_reason.unwrap_or_default();
+        (reason, decoded.text, dropped)
+    };
+    let streamed = streamed(from, to, events).map(|(made, dropped)| {
+        let decoded = decode_stream(endpoint, &shaped(endpoint, &made));
+        said(decoded, dropped)
+    });
+    let mut told = vec![streamed.map_err(code)];
+    match whole(from, to, body) {
+        Ok([(answered, dropped), (made, again)]) => {
+            told.push(Ok(said(decode_whole(endpoint, &answered), dropped)));
+            let decoded = decode_stream(endpoint, &shaped(endpoint, &made));
+            told.push(Ok(said(decoded, again)));
+        }
+        Err(error) => told.push(Err(code(error))),
+    }
+    told
+}
+
+/// An answer of each format that ends for a reason of its own, whole and streamed, with that reason's path.
+fn ended(word: &str, text: &str) -> [(Format, Value, Vec<Value>, &'static str); 4] {
+    let parts = match text {
+        "" => json!([]),
+        text => json!([{ "text": text }]),
+    };
+    let gemini = json!({ "candidates": [{ "content": { "parts": parts }, "finishReason": word }] });
+    let (body, events) = chat(
+        &json!({ "message": { "content": text } }),
+        &[json!({ "content": text })],
+        word,
+    );
+    let blocks = match text {
+        "" => json!([]),
+        text => json!([{ "type": "text", "text": text }]),
+    };
+    let mut message = vec![
+        json!({ "type": "message_start", "message": { "model": "m" } }),
+        json!({ "type": "content_block_delta", "index": 0, "delta": { "type": "text_delta", "text": text } }),
+        json!({ "type": "message_delta", "delta": { "stop_reason": word } }),
+        json!({ "type": "message_stop" }),
+    ];
+    let mut converse = vec![
+        json!({ "messageStart": { "role": "assistant" } }),
+        json!({ "contentBlockDelta": { "contentBlockIndex": 0, "delta": { "text": text } } }),
+        json!({ "messageStop": { "stopReason": word } }),
+        json!({ "metadata": { "usage": { "inputTokens": 1, "outputTokens": 1 } } }),
+    ];
+    if text.is_empty() {
+        message.remove(1);
+        converse.remove(1);
+    }
+    [
+        (
+            Format::Gemini,
+            gemini.clone(),
+            vec![gemini],
+            "candidates[0].finishReason",
+        ),
+        (Format::OpenaiChat, body, events, "choices[0].finish_reason"),
+        (
+            Format::Anthropic,
+            json!({ "content": blocks, "stop_reason": word }),
+            message,
+            "stop_reason",
+        ),
+        (
+            Format::BedrockConverse,
+            json!({ "output": { "message": { "content": parts } }, "stopReason": word }),
+            converse,
+            "stopReason",
+        ),
+    ]
+}
+
+#[test]
+fn an_answer_that_ends_for_a_reason_of_its_own_has_one_of_the_clients() {
+    for (from, body, events, path) in ended("MALFORMED_FUNCTION_CALL", "Hm.") {
+        for client in CLIENTS {
+            for told in told(from, client, &body, &events) {
+                let expected = (
+                    "stop".to_owned(),
+                    Some("Hm.".to_owned()),
+                    vec![path.to_owned()],
+                );
+                assert_eq!(told, Ok(expected), "{from:?} to {client:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn an_answer_that_says_nothing_for_no_known_reason_is_an_error() {
+    let word = "MALFORMED_FUNCTION_CALL";
+    for (from, body, events, _) in ended(word, "") {
+        for client in CLIENTS {
+            for told in told(from, client, &body, &events) {
+                assert_eq!(told, Err(word.to_owned()), "{from:?} to {client:?}");
+            }
+        }
+    }
+    for (from, empty) in [
+        (Format::Gemini, json!({})),
+        (
+            Format::Gemini,
+            json!({ "candidates": [], "usageMetadata": { "promptTokenCount": 3 } }),
+        ),
+        (
+            Format::Gemini,
+            json!({ "candidates": [{ "index": 0 }], "promptFeedback": {} }),
+        ),
+        (Format::OpenaiChat, json!({ "choices": [] })),
+    ] {
+        for client in CLIENTS {
+            for told in told(from, client, &empty, std::slice::from_ref(&empty)) {
+                assert_eq!(told, Err(String::new()), "{from:?} to {client:?}");
+            }
+        }
+    }
+    // Nothing is what it may say for a reason that is known.
+    let blocked =
+        json!({ "promptFeedback": { "blockReason": "SAFETY" }, "candidates": [{ "index": 0 }] });
+    let stopped = json!({ "candidates": [{ "finishReason": "STOP" }] });
+    for (body, reason) in [(blocked, "content_filter"), (stopped, "stop")] {
+        for told in told(
+            Format::Gemini,
+            CLIENTS[2],
+            &body,
+            std::slice::from_ref(&body),
+        ) {
+            assert_eq!(told, Ok((reason.to_owned(), None, Vec::new())));
+        }
+    }
+}
+
+#[test]
+fn a_refusal_is_one_for_every_client() {
+    let refusal = json!({ "type": "refusal", "refusal": "I won't." });
+    for (message, delta) in [
+        (
+            json!({ "content": null, "refusal": "I won't." }),
+            json!({ "refusal": "I won't." }),
+        ),
+        (
+            json!({ "content": [refusal] }),
+            json!({ "content": [refusal] }),
+        ),
+    ] {
+        let (body, events) = chat(&json!({ "message": message }), &[delta], "stop");
+        for (at, client) in CLIENTS.into_iter().enumerate() {
+            let reason = if at < 2 { "stop" } else { "content_filter" };
+            for told in told(Format::OpenaiChat, client, &body, &events) {
+                let expected = (reason.to_owned(), Some("I won't.".to_owned()), Vec::new());
+                assert_eq!(told, Ok(expected), "{client:?}");
+            }
+        }
+    }
 }

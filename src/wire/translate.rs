@@ -95,18 +95,6 @@ impl ClientFormat {
         }
     }
 
-    /// Whether what is passed to a call is a text, which may be cut, and no object.
-    fn has_inputs_as_texts(self) -> bool {
-        match self {
-            Self::OpenaiChat | Self::OpenaiResponses => true,
-            Self::OpenaiCompletions
-            | Self::Anthropic
-            | Self::Gemini
-            | Self::BedrockConverse
-            | Self::BedrockInvoke => false,
-        }
-    }
-
     fn read_request(self, body: Value, dropped: &mut Dropped) -> Result<Request, TranslateError> {
         match self {
             Self::OpenaiChat => openai_chat::read_request(body, dropped),
@@ -343,7 +331,7 @@ pub fn answer(
     Ok((written.to_string().into_bytes(), dropped))
 }
 
-/// Reads a whole answer, and leaves out the calls that cannot be said.
+/// Reads a whole answer, and settles how it ends.
 fn read_answer(
     from: Format,
     to: ClientFormat,
@@ -353,11 +341,6 @@ fn read_answer(
 ) -> Result<Answer, TranslateError> {
     let mut answer = from.read_answer(parse(body)?, facts, dropped)?;
     ending::settle(&mut answer, from, to, dropped)?;
-    if !to.has_inputs_as_texts() {
-        for cut in answer.cut_calls.drain(..) {
-            dropped.add(cut.path);
-        }
-    }
     Ok(answer)
 }
 

@@ -106,7 +106,7 @@ impl Ending {
     }
 }
 
-/// Gives a whole answer the reason that is written.
+/// Gives a whole answer the reason that is written, and leaves out the calls that were cut where they cannot be said.
 ///
 /// # Errors
 /// [`TranslateError`] when it says nothing, and for no reason that other formats know.
@@ -122,6 +122,11 @@ pub(super) fn settle(
         dropped.add(path(from));
     }
     answer.stop = Some(stop);
+    if !has_inputs_as_texts(to) {
+        for cut in answer.cut_calls.drain(..) {
+            dropped.add(cut.path);
+        }
+    }
     Ok(())
 }
 
@@ -139,6 +144,18 @@ fn path(from: Format) -> &'static str {
 /// Whether a refusal is a part of its own there, and the reason stays what it is. Elsewhere it is a text, of which the
 /// reason says what it is: `refusal`, `SAFETY`, `content_filtered`.
 fn has_refusals(to: ClientFormat) -> bool {
+    match to {
+        ClientFormat::OpenaiChat | ClientFormat::OpenaiResponses => true,
+        ClientFormat::OpenaiCompletions
+        | ClientFormat::Anthropic
+        | ClientFormat::Gemini
+        | ClientFormat::BedrockConverse
+        | ClientFormat::BedrockInvoke => false,
+    }
+}
+
+/// Whether what is passed to a call is a text, which may be cut, and no object.
+fn has_inputs_as_texts(to: ClientFormat) -> bool {
     match to {
         ClientFormat::OpenaiChat | ClientFormat::OpenaiResponses => true,
         ClientFormat::OpenaiCompletions

@@ -2,8 +2,9 @@
 
 use serde_json::{Map, Value, json};
 
+use super::calls::calls;
 use super::content;
-use super::read::{calls, thoughts};
+use super::read::thoughts;
 use super::write::call;
 use crate::wire::translate::canonical::{Answer, Part, Stop, Usage};
 use crate::wire::translate::fields::Fields;

@@ -8,7 +8,7 @@ use crate::wire::translate::fields::Fields;
 use crate::wire::translate::piece::Piece;
 use crate::wire::translate::{Dropped, TranslateError};
 
-/// What was thought, in the word of OpenRouter and Groq. Some servers have it beside `reasoning_content`.
+/// What was thought, in the word of `OpenRouter` and Groq. Some servers have it beside `reasoning_content`.
 pub(super) fn reasoning(message: &mut Fields, parts: &mut Vec<Part>, dropped: &mut Dropped) {
     match message.take("reasoning") {
         Some(Value::String(text)) if text.is_empty() || !parts.is_empty() => {}

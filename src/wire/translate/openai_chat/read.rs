@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 
+use super::calls::calls;
 use crate::wire::translate::canonical::{
-    CutCall, Form, Logprobs, Media, Message, Part, Reasoning, Request, Role, Schema, Tool,
-    ToolChoice,
+    Form, Logprobs, Media, Message, Part, Reasoning, Request, Role, Schema, Tool, ToolChoice,
 };
 use crate::wire::translate::fields::Fields;
 use crate::wire::translate::{Dropped, TranslateError, logprobs};
@@ -326,79 +326,4 @@ pub(super) fn thoughts(fields: &mut Fields) -> Result<Vec<Part>, TranslateError>
         }
     };
     blocks.into_iter().enumerate().map(read).collect()
-}
-
-/// Of the thought behind a call, where Google's own compatible API has it. (ai.google.dev, OpenAI compatibility, read
-/// 2026-11.)
-pub(in crate::wire::translate) fn signature(
-    call: &mut Fields,
-) -> Result<Option<String>, TranslateError> {
-    let Some(mut extra) = call.object("extra_content")? else {
-        return Ok(None);
-    };
-    match extra.object("google")? {
-        Some(mut google) => google.text("thought_signature"),
-        None => Ok(None),
-    }
-}
-
-/// What is passed to a call; nothing is an empty object.
-pub(in crate::wire::translate) fn arguments(call: &mut Fields) -> Result<Value, TranslateError> {
-    let arguments = call.text("arguments")?.unwrap_or_default();
-    input_of(&arguments).ok_or_else(|| no_input(call))
-}
-
-fn input_of(arguments: &str) -> Option<Value> {
-    match arguments.trim() {
-        "" => Some(Value::Object(serde_json::Map::new())),
-        text => serde_json::from_str(text).ok().filter(Value::is_object),
-    }
-}
-
-fn no_input(call: &Fields) -> TranslateError {
-    call.invalid("arguments", "the JSON of an object")
-}
-
-/// `cut`: takes the calls whose input is not whole, where it need not be.
-pub(super) fn calls(
-    fields: &mut Fields,
-    parts: &mut Vec<Part>,
-    mut cut: Option<&mut Vec<CutCall>>,
-    dropped: &mut Dropped,
-) -> Result<(), TranslateError> {
-    let path = fields.path("tool_calls");
-    let calls = fields.list("tool_calls")?.unwrap_or_default();
-    for (at, call) in calls.into_iter().enumerate() {
-        let mut call = Fields::of(call, &format!("{path}[{at}]"))?;
-        if call.text("type")?.is_some_and(|kind| kind != "function") {
-            return Err(call.unsupported("type", "only functions are tools of every provider"));
-        }
-        let function = call.object("function")?;
-        let mut function = function.ok_or_else(|| call.invalid("function", "an object"))?;
-        let arguments = function.text("arguments")?.unwrap_or_default();
-        let id = call.wanted_text("id")?;
-        let name = function.wanted_text("name")?;
-        let signature = signature(&mut call)?;
-        match (input_of(&arguments), cut.as_deref_mut()) {
-            (Some(input), _) => parts.push(Part::ToolUse {
-                id,
-                name,
-                input,
-                signature,
-            }),
-            (None, Some(cut)) => cut.push(CutCall {
-                id,
-                name,
-                input: arguments,
-                signature,
-                path: function.path("arguments"),
-            }),
-            (None, None) => return Err(no_input(&function)),
-        }
-        // Where it stands among the others is its index.
-        call.take("index");
-        function.drop_rest(dropped);
-        call.drop_rest(dropped);
-    }
-    Ok(())
 }

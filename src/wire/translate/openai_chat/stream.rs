@@ -3,9 +3,9 @@
 use serde_json::Value;
 
 use super::answer::{stop_of, usage, word_of, write_usage};
+use super::calls::Calls;
 use super::content;
 use crate::wire::json_reader::{JsonError, Kind, Reader as Json};
-use crate::wire::openai_chat::{CallKeys, call_of};
 use crate::wire::translate::canonical::{Logprob, Stop, Usage};
 use crate::wire::translate::piece::{Give, Piece, spelt};
 use crate::wire::translate::{AnswerFacts, Dropped, TranslateError, fields, logprobs};
@@ -14,17 +14,7 @@ use crate::wire::translate::{AnswerFacts, Dropped, TranslateError, fields, logpr
 #[derive(Debug, Default)]
 pub(in crate::wire::translate) struct Reader {
     has_begun: bool,
-    /// The calls that have begun; their places are their numbers.
-    calls: Vec<Call>,
-}
-
-/// By what a call is known in its source.
-#[derive(Debug)]
-struct Call {
-    index: Option<u64>,
-    /// As it is spelt.
-    id: String,
-    has_name: bool,
+    calls: Calls,
 }
 
 /// What a chunk says of its first choice.
@@ -145,7 +135,7 @@ impl Reader {
                     return Ok(());
                 }
                 "tool_calls" => {
-                    json.array(|json| self.call(json, chunk))?;
+                    json.array(|json| self.calls.read(json, &mut chunk.pieces))?;
                     return Ok(());
                 }
                 _ => return json.skip(),
@@ -156,67 +146,6 @@ impl Reader {
         })?;
         if let Some(thought) = thought.filter(|thought| !thought.is_empty()) {
             chunk.pieces.insert(0, Piece::Thinking(thought));
-        }
-        Ok(())
-    }
-
-    fn call<'a>(&mut self, json: &mut Json<'a>, chunk: &mut Chunk<'a>) -> Result<(), JsonError> {
-        let (mut index, mut id, mut name, mut arguments) = (None, "", "", "");
-        json.object(|key, json| {
-            match key.raw {
-                "index" => index = json.raw()?.parse().ok(),
-                "id" => id = json.string()?.map_or("", |id| id.raw),
-                "function" => {
-                    json.object(|key, json| {
-                        match key.raw {
-                            "name" => name = json.string()?.map_or("", |name| name.raw),
-                            "arguments" => arguments = json.string()?.map_or("", |text| text.raw),
-                            _ => json.skip()?,
-                        }
-                        Ok(())
-                    })?;
-                }
-                _ => json.skip()?,
-            }
-            Ok(())
-        })?;
-        let begun = self.calls.iter().map(|call| CallKeys {
-            index: call.index,
-            id: &call.id,
-            has_name: call.has_name,
-        });
-        let has_name = !name.is_empty();
-        let keys = CallKeys {
-            index,
-            id,
-            has_name,
-        };
-        let place = call_of(begun, keys);
-        let number = u64::try_from(place.unwrap_or(self.calls.len())).unwrap_or(u64::MAX);
-        match place.and_then(|place| self.calls.get_mut(place)) {
-            Some(call) => {
-                if call.id.is_empty() {
-                    id.clone_into(&mut call.id);
-                }
-                call.has_name |= has_name;
-            }
-            None => {
-                self.calls.push(Call {
-                    index,
-                    id: id.to_owned(),
-                    has_name,
-                });
-                chunk.pieces.push(Piece::Tool {
-                    number,
-                    id,
-                    name,
-                    signature: "",
-                });
-            }
-        }
-        if !arguments.is_empty() {
-            let json = arguments;
-            chunk.pieces.push(Piece::Input { number, json });
         }
         Ok(())
     }

@@ -21,6 +21,12 @@ const CLIENTS: [(ClientFormat, Endpoint); 6] = [
     (ClientFormat::BedrockInvoke, Endpoint::BedrockInvoke),
 ];
 
+/// Bytes, and the fields that are not carried.
+type Made = (Vec<u8>, Vec<String>);
+
+/// A reason, a text, and the fields that are not carried.
+type Told = (String, Option<String>, Vec<String>);
+
 /// A stream's bytes as the client reads them.
 fn shaped(endpoint: Endpoint, events: &[u8]) -> Vec<u8> {
     match endpoint {
@@ -30,11 +36,7 @@ fn shaped(endpoint: Endpoint, events: &[u8]) -> Vec<u8> {
 }
 
 /// A stream of these events, in the client's events.
-fn streamed(
-    from: Format,
-    to: ClientFormat,
-    events: &[Value],
-) -> Result<(Vec<u8>, Vec<String>), TranslateError> {
+fn streamed(from: Format, to: ClientFormat, events: &[Value]) -> Result<Made, TranslateError> {
     let mut translator = StreamTranslator::new(from, to, &facts());
     let mut out = Vec::new();
     for event in events {
@@ -45,11 +47,7 @@ fn streamed(
 }
 
 /// An answer and its fields that are not carried: whole, and as the stream that is made of it.
-fn whole(
-    from: Format,
-    to: ClientFormat,
-    body: &Value,
-) -> Result<[(Vec<u8>, Vec<String>); 2], TranslateError> {
+fn whole(from: Format, to: ClientFormat, body: &Value) -> Result<[Made; 2], TranslateError> {
     let body = body.to_string();
     let (whole, dropped) = answer(from, to, body.as_bytes(), &facts())?;
     let (made, again) = answer_as_stream(from, to, body.as_bytes(), &facts())?;
@@ -295,7 +293,7 @@ fn told(
     client: (ClientFormat, Endpoint),
     body: &Value,
     events: &[Value],
-) -> Vec<Result<(String, Option<String>, Vec<String>), String>> {
+) -> Vec<Result<Told, String>> {
     let (to, endpoint) = client;
     let code = |error| match error {
         TranslateError::Reported(error) => error.code.unwrap_or_default(),

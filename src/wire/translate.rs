@@ -20,6 +20,7 @@ mod gemini;
 mod invoke_client;
 mod logprobs;
 mod made_stream;
+mod numbers;
 mod openai_chat;
 mod openai_completions;
 mod openai_responses;
@@ -339,6 +340,7 @@ fn read_answer(
     facts: &AnswerFacts,
     dropped: &mut Dropped,
 ) -> Result<Answer, TranslateError> {
+    numbers::note(body, dropped);
     let mut answer = from.read_answer(parse(body)?, facts, dropped)?;
     ending::settle(&mut answer, from, to, dropped)?;
     Ok(answer)

@@ -6,7 +6,7 @@ use super::answer::{call_id, part, stop_of, usage};
 use crate::wire::translate::canonical::{Part, Stop};
 use crate::wire::translate::fields::{Fields, parse};
 use crate::wire::translate::piece::{Give, Piece, spelt};
-use crate::wire::translate::{Dropped, TranslateError, fields, logprobs};
+use crate::wire::translate::{Dropped, TranslateError, fields, logprobs, numbers};
 
 /// Reads chunks.
 #[derive(Debug, Default)]
@@ -25,6 +25,7 @@ impl Reader {
         dropped: &mut Dropped,
         give: Give<'_>,
     ) -> Result<(), TranslateError> {
+        numbers::note(data.as_bytes(), dropped);
         let mut chunk = parse(data.as_bytes())?;
         if !chunk.is_object() {
             return Err(TranslateError::Malformed(

@@ -7,7 +7,7 @@ use crate::wire::openai_chat::{CallKeys, call_of};
 use crate::wire::translate::canonical::{CutCall, Part};
 use crate::wire::translate::fields::Fields;
 use crate::wire::translate::piece::Piece;
-use crate::wire::translate::{Dropped, TranslateError};
+use crate::wire::translate::{Dropped, TranslateError, numbers};
 
 /// Of the thought behind a call, where Google's own compatible API has it. (ai.google.dev, OpenAI compatibility, read
 /// 2026-11.)
@@ -61,12 +61,17 @@ pub(super) fn calls(
         let name = function.wanted_text("name")?;
         let signature = signature(&mut call)?;
         match (input_of(&arguments), cut.as_deref_mut()) {
-            (Some(input), _) => parts.push(Part::ToolUse {
-                id,
-                name,
-                input,
-                signature,
-            }),
+            (Some(input), _) => {
+                if numbers::are_lost(&arguments) {
+                    dropped.add(function.path("arguments"));
+                }
+                parts.push(Part::ToolUse {
+                    id,
+                    name,
+                    input,
+                    signature,
+                });
+            }
             (None, Some(cut)) => cut.push(CutCall {
                 id,
                 name,

@@ -1,5 +1,5 @@
 //! From a request to its answer: which endpoint, which behaviour, and how the
-//! behaviour dresses the answer. Pure; sending is elsewhere.
+//! behaviour dresses the answer. Pure; sending is elsewhere. Long because every API's paths stand here side by side.
 
 use serde_json::Value;
 

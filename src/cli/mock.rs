@@ -6,6 +6,7 @@
 
 mod answer;
 mod argo;
+mod azure;
 mod bedrock;
 mod behaviour;
 mod chat;
@@ -69,7 +70,8 @@ How it behaves is in the model's name, parts joined by `-`, such as mock-s200-d2
 The same names work for Anthropic's POST /v1/messages, and for Gemini's
 POST /v1beta/models/NAME:generateContent and :streamGenerateContent, for Ask Sage's POST /server/query
 and /server/get-models, for Bedrock's POST /model/NAME/converse, converse-stream, invoke and
-invoke-with-response-stream, and behind a node of OCF, /v1/service/llm/v1/…, whose table is /v1/dnt/table.
+invoke-with-response-stream, for Azure's POST /openai/deployments/NAME/chat/completions, completions and
+embeddings, and behind a node of OCF, /v1/service/llm/v1/…, whose table is /v1/dnt/table.
 
 GET /__mock/stats, GET /__mock/last?n=5 and POST /__mock/reset tell what it has seen.";
 

@@ -10,8 +10,8 @@ pub const MAX_HEADER_BYTES: usize = 48 * 1024;
 
 /// Refuses paths with dot segments, empty segments, encoded separators, NUL or parameters.
 ///
-/// `%2F` is let through in the last segment of `…/models/{id}`, and in the model of a path of Bedrock's: that is how SDKs
-/// send names with a slash, and ARNs.
+/// `%2F` is let through in the last segment of `…/models/{id}`, in the model of a path of Bedrock's and in the deployment of
+/// one of Azure's: that is how SDKs send names with a slash, and ARNs.
 ///
 /// # Errors
 /// [`Failure::BadTarget`] or [`Failure::TargetTooLong`].
@@ -33,6 +33,7 @@ pub fn check_path(path: &str, query_bytes: usize) -> Result<(), Failure> {
         ["model", _, _] => Some(1),
         [_, "model", _, _] => Some(2),
         [.., "models", _] => Some(segments.len() - 1),
+        ["openai", "deployments", _, _, ..] => Some(2),
         _ => None,
     };
     for (at, segment) in segments.iter().enumerate() {
@@ -120,6 +121,7 @@ mod tests {
             "/v1/models/Qwen%2FQwen3-8B",
             "/model/arn%3Aaws%3Abedrock%3A%3Ainference-profile%2Fus.x/converse",
             "/bedrock-claude/model/a%2Fb/invoke",
+            "/openai/deployments/anthropic%2Fclaude/chat/completions",
             "/v1/models/gpt-4o",
             "/v1/files/",
             "/v1/models/ft:gpt-4o:org::id",
@@ -153,6 +155,10 @@ mod tests {
             "/model/a%2Fb/invoke/x",
             "/v1/x/model/a%2Fb/invoke",
             "/v1/models/a%2F%2e%2e%2Fb",
+            "/openai/deployments/..%2Fadmin/chat/completions",
+            "/openai/deployments/a%2Fb",
+            "/openai/deployments/a/chat%2Fcompletions",
+            "/v1/openai/deployments/a%2Fb/embeddings",
             "/v1/a%0d%0ab",
             "*",
             "http://x/v1",

@@ -115,6 +115,23 @@ impl EventScript {
     pub(super) fn event_count(&self) -> usize {
         self.before.len() + self.content.count() + self.after.len()
     }
+
+    /// Edits each event, but for the giant one and the error. Sequence numbers are not kept.
+    pub(super) fn edit_events(&mut self, edit: impl Fn(&mut Vec<u8>)) {
+        self.before
+            .iter_mut()
+            .chain(&mut self.after)
+            .for_each(&edit);
+        match &mut self.content {
+            ContentEvents::List(events) => events.iter_mut().for_each(edit),
+            ContentEvents::Numbered { template, .. } => {
+                let mut bytes = std::mem::take(&mut template.bytes);
+                edit(&mut bytes);
+                // The number may stand elsewhere now.
+                *template = Numbered::new(bytes);
+            }
+        }
+    }
 }
 
 impl ContentEvents {

@@ -1,5 +1,5 @@
 //! From a request to its answer: which endpoint, which behaviour, and how the
-//! behaviour dresses the answer. Pure; sending is elsewhere.
+//! behaviour dresses the answer. Pure; sending is elsewhere. Long because every API's paths stand here side by side.
 
 use serde_json::Value;
 
@@ -16,7 +16,7 @@ use crate::cli::mock::refused::{
 use crate::cli::mock::reply::{Body, Filler, Reply};
 use crate::cli::mock::request::RawRequest;
 use crate::cli::mock::{
-    argo, chat, completions, generate_content, media, messages, node, query, responses,
+    argo, azure, chat, completions, generate_content, media, messages, node, query, responses,
 };
 use crate::filter::Endpoint;
 use crate::wire::bedrock;
@@ -49,6 +49,16 @@ const COMPLETIONS: Format = Format {
     stream: completions::stream,
     text_mark: "\"text\":\"",
     end: DONE,
+};
+const AZURE_CHAT: Format = Format {
+    whole: azure::chat,
+    stream: azure::chat_stream,
+    ..CHAT
+};
+const AZURE_COMPLETIONS: Format = Format {
+    whole: azure::completion,
+    stream: azure::completion_stream,
+    ..COMPLETIONS
 };
 const RESPONSES: Format = Format {
     whole: responses::whole,
@@ -158,12 +168,16 @@ fn route(request: &RawRequest, number: u64, before: u32) -> Answered {
     if path == node::TABLE && request.method == "GET" {
         return Ok((Behaviour::default(), node::table()));
     }
+    if let Some(call) = path.strip_prefix(azure::DEPLOYMENTS) {
+        return of_azure(request, number, before, call);
+    }
     let behind_node = path.strip_prefix(node::SERVICE);
     if behind_node.is_some() && request.body.is_empty() {
         // It finds who serves a model by the body.
         return Ok((Behaviour::default(), node::nobody()));
     }
     let path = behind_node.unwrap_or(path);
+    let path = path.strip_prefix(azure::BASE).unwrap_or(path);
     let path = path
         .strip_prefix("/v1/")
         .or_else(|| path.strip_prefix('/'))
@@ -182,9 +196,7 @@ fn route(request: &RawRequest, number: u64, before: u32) -> Answered {
         }
         ("POST", "embeddings", "") => {
             let (ask, model) = Ask::read(&request.body)?;
-            let behaviour = behaviour(&model)?;
-            let reply = media::embeddings(&ask, &model, &behaviour);
-            Ok(dressed(behaviour, reply, request, before))
+            embeddings(request, before, &ask, &model)
         }
         ("GET" | "HEAD", "models", "") => plain(media::models()),
         ("GET" | "HEAD", "models", id) => plain(media::model(id)),
@@ -239,6 +251,29 @@ fn of_argo(request: &RawRequest, number: u64, before: u32, call: &str) -> Answer
     }
 }
 
+/// Azure's calls, whose paths name the model.
+fn of_azure(request: &RawRequest, number: u64, before: u32, call: &str) -> Answered {
+    let (deployment, call) = call.split_once('/').unwrap_or((call, ""));
+    let Some(model) = percent::decoded(deployment) else {
+        return Err(Refused::new(
+            400,
+            "bad_path",
+            "the deployment cannot be read",
+        ));
+    };
+    let ask = || Ask::read_without_model(&request.body);
+    match (&*request.method, call) {
+        ("POST", "chat/completions") => {
+            generated(request, number, before, &AZURE_CHAT, ask()?, &model)
+        }
+        ("POST", "completions") => {
+            generated(request, number, before, &AZURE_COMPLETIONS, ask()?, &model)
+        }
+        ("POST", "embeddings") => embeddings(request, before, &ask()?, &model),
+        _ => Ok((Behaviour::default(), media::echo(request))),
+    }
+}
+
 /// Bedrock's runtime, whose paths name the model and say whether a stream is asked for.
 fn of_bedrock(
     request: &RawRequest,
@@ -289,6 +324,12 @@ fn gemini(request: &RawRequest, number: u64, before: u32) -> Answered {
         _ => return plain(media::echo(request)),
     };
     Ok(dressed(behaved, whole, request, before))
+}
+
+fn embeddings(request: &RawRequest, before: u32, ask: &Ask<'_>, model: &str) -> Answered {
+    let behaviour = behaviour(model)?;
+    let reply = media::embeddings(ask, model, &behaviour);
+    Ok(dressed(behaviour, reply, request, before))
 }
 
 fn read_upload(request: &RawRequest) -> Result<Upload, Refused> {

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::*;
 
 mod api;
+mod azure;
 mod faults;
 mod generate_content;
 mod messages;

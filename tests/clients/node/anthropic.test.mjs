@@ -1,9 +1,11 @@
-// Anthropic's client, unchanged but for its base URL: natively, and with its messages and OpenAI's chats translated.
+// Anthropic's client, unchanged but for its base URL: natively, and with its messages and OpenAI's chats translated. The
+// record and the mock are looked at where a client leaves.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import Anthropic from "@anthropic-ai/sdk";
-import { baseURL, collect, messages, newClient } from "./support.mjs";
+import OpenAI from "openai";
+import { baseURL, collect, leave, messages, newClient } from "./support.mjs";
 
 const claude = new Anthropic({
   baseURL: baseURL.replace(/\/v1$/, ""),
@@ -12,8 +14,12 @@ const claude = new Anthropic({
   timeout: 20_000,
 });
 const openai = newClient();
-const ask = (model, more) => claude.messages.create({ model, max_tokens: 64, messages, ...more });
-const chat = (model, more) => openai.chat.completions.create({ model, messages, ...more });
+const ask = (model, more, options) => claude.messages.create({ model, max_tokens: 64, messages, ...more }, options);
+const chat = (model, more, options) => openai.chat.completions.create({ model, messages, ...more }, options);
+const data = "iVBORw0KGgo=";
+const url = `data:image/png;base64,${data}`;
+/** What the mock says of the image: OpenAI's are URLs, others' are what stands in them. */
+const seen = (provider) => `images: 1, url bytes: [${(provider === "openai" ? url : data).length}]`;
 const city = { type: "object", properties: { city: { type: "string" } } };
 const names = ["get_weather", "get_time"];
 const tools = names.map((name) => ({ name, input_schema: city }));
@@ -45,16 +51,19 @@ for (const provider of ["anthropic", "openai", "gemini"]) {
     await assert.rejects(ask(`${provider}/mock-err-400`), Anthropic.BadRequestError);
   });
 
-  test(`leaving early by ${provider}`, async () => {
-    const stream = await ask(`${provider}/mock-s500-d5`, { stream: true });
-    for await (const event of stream) {
-      assert.equal(event.type, "message_start");
-      break;
-    }
+  test(`vision by ${provider}`, async () => {
+    const source = { type: "base64", media_type: "image/png", data };
+    const content = [{ type: "text", text: "what is it?" }, { type: "image", source }];
+    const answer = await ask(`${provider}/mock-vision`, { messages: [{ role: "user", content }] });
+    assert.equal(answer.content[0].text, seen(provider));
+  });
+
+  test(`leaving a message by ${provider}`, async () => {
+    await leave(provider, (model, options) => ask(model, { stream: true }, options));
   });
 }
 
-for (const provider of ["anthropic", "gemini"]) {
+for (const provider of ["openai", "anthropic", "gemini"]) {
   test(`chat by ${provider}`, async () => {
     const answer = await chat(`${provider}/mock`);
     assert.match(answer.choices[0].message.content, /^the quick brown fox/);
@@ -72,5 +81,24 @@ for (const provider of ["anthropic", "gemini"]) {
     const { message } = (await stream.finalChatCompletion()).choices[0];
     const calls = message.tool_calls.map((call) => [call.function.name, JSON.parse(call.function.arguments)]);
     assert.deepEqual(calls, [["get_weather", { city: "Paris" }], ["get_time", { city: "Oslo" }]]);
+  });
+
+  test(`vision of a chat by ${provider}`, async () => {
+    const content = [{ type: "text", text: "what is it?" }, { type: "image_url", image_url: { url } }];
+    const answer = await chat(`${provider}/mock-vision`, { messages: [{ role: "user", content }] });
+    assert.equal(answer.choices[0].message.content, seen(provider));
+  });
+
+  test(`errors of a chat by ${provider}`, async () => {
+    for (const stream of [false, true]) {
+      await assert.rejects(chat(`${provider}/mock-err-429`, { stream }), OpenAI.RateLimitError);
+      await assert.rejects(chat(`${provider}/mock-err-400`, { stream }), OpenAI.BadRequestError);
+    }
+    const broken = await chat(`${provider}/mock-s20-cut-5`, { stream: true });
+    await assert.rejects(collect(broken), OpenAI.APIError);
+  });
+
+  test(`leaving a chat by ${provider}`, async () => {
+    await leave(provider, (model, options) => chat(model, { stream: true }, options));
   });
 }

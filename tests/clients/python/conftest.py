@@ -7,6 +7,7 @@ import time
 import uuid
 
 import anthropic
+import httpx
 import openai
 import pytest
 
@@ -31,6 +32,25 @@ def rows_of(user, count):
     return rows[::-1]
 
 
+def wait_until(condition):
+    """Repeats a check until it holds; what it waits for happens within moments."""
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.02)
+
+
+def open_streams():
+    """Streams that the upstream has not ended yet."""
+    return httpx.get(os.environ["AIPROXY_MOCK_URL"] + "/__mock/stats").json()["open_streams"]
+
+
+@pytest.fixture
+def user():
+    """An end user that no other test has."""
+    return f"client-tests-{uuid.uuid4()}"
+
+
 @pytest.fixture
 def client():
     with openai.OpenAI(
@@ -39,6 +59,18 @@ def client():
         max_retries=0,
         timeout=20,
         default_headers={"x-test-id": str(uuid.uuid4())},
+    ) as client:
+        yield client
+
+
+@pytest.fixture
+def azure():
+    with openai.AzureOpenAI(
+        azure_endpoint=base_url().removesuffix("/v1"),
+        api_version="2024-10-21",
+        api_key="azure-client-tests",
+        max_retries=0,
+        timeout=20,
     ) as client:
         yield client
 

@@ -12,6 +12,8 @@ OTHERS = pytest.mark.parametrize("provider", ["openai", "anthropic", "gemini"])
 NAMES = ["get_weather", "get_time"]
 CITY = {"type": "object", "properties": {"city": {"type": "string"}}}
 TOOLS = {"tools": [{"toolSpec": {"name": name, "inputSchema": {"json": CITY}}} for name in NAMES]}
+# What the mock says of an image and a document: a URL of OpenAI's, else what stands in them.
+SEEN = {"openai": "1, url bytes: [34]", "anthropic": "2, url bytes: [12, 7]", "gemini": "1, url bytes: [12]"}
 INPUTS = [{"city": "Paris"}, {"city": "Oslo"}]
 SAID = [{"role": "user", "content": [{"text": "say something"}]}]
 BODY = {
@@ -101,8 +103,8 @@ def test_converse_with_images_and_documents(bedrock, provider):
         {"image": {"format": "png", "source": {"bytes": b"\x89PNG\r\n\x1a\n"}}},
         {"document": {"format": "txt", "name": "notes", "source": {"bytes": "Grüße".encode()}}},
     ]
-    answer = bedrock.converse(modelId=f"{provider}/mock", messages=[{"role": "user", "content": parts}])
-    assert answer["stopReason"] == "end_turn"
+    answer = bedrock.converse(modelId=f"{provider}/mock-vision", messages=[{"role": "user", "content": parts}])
+    assert answer["output"]["message"]["content"][0]["text"] == f"images: {SEEN[provider]}"
 
 
 @OTHERS

@@ -165,7 +165,16 @@ def test_structured_output(asker, method, model, expected):
     assert all(f'"{name}"' in sent(row) for name in type(expected).model_fields)
 
 
-@pytest.mark.parametrize("provider", ["anthropic", "gemini"])
+@pytest.mark.parametrize("provider, said", [("openai", "json_object"), ("gemini", "application/json")])
+def test_json_without_a_schema(asker, said):
+    structured = asker.model("mock-json").with_structured_output(Person, method="json_mode")
+    assert structured.invoke("who, in JSON?") == Person(name="Ada", age=36)
+    [row] = asker.rows(1)
+    asker.is_row(row, response_complete=True)
+    assert f'"{said}"' in sent(row)
+
+
+@pytest.mark.parametrize("provider", ["anthropic"])
 def test_json_without_a_schema_is_refused_by_its_name(asker):
     structured = asker.model("mock-json").with_structured_output(Person, method="json_mode")
     field = {"chat.completions": "response_format.type", "responses": "text.format.type"}[asker.endpoint]

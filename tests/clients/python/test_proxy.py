@@ -2,13 +2,12 @@
 
 import os
 import re
-import time
 import uuid
 
 import httpx
 import openai
 import pytest
-from conftest import base_url
+from conftest import base_url, open_streams, wait_until
 
 UUID_V7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 
@@ -27,14 +26,6 @@ def chat(http, model, **headers):
 def chat_stream(http, model, **headers):
     body = {"model": model, "stream": True, "messages": [{"role": "user", "content": "hi"}]}
     return http.post("chat/completions", json=body, headers=headers)
-
-
-def wait_until(condition):
-    """Repeats a check until it holds; what it waits for happens within moments."""
-    deadline = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.02)
 
 
 def metrics():
@@ -169,11 +160,6 @@ def test_nothing_is_lost(http):
     assert after["aiproxy_log_accepted_total"] == before + 4
     assert after["aiproxy_log_accepted_total"] == sum(after[f"aiproxy_log_{part}"] for part in parts)
     assert after["aiproxy_log_dropped_total"] == 0
-
-
-def open_streams():
-    """Streams that the upstream has not ended yet."""
-    return httpx.get(os.environ["AIPROXY_MOCK_URL"] + "/__mock/stats").json()["open_streams"]
 
 
 @pytest.mark.parametrize("model", ["mock-s1000-d20", "mock-s4-stall"])

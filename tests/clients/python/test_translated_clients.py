@@ -64,8 +64,8 @@ def test_response_vision(client, provider):
         {"type": "input_text", "text": "what is this?"},
         {"type": "input_image", "image_url": f"data:image/png;base64,{IMAGE}"},
     ]
-    answer = client.responses.create(model=f"{provider}/mock", input=[{"role": "user", "content": parts}])
-    assert answer.output_text
+    answer = client.responses.create(model=f"{provider}/mock-vision", input=[{"role": "user", "content": parts}])
+    assert answer.output_text == f"images: 1, url bytes: [{len(IMAGE)}]"
 
 
 @BEFORE
@@ -170,8 +170,10 @@ def test_content_tools_and_their_results(gemini, provider, streamed):
 @OTHERS
 def test_content_vision(gemini, provider):
     image = types.Part.from_bytes(data=b"\x89PNG", mime_type="image/png")
-    answer = gemini.models.generate_content(model=f"{provider}/mock", contents=["what is this?", image])
-    assert answer.text
+    answer = gemini.models.generate_content(model=f"{provider}/mock-vision", contents=["what is this?", image])
+    # OpenAI's images are URLs, others' are what stands in them.
+    size = len("iVBORw==") + (len("data:image/png;base64,") if provider == "openai" else 0)
+    assert answer.text == f"images: 1, url bytes: [{size}]"
 
 
 @OTHERS

@@ -16,6 +16,7 @@ mod folding;
 pub mod generator;
 pub mod link;
 pub mod models;
+pub mod openai_at_google;
 mod other_form;
 pub mod plan;
 pub mod replay;

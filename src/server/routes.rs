@@ -5,6 +5,7 @@ use crate::filter::{Dialect, Endpoint};
 use crate::pipeline::failure::Failure;
 use crate::pipeline::models::percent_decoded;
 use crate::wire::bedrock::ModelPath;
+use crate::wire::gemini::behind_openai;
 
 /// What a request asks of the data port.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,7 +31,8 @@ pub enum Route {
         deployment: Option<String>,
         /// The provider named by the first path segment, if one was.
         provider: Option<String>,
-        /// The raw path behind `/v1`, beginning with a slash; of Gemini's API with its version.
+        /// The raw path behind `/v1`, beginning with a slash; of Gemini's API, and of Google's for OpenAI's clients, with its
+        /// version.
         rest: String,
     },
 }
@@ -193,8 +195,17 @@ fn is_gemini_version(segment: &str) -> bool {
     matches!(segment, "v1beta" | "v1alpha")
 }
 
-/// A path of Gemini's; `rest` has its version, if it has one.
+/// A path of Gemini's; `rest` has its version, if it has one. Those on which Google serves OpenAI's API are OpenAI's.
 fn of_gemini(said: Said<'_>, rest: &str, provider: Option<String>) -> Result<Route, Unserved> {
+    if let Some(openais) = behind_openai(rest).filter(|behind| 1 < behind.len()) {
+        return Ok(Route::Api {
+            endpoint: openai::endpoint(said.method, openais),
+            dialect: Dialect::Openai,
+            deployment: None,
+            provider,
+            rest: rest.to_owned(),
+        });
+    }
     let (endpoint, model) = gemini::any_endpoint(said.method, rest);
     let model = model.map(percent_decoded);
     let behind_version = rest.split('/').nth(2).unwrap_or_default();
@@ -386,6 +397,34 @@ mod tests {
         ] {
             assert_eq!(of("GET", path), None, "{path}");
         }
+        let openais = |method: &str, path: &str| match find(said(method, path), |_| false) {
+            Ok(Route::Api {
+                endpoint,
+                dialect: Dialect::Openai,
+                deployment: None,
+                provider,
+                rest,
+            }) => Some((endpoint, provider, rest)),
+            _ => None,
+        };
+        let rest = "/v1beta/openai/chat/completions";
+        for (path, provider) in [
+            (rest.to_owned(), None),
+            (format!("/{GOOGLE}{rest}"), Some(GOOGLE.to_owned())),
+        ] {
+            let expected = (Endpoint::ChatCompletions, provider, rest.to_owned());
+            assert_eq!(openais("POST", &path), Some(expected), "{path}");
+        }
+        for (path, endpoint) in [
+            ("/v1beta/openai/models/gemini-2.5-flash", Endpoint::Models),
+            ("/v1beta/openai/batches/b", Endpoint::Passthrough),
+        ] {
+            let expected = (endpoint, None, path.to_owned());
+            assert_eq!(openais("GET", path), Some(expected), "{path}");
+        }
+        assert_eq!(openais("POST", "/v1beta/openai"), None);
+        assert_eq!(openais("POST", "/v1beta/openai/"), None);
+        assert_eq!(openais("POST", "/v1beta/openais/chat/completions"), None);
         for path in ["/v1beta", "/v1beta/", "/v1beta/models/%ff:generateContent"] {
             let unserved = find(said("POST", path), |_| false).unwrap_err();
             assert!(unserved.recorded, "{path}");

@@ -3,6 +3,7 @@
 
 mod arrays;
 mod filters;
+mod openais;
 
 use aiproxy::access_log::record::LogRecord;
 use serde_json::{Value, json};

@@ -132,7 +132,7 @@ pub fn find(said: Said<'_>, is_provider: impl Fn(&str) -> bool) -> Result<Route,
     if let Some(behind) = behind_first.strip_prefix("/deployments/")
         && first == "openai"
     {
-        return azure(said, behind);
+        return azure(said, behind, is_provider);
     }
     if KINDS.contains(&first) || is_provider(first) {
         let names_call = ModelPath::read(behind_first)
@@ -224,9 +224,23 @@ fn of_gemini(said: Said<'_>, rest: &str, provider: Option<String>) -> Result<Rou
     })
 }
 
-/// `/openai/deployments/{deployment}/…`, as Azure's clients write it.
-fn azure(said: Said<'_>, behind: &str) -> Result<Route, Unserved> {
-    let (deployment, rest) = behind.split_at(behind.find('/').unwrap_or(behind.len()));
+/// Calls whose deployment may have a slash.
+const OF_DEPLOYMENTS: &[&str] = &["/chat/completions", "/completions", "/embeddings"];
+
+/// `/openai/deployments/{deployment}/…`, as Azure's clients write it. A deployment that begins with a provider's name goes
+/// on to the call: SDKs write it as they are given it.
+fn azure(
+    said: Said<'_>,
+    behind: &str,
+    is_provider: impl Fn(&str) -> bool,
+) -> Result<Route, Unserved> {
+    let (first, rest) = behind.split_at(behind.find('/').unwrap_or(behind.len()));
+    let mut calls = OF_DEPLOYMENTS.iter();
+    let long = match OF_DEPLOYMENTS.contains(&rest) || !is_provider(first) {
+        true => None,
+        false => calls.find_map(|call| Some((behind.strip_suffix(call)?, *call))),
+    };
+    let (deployment, rest) = long.unwrap_or((first, rest));
     match (percent_decoded(deployment), api(said, rest, None)?) {
         (Some(deployment), Route::Api { endpoint, rest, .. }) if !deployment.is_empty() => {
             Ok(Route::Api {
@@ -316,7 +330,7 @@ mod tests {
 
     #[test]
     fn azures_paths_name_a_deployment() {
-        let of = |path: &str| match find(said("POST", path), |_| false) {
+        let of = |path: &str| match find(said("POST", path), |name| name == "anthropic") {
             Ok(Route::Api {
                 endpoint,
                 dialect,
@@ -333,6 +347,26 @@ mod tests {
             (Endpoint::ChatCompletions, Dialect::Azure)
         );
         assert_eq!((&*deployment, &*rest), ("my 4o", "/chat/completions"));
+        for (path, expected, call) in [
+            ("a%2Fb/chat/completions", "a/b", "/chat/completions"),
+            ("anthropic%2Fm/embeddings", "anthropic/m", "/embeddings"),
+            (
+                "anthropic/m/chat/completions",
+                "anthropic/m",
+                "/chat/completions",
+            ),
+            ("anthropic/a/b/completions", "anthropic/a/b", "/completions"),
+            (
+                "anthropic/chat/completions",
+                "anthropic",
+                "/chat/completions",
+            ),
+            ("anthropic/images/x", "anthropic", "/images/x"),
+            ("d/m/chat/completions", "d", "/m/chat/completions"),
+        ] {
+            let (_, _, deployment, rest) = of(&format!("/openai/deployments/{path}")).expect(path);
+            assert_eq!((&*deployment, &*rest), (expected, call), "{path}");
+        }
         for path in ["", "d", "d/", "/chat/completions", "%ff/chat/completions"] {
             assert_eq!(of(&format!("/openai/deployments/{path}")), None, "{path}");
         }

@@ -10,8 +10,8 @@ pub const MAX_HEADER_BYTES: usize = 48 * 1024;
 
 /// Refuses paths with dot segments, empty segments, encoded separators, NUL or parameters.
 ///
-/// `%2F` is let through in the last segment of `…/models/{id}`, and in the model of a path of Bedrock's: that is how SDKs
-/// send names with a slash, and ARNs.
+/// `%2F` is let through in the last segment of `…/models/{id}`, in the model of a path of Bedrock's, and in the deployment
+/// of Azure's: that is how SDKs send names with a slash, and ARNs.
 ///
 /// # Errors
 /// [`Failure::BadTarget`] or [`Failure::TargetTooLong`].
@@ -32,6 +32,7 @@ pub fn check_path(path: &str, query_bytes: usize) -> Result<(), Failure> {
     let model_at = match segments.as_slice() {
         ["model", _, _] => Some(1),
         [_, "model", _, _] => Some(2),
+        ["openai", "deployments", _, _, ..] => Some(2),
         [.., "models", _] => Some(segments.len() - 1),
         _ => None,
     };
@@ -120,6 +121,7 @@ mod tests {
             "/v1/models/Qwen%2FQwen3-8B",
             "/model/arn%3Aaws%3Abedrock%3A%3Ainference-profile%2Fus.x/converse",
             "/bedrock-claude/model/a%2Fb/invoke",
+            "/openai/deployments/anthropic%2Fmock/chat/completions",
             "/v1/models/gpt-4o",
             "/v1/files/",
             "/v1/models/ft:gpt-4o:org::id",
@@ -149,6 +151,15 @@ mod tests {
             "/v1/models/..%2Fadmin",
             "/model/..%2Fadmin/invoke",
             "/model/a/b%2Finvoke",
+            "/openai/deployments/..%2Fadmin/chat/completions",
+            "/openai/deployments/a%2F%2Fb/chat/completions",
+            "/openai/deployments/a%2f/chat/completions",
+            "/openai/deployments/a%2Fb%5cc/chat/completions",
+            "/openai/deployments/a%2Fb",
+            "/openai/deployments/a/chat%2Fcompletions",
+            "/openai/a%2Fb/chat/completions",
+            "/v1/openai/deployments/a%2Fb/chat/completions",
+            "/x/deployments/a%2Fb/chat/completions",
             "/model/a%2Fb",
             "/model/a%2Fb/invoke/x",
             "/v1/x/model/a%2Fb/invoke",

@@ -6,6 +6,7 @@ mod argo;
 pub mod attempt;
 mod blame;
 pub mod collected;
+mod counting;
 pub mod event_codec;
 pub mod events;
 pub mod exchange;

@@ -53,6 +53,13 @@ pub enum Failure {
         /// The model as asked for.
         model: String,
     },
+    /// The model's provider is asked by translation, and counts of tokens are not translated.
+    CountNotTranslated {
+        /// The model as asked for.
+        model: String,
+        /// The providers that count for these clients.
+        counting: Vec<String>,
+    },
     /// `x-aiproxy-replay` names nothing that this caller may see.
     ReplayNotFound,
     /// The exchange to replay is not finished.
@@ -200,6 +207,7 @@ impl Failure {
             | Self::MethodNotAllowed
             | Self::ForeignSignature
             | Self::UnknownModel { .. }
+            | Self::CountNotTranslated { .. }
             | Self::ReplayNotFound
             | Self::ReplayNotComplete
             | Self::ReplayBodyUnavailable

@@ -104,6 +104,17 @@ pub fn reply(failure: &Failure) -> ErrorReply {
             "model_not_found",
             format!("the model '{}' is not served here", printable(model)),
         ),
+        Failure::CountNotTranslated { model, counting } => {
+            let counting = match counting.as_slice() {
+                [] => "no provider here counts for clients of this API".to_owned(),
+                counting => format!("these count for their own models: {}", counting.join(", ")),
+            };
+            let model = printable(model);
+            let message = format!(
+                "tokens for the model '{model}' cannot be counted: counting is not translated to its provider; {counting}"
+            );
+            plain(400, INVALID, "counting_not_translated", message)
+        }
         Failure::ReplayNotFound => no_retry(invalid(
             404,
             "replay_not_found",

@@ -48,6 +48,13 @@ pub enum Failure {
     MethodNotAllowed,
     /// The client signed its request for our address, and we have no credentials to sign it anew.
     ForeignSignature,
+    /// The client shows two different keys.
+    TwoKeys {
+        /// The header or parameter with one of them.
+        first: &'static str,
+        /// The one with the other.
+        second: &'static str,
+    },
     /// No provider takes this model.
     UnknownModel {
         /// The model as asked for.
@@ -206,6 +213,7 @@ impl Failure {
             | Self::UnknownPath
             | Self::MethodNotAllowed
             | Self::ForeignSignature
+            | Self::TwoKeys { .. }
             | Self::UnknownModel { .. }
             | Self::CountNotTranslated { .. }
             | Self::ReplayNotFound

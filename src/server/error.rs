@@ -98,6 +98,14 @@ pub fn reply(failure: &Failure) -> ErrorReply {
             "the signature is for another address and this proxy has no credentials to sign with; name \
              access_key_id and secret_access_key of its provider, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
         ),
+        Failure::TwoKeys { first, second } => plain(
+            400,
+            INVALID,
+            "conflicting_credentials",
+            format!(
+                "two different keys are shown, as '{first}' and as '{second}'; send one of them"
+            ),
+        ),
         Failure::UnknownModel { model } => plain(
             404,
             INVALID,

@@ -4,6 +4,7 @@ pub mod about;
 pub mod admin;
 pub mod client_socket;
 pub mod cors;
+pub mod credentials;
 pub mod data;
 pub mod detachable;
 pub mod error;

@@ -212,7 +212,13 @@ async fn collected(
             collected::filter_whole(run, asked.endpoint, status, body, &mut guard).await
         }
         (Ok(body), Delivery::Streamed) if is_array => {
-            collected::filter_array(run, &asked, status, body, &mut guard).await
+            let made = collected::filter_array(run, &asked, status, body, &mut guard).await;
+            made.map(|(body, has_error)| {
+                if has_error {
+                    outcome = Outcome::UpstreamError;
+                }
+                body
+            })
         }
         (Ok(body), Delivery::Streamed) => {
             let repair = worker.settings.repair_streams;

@@ -100,7 +100,7 @@ async fn sent(
     guard: &mut RecordGuard,
     link: &ClientLink,
 ) -> Result<UpstreamReply, Failure> {
-    let headers = to_upstream(call.headers, call.provider, call.is_translated);
+    let headers = to_upstream(call.headers, call.provider, call.url, call.is_translated);
     let whole = match &body {
         CallBody::Whole(body) => body.clone(),
         CallBody::None | CallBody::Flowing(..) => Bytes::new(),

@@ -168,7 +168,8 @@ pub async fn filter_stream(
     Ok(Bytes::from(after.concat()))
 }
 
-/// Passes a stream that came as one array through the filters, as [`filter_stream`] does.
+/// Passes a stream that came as one array through the filters, as [`filter_stream`] does. Tells besides whether the
+/// upstream reported an error in it.
 ///
 /// # Errors
 /// As with [`filter_stream`]; what came is on record then.
@@ -178,23 +179,24 @@ pub async fn filter_array(
     status: u16,
     body: Bytes,
     guard: &mut RecordGuard,
-) -> Result<Bytes, Failure> {
+) -> Result<(Bytes, bool), Failure> {
     let Some(events) = array::to_events(&body) else {
-        let mut end = array::ArrayEnd::default();
+        let mut end = array::ArrayWatch::default();
         end.see(&body);
         if end.is_open() {
             guard.upstream_response_piece(body);
             return Err(Failure::UpstreamTruncated);
         }
-        return filter_whole(run, asked.endpoint, status, body, guard).await;
+        let made = filter_whole(run, asked.endpoint, status, body, guard).await?;
+        return Ok((made, end.has_error()));
     };
     let stream = mend(events, Framing::Events, asked, false, guard);
     let made = filter_stream(run, asked.endpoint, &stream, usize::MAX).await;
     match made {
-        Ok(made) if made == stream.bytes => Ok(body),
+        Ok(made) if made == stream.bytes => Ok((body, stream.has_error)),
         Ok(made) => {
             guard.upstream_response_piece(body);
-            Ok(array::of_events(&made))
+            Ok((array::of_events(&made), stream.has_error))
         }
         Err(failure) => {
             guard.upstream_response_piece(body);

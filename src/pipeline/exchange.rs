@@ -17,7 +17,7 @@ use crate::pipeline::plan::{Asked, Plan, body_model, check, follow_model, plan, 
 use crate::pipeline::reply::{
     AnswerTo, Reply, ReplyBody, ReplyHeaders, note_headers, own_headers, refuse,
 };
-use crate::pipeline::{Worker, answer, filtering, models};
+use crate::pipeline::{Worker, answer, filtering, models, openai_at_google};
 use crate::upstream::provider::{Place, Provider, ProviderKey};
 use crate::upstream::transport::BodyStream;
 use crate::wire::gemini::{array, asks_for_events};
@@ -113,6 +113,7 @@ pub async fn run(mut exchange: Exchange, worker: &Rc<Worker>) -> Reply {
             }
         }
     }
+    openai_at_google::leave(&mut exchange, asked.model.as_deref(), worker);
     if let Some(wanted) = models::own_list(&exchange, worker) {
         return Box::pin(models::merged_list(wanted, exchange, filters, worker)).await;
     }

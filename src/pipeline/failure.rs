@@ -48,10 +48,24 @@ pub enum Failure {
     MethodNotAllowed,
     /// The client signed its request for our address, and we have no credentials to sign it anew.
     ForeignSignature,
+    /// The client shows two different keys.
+    TwoKeys {
+        /// The header or parameter with one of them.
+        first: &'static str,
+        /// The one with the other.
+        second: &'static str,
+    },
     /// No provider takes this model.
     UnknownModel {
         /// The model as asked for.
         model: String,
+    },
+    /// The model's provider is asked by translation, and counts of tokens are not translated.
+    CountNotTranslated {
+        /// The model as asked for.
+        model: String,
+        /// The providers that count for these clients.
+        counting: Vec<String>,
     },
     /// `x-aiproxy-replay` names nothing that this caller may see.
     ReplayNotFound,
@@ -199,7 +213,9 @@ impl Failure {
             | Self::UnknownPath
             | Self::MethodNotAllowed
             | Self::ForeignSignature
+            | Self::TwoKeys { .. }
             | Self::UnknownModel { .. }
+            | Self::CountNotTranslated { .. }
             | Self::ReplayNotFound
             | Self::ReplayNotComplete
             | Self::ReplayBodyUnavailable

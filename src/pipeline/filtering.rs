@@ -8,8 +8,8 @@ use bytes::Bytes;
 use crate::access_log::draft::VerdictDraft;
 use crate::access_log::guard::RecordGuard;
 use crate::filter::{
-    Caller, Capabilities, Chain, ChainRun, Dialect, ExchangeInfo, FailureKind, FilterVerdict,
-    LlmRequest, LlmResponse, Phase, RequestOutcome, Stop, StopCause,
+    Caller, Capabilities, Chain, ChainRun, Dialect, Endpoint, ExchangeInfo, FailureKind,
+    FilterVerdict, LlmRequest, LlmResponse, Phase, Refusal, RequestOutcome, Stop, StopCause,
 };
 use crate::pipeline::exchange::{Body, Exchange};
 use crate::pipeline::failure::{Failure, FilterFailure, FilterPhase};
@@ -112,10 +112,19 @@ pub async fn request(run: &mut ChainRun, exchange: &mut Exchange) -> Result<Aske
                 Body::Whole(_) | Body::None | Body::Flowing(..) => Ok(Asked::Unchanged),
             }
         }
-        RequestOutcome::Answered { by, response } => Ok(Asked::Answered {
-            by: by.to_string(),
-            response: Box::new(response),
-        }),
+        RequestOutcome::Answered { by, response } => {
+            let by = by.to_string();
+            match response.answer_text() {
+                Some(text) if !answers_hold_text(exchange.endpoint) => {
+                    let refusal = Refusal::new(text);
+                    Err(refused(by, FilterPhase::Request, &refusal))
+                }
+                _ => Ok(Asked::Answered {
+                    by,
+                    response: Box::new(response),
+                }),
+            }
+        }
         RequestOutcome::Stopped(stop) => Err(failure(stop)),
         RequestOutcome::Malformed(error) => Err(Failure::InvalidJson {
             reason: error.to_string(),
@@ -123,22 +132,41 @@ pub async fn request(run: &mut ChainRun, exchange: &mut Exchange) -> Result<Aske
     }
 }
 
+/// Whether the answers of an API have a place for a text. A client would not understand it in the place of numbers,
+/// vectors or lists; there a filter's text is the message of a refusal.
+fn answers_hold_text(endpoint: Endpoint) -> bool {
+    match endpoint {
+        Endpoint::ChatCompletions
+        | Endpoint::Completions
+        | Endpoint::Responses
+        | Endpoint::Messages
+        | Endpoint::GenerateContent
+        | Endpoint::BedrockInvoke
+        | Endpoint::BedrockConverse
+        | Endpoint::AsksageQuery
+        | Endpoint::ArgoChat => true,
+        Endpoint::Embeddings
+        | Endpoint::MessagesCountTokens
+        | Endpoint::CountTokens
+        | Endpoint::EmbedContent
+        | Endpoint::ArgoEmbed
+        | Endpoint::Models
+        | Endpoint::Passthrough => false,
+    }
+}
+
 /// A stop in the pipeline's words.
 pub fn failure(stop: Stop) -> Failure {
     let filter = stop.by.to_string();
     match stop.cause {
-        StopCause::Refused(refusal) => Failure::FilterRefused {
-            filter,
-            phase: match stop.phase {
+        StopCause::Refused(refusal) => {
+            let phase = match stop.phase {
                 Phase::Request => FilterPhase::Request,
                 Phase::Response => FilterPhase::Response,
                 Phase::Stream => FilterPhase::Stream,
-            },
-            message: refusal.message().to_owned(),
-            code: refusal.code().to_owned(),
-            status: refusal.status(),
-            retry_after_s: refusal.retry_after().map(whole_seconds),
-        },
+            };
+            refused(filter, phase, &refusal)
+        }
         StopCause::Failed(failed) => Failure::FilterFailed {
             filter,
             kind: match failed.kind {
@@ -149,6 +177,17 @@ pub fn failure(stop: Stop) -> Failure {
                 FailureKind::PoolFull => FilterFailure::PoolFull,
             },
         },
+    }
+}
+
+fn refused(filter: String, phase: FilterPhase, refusal: &Refusal) -> Failure {
+    Failure::FilterRefused {
+        filter,
+        phase,
+        message: refusal.message().to_owned(),
+        code: refusal.code().to_owned(),
+        status: refusal.status(),
+        retry_after_s: refusal.retry_after().map(whole_seconds),
     }
 }
 

@@ -8,7 +8,7 @@ use crate::filter::{Dialect, Endpoint, Headers};
 use crate::pipeline::exchange::{Body, Exchange};
 use crate::pipeline::failure::Failure;
 use crate::pipeline::translation::{self, Shape, Translation};
-use crate::pipeline::{Worker, argo, models, other_form};
+use crate::pipeline::{Worker, argo, counting, models, openai_at_google, other_form};
 use crate::routing::{NoTarget, Target, choose};
 use crate::upstream::provider::{Provider, Timeouts};
 use crate::wire::argo::raw;
@@ -121,8 +121,11 @@ pub fn plan(exchange: &mut Exchange, head: Asked, worker: &Worker) -> Result<Pla
     let Body::Whole(body) = &exchange.body else {
         let model = models::model_in_path(exchange);
         let asked = model.as_deref().or(head.model.as_deref());
-        let target = choose(&worker.providers, named, asked, exchange.dialect, None)
-            .map_err(unknown_target)?;
+        let target = match openai_at_google::is_asked(exchange) {
+            true => openai_at_google::target(exchange, asked, worker),
+            false => choose(&worker.providers, named, asked, exchange.dialect, None),
+        };
+        let target = target.map_err(unknown_target)?;
         if let (Some(_), Some(model)) = (model, &target.model) {
             exchange.rest = format!("/models/{}", model.replace('/', "%2F"));
         }
@@ -140,15 +143,17 @@ pub fn plan(exchange: &mut Exchange, head: Asked, worker: &Worker) -> Result<Pla
         });
     };
     let model = head.model.as_deref();
-    let translatable = translation::is_translated(exchange.endpoint).then_some(exchange.endpoint);
-    let target = choose(
-        &worker.providers,
-        named,
-        model,
-        exchange.dialect,
-        translatable,
-    )
-    .map_err(unknown_target)?;
+    counting::check(exchange, model, worker)?;
+    let target = match openai_at_google::is_asked(exchange) {
+        true => openai_at_google::target(exchange, model, worker),
+        false => {
+            let endpoint = exchange.endpoint;
+            let translatable = translation::is_translated(endpoint).then_some(endpoint);
+            let dialect = exchange.dialect;
+            choose(&worker.providers, named, model, dialect, translatable)
+        }
+    };
+    let target = target.map_err(unknown_target)?;
     let provider = &worker.providers[target.provider];
     if target.is_translated {
         return translated(exchange, &head, &target, provider, worker);

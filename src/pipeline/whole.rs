@@ -17,7 +17,7 @@ use crate::pipeline::link::ClientLink;
 use crate::pipeline::reply::{Reply, ReplyBody, refuse};
 use crate::pipeline::timer::{PieceTimer, TimedOut};
 use crate::upstream::transport::{BodyFailure, UpstreamBody, UpstreamReply};
-use crate::wire::gemini::array::{self, ArrayEnd};
+use crate::wire::gemini::array::{self, ArrayWatch};
 
 /// Relays the body. What has arrived already is taken at once: a short answer leaves in one piece.
 ///
@@ -32,13 +32,14 @@ pub async fn relay(
 ) -> Result<ReplyBody, Reply> {
     let mut body = reply.body;
     let at_hand = take_what_is_there(&mut body).await;
-    let mut array = ArrayEnd::default();
+    let is_array = asked.stream && asked.endpoint == Endpoint::GenerateContent;
+    let mut array = is_array.then(ArrayWatch::default);
     for piece in &at_hand.pieces {
-        array.see(piece);
+        see(&mut array, piece);
         keep(&mut guard, piece, asked.since);
     }
     let end = match at_hand.end {
-        Some(Ok(())) if is_cut(&asked, array) => Some(Err(BodyFailure::Truncated)),
+        Some(Ok(())) if is_cut(array) => Some(Err(BodyFailure::Truncated)),
         end => end,
     };
     match end {
@@ -48,9 +49,9 @@ pub async fn relay(
             guard.worked(now.duration_since(asked.since));
             guard.first_byte(now);
             #[cfg(not(bug_release_before_append))]
-            close(guard, &link);
+            close(guard, &link, array);
             #[cfg(bug_release_before_append)]
-            (worker.spawn)(Box::pin(async move { close(guard, &link) }));
+            (worker.spawn)(Box::pin(async move { close(guard, &link, array) }));
             let body = join(at_hand.pieces);
             match reply.content_length {
                 // An answer to HEAD: a length without a body.
@@ -106,16 +107,19 @@ struct Rest {
     body: UpstreamBody,
     timer: PieceTimer,
     link: ClientLink,
-    array: ArrayEnd,
+    /// A stream that comes as one array.
+    array: Option<ArrayWatch>,
+}
+
+fn see(array: &mut Option<ArrayWatch>, piece: &Bytes) {
+    if let Some(array) = array {
+        array.see(piece);
+    }
 }
 
 /// Whether a body that ended is a stream's array that did not.
-fn is_cut(asked: &Asked, array: ArrayEnd) -> bool {
-    is_array(asked) && array.is_open()
-}
-
-fn is_array(asked: &Asked) -> bool {
-    asked.stream && asked.endpoint == Endpoint::GenerateContent
+fn is_cut(array: Option<ArrayWatch>) -> bool {
+    array.is_some_and(ArrayWatch::is_open)
 }
 
 /// What is still to come of a body whose length is known, in bytes.
@@ -155,16 +159,16 @@ impl Rest {
             match next {
                 Some(Ok(piece)) => {
                     self.timer.piece_came(now);
-                    self.array.see(&piece);
+                    see(&mut self.array, &piece);
                     keep(&mut guard, &piece, now);
                     self.send(piece, &mut guard, &mut left, &mut out, now).await;
                 }
-                None if is_cut(&self.asked, self.array) => {
+                None if is_cut(self.array) => {
                     return self.cut(guard, &Failure::UpstreamTruncated, &mut out).await;
                 }
                 None => {
                     guard.upstream_ends(now);
-                    close(guard, &self.link);
+                    close(guard, &self.link, self.array);
                     return Ok(());
                 }
                 Some(Err(error)) => return self.cut(guard, &broken(&error), &mut out).await,
@@ -184,7 +188,7 @@ impl Rest {
         if left.ends_with(&piece) {
             // The bytes that complete the answer go out after the record has its end.
             guard.upstream_ends(now);
-            end(guard, &self.link);
+            end(guard, &self.link, self.array);
         }
         guard.worked(now.elapsed());
         out.send(piece).await;
@@ -205,13 +209,13 @@ impl Rest {
         let now = Instant::now();
         guard.upstream_ends(now);
         let form = &self.worker.form;
-        if self.asked.is_translated && is_array(&self.asked) && self.worker.settings.repair_streams
-        {
+        let is_repaired = self.asked.is_translated && self.worker.settings.repair_streams;
+        if let Some(array) = self.array.filter(|_| is_repaired) {
             let (error, event) = form.error_event(failure, self.asked.endpoint, 0);
             note_cut(&mut guard, failure, &error);
             let closed = guard.closed_mut();
             closed.repairs.push("error_event".to_owned());
-            let item = array::last_item(self.array, &event);
+            let item = array::last_item(array, &event);
             keep(&mut guard, &item, now);
             guard.first_byte(now);
             guard.end(failure.outcome());
@@ -266,18 +270,18 @@ fn keep(guard: &mut RecordGuard, piece: &Bytes, now: Instant) {
     }
 }
 
-fn end(guard: &mut RecordGuard, link: &ClientLink) {
-    guard.closed_mut().response_complete = Some(true);
-    let outcome = if link.is_gone() {
-        Outcome::ClientDisconnected
-    } else {
-        Outcome::Ok
-    };
-    guard.end(outcome);
+fn end(guard: &mut RecordGuard, link: &ClientLink, array: Option<ArrayWatch>) {
+    let has_error = array.is_some_and(ArrayWatch::has_error);
+    guard.closed_mut().response_complete = Some(!has_error);
+    guard.end(match has_error {
+        true => Outcome::UpstreamError,
+        false if link.is_gone() => Outcome::ClientDisconnected,
+        false => Outcome::Ok,
+    });
 }
 
-fn close(mut guard: RecordGuard, link: &ClientLink) {
-    end(&mut guard, link);
+fn close(mut guard: RecordGuard, link: &ClientLink, array: Option<ArrayWatch>) {
+    end(&mut guard, link, array);
     guard.finish();
 }
 

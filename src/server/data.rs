@@ -25,7 +25,7 @@ use crate::server::client_socket::{self, FirstRequest};
 use crate::server::detachable::Detachable;
 use crate::server::routes::{self, Route, Said};
 use crate::server::state::DataState;
-use crate::server::{about, cors, ingest, opened, target};
+use crate::server::{about, cors, credentials, ingest, opened, target};
 
 /// Answers one request of the data port.
 pub async fn handle(request: HttpRequest, payload: web::Payload) -> HttpResponse<BoxBody> {
@@ -236,7 +236,7 @@ fn run(
     let client_ip = state.client_ip(request, &headers);
     let head = match asked.failure {
         Some(failure) => Err(failure),
-        None => may_run(request, &state),
+        None => may_run(request, &state).and_then(|()| credentials::check(&headers, &query)),
     };
     async move {
         let request_id = request_id.to_string();

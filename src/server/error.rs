@@ -98,12 +98,31 @@ pub fn reply(failure: &Failure) -> ErrorReply {
             "the signature is for another address and this proxy has no credentials to sign with; name \
              access_key_id and secret_access_key of its provider, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
         ),
+        Failure::TwoKeys { first, second } => plain(
+            400,
+            INVALID,
+            "conflicting_credentials",
+            format!(
+                "two different keys are shown, as '{first}' and as '{second}'; send one of them"
+            ),
+        ),
         Failure::UnknownModel { model } => plain(
             404,
             INVALID,
             "model_not_found",
             format!("the model '{}' is not served here", printable(model)),
         ),
+        Failure::CountNotTranslated { model, counting } => {
+            let counting = match counting.as_slice() {
+                [] => "no provider here counts for clients of this API".to_owned(),
+                counting => format!("these count for their own models: {}", counting.join(", ")),
+            };
+            let model = printable(model);
+            let message = format!(
+                "tokens for the model '{model}' cannot be counted: counting is not translated to its provider; {counting}"
+            );
+            plain(400, INVALID, "counting_not_translated", message)
+        }
         Failure::ReplayNotFound => no_retry(invalid(
             404,
             "replay_not_found",

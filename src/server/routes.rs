@@ -5,6 +5,7 @@ use crate::filter::{Dialect, Endpoint};
 use crate::pipeline::failure::Failure;
 use crate::pipeline::models::percent_decoded;
 use crate::wire::bedrock::ModelPath;
+use crate::wire::gemini::behind_openai;
 
 /// What a request asks of the data port.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,7 +31,8 @@ pub enum Route {
         deployment: Option<String>,
         /// The provider named by the first path segment, if one was.
         provider: Option<String>,
-        /// The raw path behind `/v1`, beginning with a slash; of Gemini's API with its version.
+        /// The raw path behind `/v1`, beginning with a slash; of Gemini's API, and of Google's for OpenAI's clients, with its
+        /// version.
         rest: String,
     },
 }
@@ -130,7 +132,7 @@ pub fn find(said: Said<'_>, is_provider: impl Fn(&str) -> bool) -> Result<Route,
     if let Some(behind) = behind_first.strip_prefix("/deployments/")
         && first == "openai"
     {
-        return azure(said, behind);
+        return azure(said, behind, is_provider);
     }
     if KINDS.contains(&first) || is_provider(first) {
         let names_call = ModelPath::read(behind_first)
@@ -193,8 +195,17 @@ fn is_gemini_version(segment: &str) -> bool {
     matches!(segment, "v1beta" | "v1alpha")
 }
 
-/// A path of Gemini's; `rest` has its version, if it has one.
+/// A path of Gemini's; `rest` has its version, if it has one. Those on which Google serves OpenAI's API are OpenAI's.
 fn of_gemini(said: Said<'_>, rest: &str, provider: Option<String>) -> Result<Route, Unserved> {
+    if let Some(openais) = behind_openai(rest).filter(|behind| 1 < behind.len()) {
+        return Ok(Route::Api {
+            endpoint: openai::endpoint(said.method, openais),
+            dialect: Dialect::Openai,
+            deployment: None,
+            provider,
+            rest: rest.to_owned(),
+        });
+    }
     let (endpoint, model) = gemini::any_endpoint(said.method, rest);
     let model = model.map(percent_decoded);
     let behind_version = rest.split('/').nth(2).unwrap_or_default();
@@ -213,9 +224,23 @@ fn of_gemini(said: Said<'_>, rest: &str, provider: Option<String>) -> Result<Rou
     })
 }
 
-/// `/openai/deployments/{deployment}/…`, as Azure's clients write it.
-fn azure(said: Said<'_>, behind: &str) -> Result<Route, Unserved> {
-    let (deployment, rest) = behind.split_at(behind.find('/').unwrap_or(behind.len()));
+/// Calls whose deployment may have a slash.
+const OF_DEPLOYMENTS: &[&str] = &["/chat/completions", "/completions", "/embeddings"];
+
+/// `/openai/deployments/{deployment}/…`, as Azure's clients write it. A deployment that begins with a provider's name goes
+/// on to the call: SDKs write it as they are given it.
+fn azure(
+    said: Said<'_>,
+    behind: &str,
+    is_provider: impl Fn(&str) -> bool,
+) -> Result<Route, Unserved> {
+    let (first, rest) = behind.split_at(behind.find('/').unwrap_or(behind.len()));
+    let mut calls = OF_DEPLOYMENTS.iter();
+    let long = match OF_DEPLOYMENTS.contains(&rest) || !is_provider(first) {
+        true => None,
+        false => calls.find_map(|call| Some((behind.strip_suffix(call)?, *call))),
+    };
+    let (deployment, rest) = long.unwrap_or((first, rest));
     match (percent_decoded(deployment), api(said, rest, None)?) {
         (Some(deployment), Route::Api { endpoint, rest, .. }) if !deployment.is_empty() => {
             Ok(Route::Api {
@@ -305,7 +330,7 @@ mod tests {
 
     #[test]
     fn azures_paths_name_a_deployment() {
-        let of = |path: &str| match find(said("POST", path), |_| false) {
+        let of = |path: &str| match find(said("POST", path), |name| name == "anthropic") {
             Ok(Route::Api {
                 endpoint,
                 dialect,
@@ -322,6 +347,26 @@ mod tests {
             (Endpoint::ChatCompletions, Dialect::Azure)
         );
         assert_eq!((&*deployment, &*rest), ("my 4o", "/chat/completions"));
+        for (path, expected, call) in [
+            ("a%2Fb/chat/completions", "a/b", "/chat/completions"),
+            ("anthropic%2Fm/embeddings", "anthropic/m", "/embeddings"),
+            (
+                "anthropic/m/chat/completions",
+                "anthropic/m",
+                "/chat/completions",
+            ),
+            ("anthropic/a/b/completions", "anthropic/a/b", "/completions"),
+            (
+                "anthropic/chat/completions",
+                "anthropic",
+                "/chat/completions",
+            ),
+            ("anthropic/images/x", "anthropic", "/images/x"),
+            ("d/m/chat/completions", "d", "/m/chat/completions"),
+        ] {
+            let (_, _, deployment, rest) = of(&format!("/openai/deployments/{path}")).expect(path);
+            assert_eq!((&*deployment, &*rest), (expected, call), "{path}");
+        }
         for path in ["", "d", "d/", "/chat/completions", "%ff/chat/completions"] {
             assert_eq!(of(&format!("/openai/deployments/{path}")), None, "{path}");
         }
@@ -386,6 +431,34 @@ mod tests {
         ] {
             assert_eq!(of("GET", path), None, "{path}");
         }
+        let openais = |method: &str, path: &str| match find(said(method, path), |_| false) {
+            Ok(Route::Api {
+                endpoint,
+                dialect: Dialect::Openai,
+                deployment: None,
+                provider,
+                rest,
+            }) => Some((endpoint, provider, rest)),
+            _ => None,
+        };
+        let rest = "/v1beta/openai/chat/completions";
+        for (path, provider) in [
+            (rest.to_owned(), None),
+            (format!("/{GOOGLE}{rest}"), Some(GOOGLE.to_owned())),
+        ] {
+            let expected = (Endpoint::ChatCompletions, provider, rest.to_owned());
+            assert_eq!(openais("POST", &path), Some(expected), "{path}");
+        }
+        for (path, endpoint) in [
+            ("/v1beta/openai/models/gemini-2.5-flash", Endpoint::Models),
+            ("/v1beta/openai/batches/b", Endpoint::Passthrough),
+        ] {
+            let expected = (endpoint, None, path.to_owned());
+            assert_eq!(openais("GET", path), Some(expected), "{path}");
+        }
+        assert_eq!(openais("POST", "/v1beta/openai"), None);
+        assert_eq!(openais("POST", "/v1beta/openai/"), None);
+        assert_eq!(openais("POST", "/v1beta/openais/chat/completions"), None);
         for path in ["/v1beta", "/v1beta/", "/v1beta/models/%ff:generateContent"] {
             let unserved = find(said("POST", path), |_| false).unwrap_err();
             assert!(unserved.recorded, "{path}");

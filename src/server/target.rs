@@ -32,8 +32,8 @@ pub fn check_path(path: &str, query_bytes: usize) -> Result<(), Failure> {
     let model_at = match segments.as_slice() {
         ["model", _, _] => Some(1),
         [_, "model", _, _] => Some(2),
-        [.., "models", _] => Some(segments.len() - 1),
         ["openai", "deployments", _, _, ..] => Some(2),
+        [.., "models", _] => Some(segments.len() - 1),
         _ => None,
     };
     for (at, segment) in segments.iter().enumerate() {
@@ -151,6 +151,15 @@ mod tests {
             "/v1/models/..%2Fadmin",
             "/model/..%2Fadmin/invoke",
             "/model/a/b%2Finvoke",
+            "/openai/deployments/..%2Fadmin/chat/completions",
+            "/openai/deployments/a%2F%2Fb/chat/completions",
+            "/openai/deployments/a%2f/chat/completions",
+            "/openai/deployments/a%2Fb%5cc/chat/completions",
+            "/openai/deployments/a%2Fb",
+            "/openai/deployments/a/chat%2Fcompletions",
+            "/openai/a%2Fb/chat/completions",
+            "/v1/openai/deployments/a%2Fb/chat/completions",
+            "/x/deployments/a%2Fb/chat/completions",
             "/model/a%2Fb",
             "/model/a%2Fb/invoke/x",
             "/v1/x/model/a%2Fb/invoke",

@@ -1,7 +1,8 @@
-//! Gemini's API as Google AI Studio serves it: the path names the model.
+//! Gemini's API as Google AI Studio serves it: the path names the model. Beside it Google serves OpenAI's, on a path of its
+//! own.
 
 use crate::filter::{Dialect, Endpoint};
-use crate::upstream::provider::{Api, Generation, Place, Provider};
+use crate::upstream::provider::{Api, Generation, Place, Provider, Quirks};
 use crate::wire::gemini::ModelPath;
 use crate::wire::percent;
 
@@ -22,6 +23,12 @@ pub(super) const API: Api = Api {
     key_header: "x-goog-api-key",
     key_scheme: "",
     headers: &[],
+};
+
+pub(super) const QUIRKS: Quirks = Quirks {
+    // What came as `x-goog-api-key` would be told there that it lacks an `Authorization`.
+    openai_path: Some("/v1beta/openai/"),
+    ..Quirks::NONE
 };
 
 /// The version of paths that came without one. (ai.google.dev, API versions, read 2026-11.)
@@ -127,6 +134,10 @@ mod tests {
         );
         check(None, "/v1/models/g", "", Some("h"), "/v1/models/h");
         check(None, "/models", "", None, "/v1beta/models");
+        let openais = "/v1beta/openai/chat/completions";
+        check(None, openais, "", Some("h"), openais);
+        let model = "/v1beta/openai/models/g";
+        check(None, model, "", Some("h"), model);
         check(None, "/v1beta/files/f", "", Some("h"), "/v1beta/files/f");
     }
 

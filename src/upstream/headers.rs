@@ -1,7 +1,7 @@
 //! Which headers travel, both ways.
 
 use crate::filter::Headers;
-use crate::upstream::provider::{Provider, ProviderKey};
+use crate::upstream::provider::Provider;
 
 /// Headers that belong to one connection (RFC 9110, section 7.6.1).
 const HOP_BY_HOP: &[&str] = &[
@@ -61,12 +61,13 @@ const NOT_DOWNSTREAM: &[&str] = &[
 ];
 
 /// The headers of an upstream request: the client's end-to-end headers, then the provider's own, added last so
-/// that nothing a client names in `Connection` can take them away.
+/// that nothing a client names in `Connection` can take them away. `url`: where it goes.
 ///
 /// `is_translated`: the client speaks another dialect, so that its credentials and what is said in that dialect stay here.
 pub fn to_upstream<'a>(
     client: &'a Headers,
     provider: &'a Provider,
+    url: &str,
     is_translated: bool,
 ) -> Vec<(&'a str, &'a [u8])> {
     let named = named_in_connection(client);
@@ -87,7 +88,8 @@ pub fn to_upstream<'a>(
                 || names(&named, name))
         })
         .collect();
-    if let Some((name, value)) = provider.key.as_ref().and_then(ProviderKey::header) {
+    let key = provider.key.as_ref();
+    if let Some((name, value)) = key.and_then(|key| key.header(provider.is_openais(url))) {
         headers.push((name, value.as_bytes()));
     }
     for (name, value) in provider.api.headers {
@@ -147,7 +149,7 @@ fn names(values: &[&str], name: &str) -> bool {
 #[cfg(test)]
 pub(super) mod testing {
     use super::*;
-    use crate::upstream::provider::{Api, Timeouts};
+    use crate::upstream::provider::{Api, ProviderKey, Timeouts};
     use std::time::Duration;
 
     /// One that needs nothing.
@@ -184,7 +186,7 @@ pub(super) mod testing {
 mod tests {
     use super::testing::provider;
     use super::*;
-    use crate::upstream::{anthropic, openai};
+    use crate::upstream::{anthropic, gemini, openai};
 
     fn headers(pairs: &[(&str, &str)]) -> Headers {
         Headers::from_pairs(pairs.iter().map(|(name, value)| (*name, value.as_bytes())))
@@ -196,7 +198,7 @@ mod tests {
 
     fn sent(client: &[(&str, &str)], provider: &Provider) -> Vec<String> {
         let client = headers(client);
-        let mut names: Vec<String> = to_upstream(&client, provider, false)
+        let mut names: Vec<String> = to_upstream(&client, provider, "http://localhost/v1/x", false)
             .into_iter()
             .map(|(name, value)| format!("{name}={}", std::str::from_utf8(value).unwrap()))
             .collect();
@@ -259,6 +261,34 @@ mod tests {
         expected.insert(2, "anthropic-version=2099-01-01");
         let client = [("anthropic-version", "2099-01-01"), ("anthropic-beta", "b")];
         assert_eq!(sent(&client, &provider), expected);
+    }
+
+    #[test]
+    fn googles_path_of_openais_gets_the_key_as_a_bearer() {
+        let provider = Provider {
+            quirks: &gemini::QUIRKS,
+            ..provider(Some("ours"), &gemini::API)
+        };
+        let client = headers(&[
+            ("authorization", "Bearer theirs"),
+            ("x-goog-api-key", "theirs"),
+        ]);
+        for (path, expected) in [
+            (
+                "/v1beta/openai/chat/completions",
+                ("authorization", "Bearer ours"),
+            ),
+            ("/v1beta/openais", ("x-goog-api-key", "ours")),
+            ("/v1beta/models/openai", ("x-goog-api-key", "ours")),
+        ] {
+            let url = [&*provider.base_url, path].concat();
+            let sent = to_upstream(&client, &provider, &url, false);
+            let sent = sent
+                .into_iter()
+                .filter(|(_, value)| value.ends_with(b"ours"));
+            let keys: Vec<_> = sent.filter(|(name, _)| *name != "x-set").collect();
+            assert_eq!(keys, [(expected.0, expected.1.as_bytes())], "{path}");
+        }
     }
 
     #[test]

@@ -25,6 +25,7 @@ pub(super) const QUIRKS: Quirks = Quirks {
     model_refusals: &[],
     failure_mark: Some("ERROR: "),
     timeout_member: false,
+    openai_path: None,
 };
 
 /// Where a node forwards calls of the service that makes text.

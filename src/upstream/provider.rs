@@ -85,6 +85,8 @@ pub struct Quirks {
     pub model_refusals: &'static [&'static str],
     /// How a body begins that is no answer but a failure, in spite of a good status.
     pub failure_mark: Option<&'static str>,
+    /// Where its API is OpenAI's, and the key is shown as OpenAI's clients do: how such paths begin behind the base URL.
+    pub openai_path: Option<&'static str>,
     /// Whether the member `timeout` of a request, in seconds, is a time limit of it, and does not travel.
     pub timeout_member: bool,
 }
@@ -96,6 +98,7 @@ impl Quirks {
         tags: &[],
         model_refusals: &[],
         failure_mark: None,
+        openai_path: None,
         timeout_member: false,
     };
 }
@@ -145,7 +148,12 @@ pub struct ProviderKey {
 /// How a key is shown.
 enum KeyForm {
     /// As the value of a header.
-    Header(&'static str, SecretString),
+    Header {
+        name: &'static str,
+        value: SecretString,
+        /// The same as OpenAI's clients show it.
+        bearer: SecretString,
+    },
     /// Not at all: it signs each request.
     Signature(Box<Signer>),
 }
@@ -167,10 +175,13 @@ impl ProviderKey {
     /// A key with its name for the record, for such an API.
     pub fn new(name: String, key: &SecretString, api: &Api) -> Self {
         let key = key.expose_secret().trim();
-        let value = SecretString::from([api.key_scheme, key].concat());
         Self {
             name,
-            form: KeyForm::Header(api.key_header, value),
+            form: KeyForm::Header {
+                name: api.key_header,
+                value: SecretString::from([api.key_scheme, key].concat()),
+                bearer: SecretString::from(["Bearer ", key].concat()),
+            },
         }
     }
 
@@ -182,10 +193,13 @@ impl ProviderKey {
         }
     }
 
-    /// The header that carries it, if one does.
-    pub fn header(&self) -> Option<(&'static str, &str)> {
+    /// The header that carries it, if one does; `as_bearer`: as OpenAI's clients show theirs.
+    pub fn header(&self, as_bearer: bool) -> Option<(&'static str, &str)> {
         match &self.form {
-            KeyForm::Header(name, value) => Some((name, value.expose_secret())),
+            KeyForm::Header { bearer, .. } if as_bearer => {
+                Some(("authorization", bearer.expose_secret()))
+            }
+            KeyForm::Header { name, value, .. } => Some((name, value.expose_secret())),
             KeyForm::Signature(_) => None,
         }
     }
@@ -198,7 +212,7 @@ impl ProviderKey {
     /// What signs with it, if that is how it is shown.
     pub fn signer(&self) -> Option<&Signer> {
         match &self.form {
-            KeyForm::Header(..) => None,
+            KeyForm::Header { .. } => None,
             KeyForm::Signature(signer) => Some(signer),
         }
     }
@@ -228,6 +242,13 @@ impl Provider {
     pub fn own_call(&self, endpoint: Endpoint) -> Option<&Generation> {
         let call = self.api.generation.as_ref();
         call.filter(|call| call.endpoint == endpoint && self.has_no_clients())
+    }
+
+    /// Whether a URL of it is of OpenAI's API, which it has beside its own.
+    pub fn is_openais(&self, url: &str) -> bool {
+        let path = url.strip_prefix(&*self.base_url);
+        let openais = self.quirks.openai_path;
+        openais.is_some_and(|openais| path.is_some_and(|path| path.starts_with(openais)))
     }
 
     /// Whether all of its clients are of another dialect: then a path that names it is translated too.

@@ -69,10 +69,8 @@ fn quirks(kind: ProviderKind) -> &'static Quirks {
         ProviderKind::Asksage => &asksage::QUIRKS,
         ProviderKind::Argo => &argo::QUIRKS,
         ProviderKind::Bedrock => &bedrock::QUIRKS,
-        ProviderKind::Openai
-        | ProviderKind::Azure
-        | ProviderKind::Anthropic
-        | ProviderKind::Gemini => &Quirks::NONE,
+        ProviderKind::Gemini => &gemini::QUIRKS,
+        ProviderKind::Openai | ProviderKind::Azure | ProviderKind::Anthropic => &Quirks::NONE,
     }
 }
 

@@ -13,7 +13,7 @@ use super::json_reader::{JsonError, Kind, RawStr, Reader};
 use super::openai_chat::integer;
 use super::sse;
 
-pub use self::path::{ModelPath, asks_for_events, is_stream, rename};
+pub use self::path::{ModelPath, OPENAI, asks_for_events, behind_openai, is_stream, rename};
 pub use self::prompt::{prompt_pieces, request_text};
 
 /// Reads a whole answer, or a stream that came as one array. One that breaks off, or is followed by anything, gives

@@ -2,6 +2,8 @@
 
 use aiproxy::access_log::record::LogRecord;
 
+use aiproxy::cli::mock::Mock;
+
 use crate::support::fake_upstream::FakeUpstream;
 use crate::support::gateway::{PROVIDER_KEY, TestGateway, Wanted, chat_body};
 use crate::support::raw_client::RawResponse;
@@ -174,12 +176,54 @@ fn a_refusal_by_azures_content_filter_passes() {
 }
 
 #[test]
+fn a_deployment_may_name_a_provider() {
+    let upstream = FakeUpstream::answering(json(200, "connection: close\r\n", WHOLE));
+    let mock = Mock::start(([127, 0, 0, 1], 0).into()).expect("a mock");
+    let gateway = TestGateway::with(Wanted {
+        provider: format!(
+            "  - {{ name: az, kind: azure, base_url: \"http://{}\" }}\n  \
+             - {{ name: anthropic, kind: anthropic, base_url: \"http://{}\" }}\n",
+            upstream.addr(),
+            mock.addr()
+        ),
+        ..Wanted::default()
+    });
+    let body = r#"{"messages":[{"role":"user","content":"Hello?"}]}"#;
+    for deployment in ["anthropic%2Fmock", "anthropic%2fmock", "anthropic/mock"] {
+        let answer = azure_ask(&gateway, deployment, body);
+        assert_eq!(answer.status, 200, "{deployment}: {}", answer.text());
+        assert_eq!(answer.json()["object"], "chat.completion", "{deployment}");
+    }
+    assert_eq!(azure_ask(&gateway, "az%2Fmy%2F4o", body).status, 200);
+    let sent = sent(&upstream);
+    let target = "POST /openai/deployments/my%2F4o/chat/completions?";
+    assert!(sent.starts_with(target), "{sent}");
+    for row in gateway.rows() {
+        let record = row.record;
+        assert_eq!((&*record.outcome, &*record.dialect), ("ok", "azure"));
+        let provider = record.provider.expect("a provider");
+        assert_eq!(
+            record.requested_model,
+            Some(match &*provider {
+                "az" => "az/my/4o".to_owned(),
+                _ => "anthropic/mock".to_owned(),
+            })
+        );
+    }
+}
+
+#[test]
 fn wrong_paths_and_bodies_of_azures_clients() {
     let gateway = TestGateway::start();
     for (path, status, code) in [
         ("/openai/deployments/d", 404, "not_found"),
         (
             "/openai/deployments//chat/completions",
+            400,
+            "invalid_target",
+        ),
+        (
+            "/openai/deployments/..%2Fadmin/chat/completions",
             400,
             "invalid_target",
         ),

@@ -235,7 +235,17 @@ fn invoke_is_on_record_in_each_of_its_forms() {
             Some(" Hi"),
             (8, 3),
         ),
-        (r#"{"inputText":"Hi"}"#, other, None, None, (8, 3)),
+        (r#"{"inputText":"Hi"}"#, other, Some("Hi"), None, (8, 3)),
+        (r#"{"prompt":"<s>Hi"}"#, other, Some("<s>Hi"), None, (8, 3)),
+        (
+            r#"{"system":[{"text":"s"}],"messages":[{"role":"user","content":[{"text":"Hi"}]}]}"#,
+            other,
+            Some("Hi"),
+            None,
+            (8, 3),
+        ),
+        (r#"{"inputText":7}"#, other, Some("7"), None, (8, 3)),
+        (r#"{"other":"Hi"}"#, other, None, None, (8, 3)),
     ] {
         let (got, row) = answered(json_answer(200, counts, answer), "", "invoke", body);
         assert_eq!((got.status, got.text()), (200, answer));

@@ -21,11 +21,11 @@ const OF_THE_CLIENT: [&str; 4] = [BEARER, API_KEY, COOKIE, IN_QUERY];
 /// Requests that bring the client's secrets by every door; the answers.
 fn knock(data: std::net::SocketAddr) -> Vec<RawResponse> {
     let headers = format!(
-        "content-type: application/json\r\nauthorization: Bearer {BEARER}\r\nx-api-key: {API_KEY}\r\napi-key: {API_KEY}\r\n\
-         x-goog-api-key: {API_KEY}\r\nx-access-tokens: {API_KEY}\r\nx-auth-token: {API_KEY}\r\ncookie: session={COOKIE}\r\n\
+        "content-type: application/json\r\nauthorization: Bearer {BEARER}\r\nx-api-key: {BEARER}\r\napi-key: {BEARER}\r\n\
+         x-goog-api-key: {BEARER}\r\nx-access-tokens: {API_KEY}\r\nx-auth-token: {API_KEY}\r\ncookie: session={COOKIE}\r\n\
          proxy-authorization: Basic {COOKIE}\r\nx-amz-security-token: {COOKIE}\r\n"
     );
-    let path = format!("/v1/chat/completions?key={IN_QUERY}&api_key={IN_QUERY}");
+    let path = format!("/v1/chat/completions?key={BEARER}&access_token={IN_QUERY}");
     let own_key_in_body = format!(r#","user":"{PROVIDER_KEY}""#);
     let send =
         |path: &str, body: &str| exchange(data, request("POST", path, &headers, body.as_bytes()));

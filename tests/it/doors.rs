@@ -228,6 +228,8 @@ fn c4_paths_that_lead_elsewhere_are_refused() {
         "/v1/models/..%2F..%2Fadmin",
         "/v1/models/%2e%2e%2fx",
         "/v1/files/a%2Fb",
+        "/openai/deployments/a%2F..%2Fb/chat/completions",
+        "/openai/deployments/a/x%2Fy",
         "/v1/%2e",
     ] {
         let answer = gateway.get(path);

@@ -179,6 +179,29 @@ fn s5_no_field_of_a_body_says_where_it_goes() {
     });
 }
 
+/// Whoever checked the one and acted on the other would be deceived.
+#[test]
+fn s12_two_different_keys_are_refused_before_anything_is_read() {
+    every_pair(|pair| {
+        let upstream = FakeUpstream::answering(json(200, "", pair.kind.whole(&pair.client)));
+        let gateway = pair.gateway(&upstream);
+        let send = |headers: &str| pair.send_with(&gateway, false, &pair.body(false), headers);
+        let other = "x-api-key: sk-one-0123456789\r\n";
+        for second in ["authorization: Bearer ", "api-key: ", "x-goog-api-key: "] {
+            let headers = format!("{other}{second}sk-two-0123456789\r\n");
+            let seen = Seen {
+                pair,
+                answer: send(&headers),
+                row: gateway.rows().pop().expect("a row").record,
+            };
+            seen.is_error(400, "conflicting_credentials", "client_error");
+        }
+        assert_eq!(upstream.connections(), 0);
+        let same = format!("{other}authorization: Bearer sk-one-0123456789\r\n");
+        assert_eq!(send(&same).status, 200, "{pair:?}");
+    });
+}
+
 /// Whichever way a client shows its key, it is masked, and stays here where the provider's is ours.
 #[test]
 fn s12_a_clients_key_is_one_wherever_it_stands() {

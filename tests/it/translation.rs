@@ -4,6 +4,7 @@
 mod bedrock;
 mod bedrock_clients;
 mod completions;
+mod counts;
 mod embeddings;
 mod gemini;
 mod gemini_clients;

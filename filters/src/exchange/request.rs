@@ -149,10 +149,17 @@ impl LlmRequest {
             | Endpoint::Messages
             | Endpoint::MessagesCountTokens
             | Endpoint::BedrockConverse => self.messages().last()?.text(),
-            Endpoint::BedrockInvoke | Endpoint::ArgoChat => match self.document.get("prompt") {
-                Some(prompt) => message::content_text(prompt),
-                None => self.messages().last()?.text(),
-            },
+            Endpoint::BedrockInvoke | Endpoint::ArgoChat => {
+                let titan = || {
+                    self.document
+                        .get("inputText")
+                        .filter(|_| self.endpoint == Endpoint::BedrockInvoke)
+                };
+                match self.document.get("prompt").or_else(titan) {
+                    Some(prompt) => message::content_text(prompt),
+                    None => self.messages().last()?.text(),
+                }
+            }
             Endpoint::Completions => message::content_text(self.document.get("prompt")?),
             Endpoint::Embeddings => message::content_text(self.document.get("input")?),
             Endpoint::Responses => match json::string(self.document.get("input")?) {

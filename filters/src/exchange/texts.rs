@@ -47,7 +47,11 @@ pub(crate) fn in_request(endpoint: Endpoint, whole: &str) -> Vec<Spot> {
                     finder.blocks(json::member(message, "content").unwrap_or_default());
                 }
             }
-            Endpoint::BedrockInvoke if json::key_is(key, "prompt") => finder.strings(value),
+            Endpoint::BedrockInvoke
+                if json::key_is(key, "prompt") || json::key_is(key, "inputText") =>
+            {
+                finder.strings(value);
+            }
             Endpoint::BedrockInvoke if json::key_is(key, "system") => finder.blocks(value),
             Endpoint::BedrockInvoke if json::key_is(key, "messages") => {
                 for message in json::items(value).unwrap_or_default() {

@@ -118,7 +118,7 @@ async fn status(provider: &Provider) -> Result<u16, SendFailure> {
     let request = UpstreamRequest {
         method,
         url: &url,
-        headers: &to_upstream(&client, provider, true),
+        headers: &to_upstream(&client, provider, &url, true),
         body: match body {
             "" => RequestBody::None,
             body => RequestBody::Whole(Bytes::from_static(body.as_bytes())),

@@ -1,5 +1,6 @@
-//! Bodies of `invoke`: Claude's Messages, and the completions of earlier Claudes. Other makers' answers are read only as
-//! far as the numbers that Bedrock itself adds.
+//! Bodies of `invoke`: Claude's Messages, and the completions of earlier Claudes. Of other makers' requests the prompts are
+//! read (`prompt` of Llama's, `inputText` of Titan's, messages), their answers only as far as the numbers that Bedrock
+//! itself adds.
 
 use crate::wire::PromptPieces;
 use crate::wire::decoded::{Decoded, RawText};
@@ -47,18 +48,24 @@ pub(super) fn decode_events(events: &[String]) -> Decoded {
 
 /// What is counted as prompt.
 pub fn prompt_pieces(text: &str) -> PromptPieces<'_> {
-    match has_prompt(text.as_bytes()) {
-        true => openai_completions::prompt_pieces(text, "prompt"),
-        false => anthropic::prompt_pieces(text),
+    match prompt_member(text.as_bytes()) {
+        Some(member) => openai_completions::prompt_pieces(text, member),
+        None => anthropic::prompt_pieces(text),
     }
 }
 
 /// Whether a request is one prompt, as earlier Claudes took it, and no list of messages.
 pub fn has_prompt(body: &[u8]) -> bool {
-    let mut found = false;
+    prompt_member(body) == Some("prompt")
+}
+
+/// The member that is the one prompt of a request without messages.
+fn prompt_member(body: &[u8]) -> Option<&'static str> {
+    const PROMPTS: [&str; 2] = ["prompt", "inputText"];
+    let mut found = None;
     // What breaks off says what stands before.
     let _broken = Reader::new(valid_prefix(body)).object(|key, reader| {
-        found |= key.raw == "prompt";
+        found = found.or_else(|| PROMPTS.into_iter().find(|name| *name == key.raw));
         reader.skip()
     });
     found

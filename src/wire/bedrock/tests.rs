@@ -149,6 +149,23 @@ fn invoke_answers_as_the_models_maker_does() {
 }
 
 #[test]
+fn the_prompts_of_every_maker_are_counted() {
+    for (body, expected) in [
+        (r#"{"prompt":"Hi"}"#, vec!["Hi"]),
+        (r#"{"inputText":"Hi"}"#, vec!["Hi"]),
+        (
+            r#"{"messages":[{"role":"user","content":[{"text":"Hi"}]}]}"#,
+            vec!["user", "Hi"],
+        ),
+        (r#"{"inputText":{}}"#, vec![]),
+        (r#"{"other":"Hi"}"#, vec![]),
+    ] {
+        let pieces = invoke_prompt_pieces(body);
+        assert_eq!(pieces.texts, expected, "{body}");
+    }
+}
+
+#[test]
 fn errors_are_told_whole_and_streamed() {
     let endpoint = Endpoint::BedrockConverse;
     let said = decode_whole(endpoint, r#"{"message":"too long"}"#).error;

@@ -1,10 +1,14 @@
 //! A stream without `alt=sse`: one JSON array whose items come piece by piece. Here it becomes events and an array
-//! again, for those who have to look at it as a stream; and here is told whether it came to its end.
+//! again, for those who have to look at it as a stream; `watch` tells what an array says that merely passes.
+
+mod watch;
 
 use bytes::Bytes;
 
 use crate::wire::json_reader::{Kind, Reader};
 use crate::wire::sse;
+
+pub use self::watch::ArrayWatch;
 
 /// What stands between two items, as Google writes it.
 const BETWEEN: &str = ",\r\n";
@@ -76,32 +80,11 @@ impl ArrayWriter {
 }
 
 /// An event as the last item of an array of which whole items are out, and its end.
-pub fn last_item(begun: ArrayEnd, event: &[u8]) -> Bytes {
-    let has_begun = begun.first == Some(b'[');
+pub fn last_item(begun: ArrayWatch, event: &[u8]) -> Bytes {
+    let has_begun = begun.has_begun();
     let mut writer = ArrayWriter { has_begun };
     let item = writer.events(event);
     Bytes::from([&*item, writer.end()].concat())
-}
-
-/// Watches an array go by, whatever its pieces.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct ArrayEnd {
-    first: Option<u8>,
-    last: Option<u8>,
-}
-
-impl ArrayEnd {
-    /// Takes the next bytes.
-    pub fn see(&mut self, bytes: &[u8]) {
-        let inside = bytes.trim_ascii();
-        self.first = self.first.or(inside.first().copied());
-        self.last = inside.last().copied().or(self.last);
-    }
-
-    /// Whether an array has begun and not ended. (A bracket at the end of a piece may be another one; at the end of the body it is not.)
-    pub fn is_open(self) -> bool {
-        self.first == Some(b'[') && self.last != Some(b']')
-    }
 }
 
 #[cfg(test)]
@@ -147,29 +130,10 @@ mod tests {
             ("\n", "\n[{\"error\":{}}]"),
             ("[{\"a\":1}", "[{\"a\":1},\r\n{\"error\":{}}]"),
         ] {
-            let mut end = ArrayEnd::default();
+            let mut end = ArrayWatch::default();
             end.see(begun.as_bytes());
             let ended = [begun.as_bytes(), &last_item(end, event)].concat();
             assert_eq!(ended, expected.as_bytes(), "{begun:?}");
-        }
-    }
-
-    #[test]
-    fn the_end_of_an_array_is_seen_whatever_its_pieces() {
-        let open = |body: &str, bytes: usize| {
-            let mut end = ArrayEnd::default();
-            body.as_bytes()
-                .chunks(bytes)
-                .for_each(|piece| end.see(piece));
-            end.is_open()
-        };
-        for bytes in 1..9 {
-            assert!(
-                open(" [{\"a\":[]},\n", bytes) && open("[{\"a\":1}", bytes) && open("[", bytes)
-            );
-            assert!(
-                !open("[{\"a\":1}\n]\n ", bytes) && !open("{\"a\":1}", bytes) && !open("", bytes)
-            );
         }
     }
 }

@@ -53,6 +53,15 @@ fn is_verb(verb: &str) -> bool {
     !verb.is_empty() && verb.chars().all(|c| c.is_ascii_alphabetic())
 }
 
+/// Where Google serves OpenAI's API. (ai.google.dev, OpenAI compatibility, read 2026-11.)
+pub const OPENAI: &str = "/v1beta/openai";
+
+/// OpenAI's path in one of Google's own that stands for it, beginning with a slash.
+pub fn behind_openai(path: &str) -> Option<&str> {
+    let behind = path.strip_prefix(OPENAI);
+    behind.filter(|behind| behind.starts_with('/'))
+}
+
 /// Whether a path asks for a stream.
 pub fn is_stream(path: &str) -> bool {
     ModelPath::read(path).is_some_and(|path| path.verb == Some("streamGenerateContent"))

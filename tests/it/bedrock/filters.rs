@@ -152,6 +152,33 @@ fn filters_change_answers_and_requests() {
     assert_eq!(gateway.row().record.model.as_deref(), Some("other:1"));
 }
 
+/// The prompts of Titan's, Llama's and Nova's models, and a body of which nothing is known.
+#[test]
+fn filters_see_the_prompts_of_other_makers() {
+    let masking = "filters: [{ kind: block_patterns, words: [secret], action: mask }]";
+    let refusing = "filters: [{ kind: block_patterns, words: [secret], status: 403 }]";
+    for body in [
+        r#"{"inputText":"a secret","textGenerationConfig":{"maxTokenCount":9}}"#,
+        r#"{"prompt":"<|begin_of_text|>a secret","max_gen_len":9}"#,
+        r#"{"schemaVersion":"messages-v1","messages":[{"role":"user","content":[{"text":"a secret"}]}]}"#,
+        r#"{"system":[{"text":"a secret"}],"messages":[{"role":"user","content":[{"text":"Hi"}]}]}"#,
+    ] {
+        let upstream = FakeUpstream::answering(json_answer(200, "", "{}"));
+        let answer = ask(&before(&upstream, masking), "invoke", body);
+        assert_eq!(answer.status, 200, "{body}");
+        let sent = String::from_utf8(upstream.received(0)).expect("text");
+        assert!(sent.ends_with(&body.replace("secret", "***")), "{sent}");
+
+        let gateway = before_nobody(refusing);
+        assert_eq!(ask(&gateway, "invoke", body).status, 403, "{body}");
+        assert_eq!(gateway.row().record.outcome, "filter_blocked");
+    }
+    let unknown = r#"{"taskType":"secret","inputText":{"a":"secret"}}"#;
+    let upstream = FakeUpstream::answering(json_answer(200, "", "{}"));
+    let answer = ask(&before(&upstream, refusing), "invoke", unknown);
+    assert_eq!(answer.status, 200);
+}
+
 #[test]
 fn a_filter_that_wants_the_whole_answer_sees_and_changes_a_stream() {
     for (verb, body, endpoint, events) in STREAMS {

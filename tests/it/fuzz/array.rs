@@ -1,6 +1,6 @@
 //! Bytes as the one array that a stream of Gemini's is without `alt=sse`, and events made such an array.
 
-use aiproxy::wire::gemini::array::{self, ArrayEnd, ArrayWriter};
+use aiproxy::wire::gemini::array::{self, ArrayWatch, ArrayWriter};
 use aiproxy::wire::sse::SseDecoder;
 
 use super::input::Chunked;
@@ -9,11 +9,12 @@ const EVENT_BYTES: usize = 1 << 20;
 
 const BOM: &[u8] = b"\xef\xbb\xbf";
 
-/// Whatever the chunks: the same end. Items become events and items again without a byte lost, and events become the
+/// Whatever the chunks: the same end, and the same errors. Items become events and items again without a byte lost, and events become the
 /// same items one by one as all at once.
 pub(super) fn check(input: &Chunked<'_>) {
-    let is_open = is_open(&[input.whole]);
-    assert_eq!(self::is_open(&input.chunks(input.whole)), is_open);
+    let (is_open, has_error) = seen(&[input.whole]);
+    let in_chunks = seen(&input.chunks(input.whole));
+    assert_eq!(in_chunks, (is_open, has_error));
     if let Some(events) = array::to_events(input.whole) {
         assert!(!is_open);
         assert_eq!(tokens(&array::of_events(&events)), tokens(input.whole));
@@ -24,10 +25,11 @@ pub(super) fn check(input: &Chunked<'_>) {
     }
 }
 
-fn is_open(chunks: &[&[u8]]) -> bool {
-    let mut end = ArrayEnd::default();
-    chunks.iter().for_each(|chunk| end.see(chunk));
-    end.is_open()
+/// Whether an array did not end, and whether an item of it is an error.
+fn seen(chunks: &[&[u8]]) -> (bool, bool) {
+    let mut watch = ArrayWatch::default();
+    chunks.iter().for_each(|chunk| watch.see(chunk));
+    (watch.is_open(), watch.has_error())
 }
 
 /// JSON without its blanks: no text of it holds the ends of lines, which alone may change.

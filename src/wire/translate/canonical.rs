@@ -23,6 +23,8 @@ pub(super) struct Request {
     /// Who asks, in the client's own naming.
     pub user: Option<String>,
     pub reasoning: Option<Reasoning>,
+    /// Whether the client itself leaves to the model how much of that it needs.
+    pub adaptive: bool,
     /// What the answer must be, if not just a text.
     pub form: Option<Form>,
     /// Whether it is to be told how likely each token was.
@@ -127,6 +129,8 @@ pub(super) enum Reasoning {
     Low,
     Medium,
     High,
+    /// As the model finds right.
+    Auto,
 }
 
 /// A form of answers.

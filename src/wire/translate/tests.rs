@@ -5,6 +5,7 @@ mod carried;
 mod logprobs;
 mod pairs;
 mod properties;
+mod requests;
 mod responses;
 
 use serde_json::{Value, json};

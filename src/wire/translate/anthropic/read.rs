@@ -131,7 +131,10 @@ pub(in crate::wire::translate) fn read_output(
                     _ => Reasoning::High,
                 }))
             }
-            "adaptive" => Some(effort.unwrap_or(Reasoning::Medium)),
+            "adaptive" => {
+                request.adaptive = true;
+                Some(effort.unwrap_or(Reasoning::Auto))
+            }
             _ => return Err(thinking.invalid("type", "enabled, adaptive or disabled")),
         };
         thinking.drop_rest(dropped);

@@ -3,10 +3,10 @@
 use serde_json::{Map, Number, Value, json};
 
 use super::document::{document, image};
-use crate::wire::translate::anthropic::{budget, in_range, may_think};
+use crate::wire::translate::anthropic::{Thinking, in_range, samples_by_itself};
 use crate::wire::translate::call_id::permitted;
 use crate::wire::translate::canonical::{
-    Form, Message, Part, Request, Role, Schema, Tool, ToolChoice,
+    Form, Message, Part, Reasoning, Request, Role, Schema, Tool, ToolChoice,
 };
 use crate::wire::translate::{Dropped, TranslateError};
 
@@ -19,7 +19,8 @@ pub(in crate::wire::translate) fn write_request(
 ) -> Result<Value, TranslateError> {
     let schema = request.form.take().map(Form::into_schema).transpose()?;
     let is_claude = may_be_claude(&request.model);
-    let budget = thinking(&request, is_claude, dropped);
+    let thinking = thinking(&request, is_claude, dropped);
+    let budget = thinking.and_then(Thinking::budget);
     let choice = request.tool_choice.as_ref();
     let tools = tool_config(&request.tools, choice, &request.messages)?;
     let mut settings = Map::new();
@@ -37,35 +38,40 @@ pub(in crate::wire::translate) fn write_request(
     };
     put("maxTokens", max_tokens.map(Value::Number));
     let has_temperature = request.temperature.is_some();
-    match budget {
-        None => {
-            let temperature = request.temperature;
-            put(
-                "temperature",
-                temperature.map(|given| in_range(given, dropped)),
-            );
-        }
+    let samples_by_itself = is_claude && samples_by_itself(&request.model);
+    if thinking.is_some() || samples_by_itself {
         // Refused beside thinking.
-        Some(_) if has_temperature => dropped.add("temperature"),
-        Some(_) => {}
+        if has_temperature {
+            dropped.add("temperature");
+        }
+    } else {
+        let temperature = request.temperature;
+        put(
+            "temperature",
+            temperature.map(|given| in_range(given, dropped)),
+        );
     }
+    // Newer models of Claude's take the one or the other, the newest neither.
+    let one_of_two = is_claude && thinking.is_none() && has_temperature;
     match request.top_p {
-        // Newer models of Claude's take the one or the other.
-        Some(_) if is_claude && budget.is_none() && has_temperature => dropped.add("top_p"),
+        Some(_) if one_of_two || samples_by_itself => dropped.add("top_p"),
         top_p => put("topP", top_p.map(Value::Number)),
     }
     let stop = request.stop;
     put("stopSequences", (!stop.is_empty()).then(|| json!(stop)));
     match request.top_k {
         None => {}
-        Some(top_k) if is_claude && budget.is_none() => {
+        Some(top_k) if is_claude && thinking.is_none() && !samples_by_itself => {
             own.insert("top_k".to_owned(), Value::Number(top_k));
         }
         Some(_) => dropped.add("top_k"),
     }
-    if let Some(budget) = budget {
-        let thinking = json!({ "type": "enabled", "budget_tokens": budget });
-        own.insert("thinking".to_owned(), thinking);
+    if let Some(thinking) = thinking {
+        let mut output = Map::new();
+        own.insert("thinking".to_owned(), thinking.write(&mut output));
+        if let Some(output) = object(output) {
+            own.insert("output_config".to_owned(), output);
+        }
     }
     if request.parallel_tools == Some(false) {
         dropped.add("parallel_tool_calls");
@@ -107,14 +113,18 @@ fn may_be_claude(model: &str) -> bool {
     name.contains("claude") || !name.contains('.')
 }
 
-/// How many tokens it is to think, where it may.
-fn thinking(request: &Request, is_claude: bool, dropped: &mut Dropped) -> Option<u64> {
-    let budget = request.reasoning.and_then(budget)?;
-    let may_think = is_claude && may_think(&request.messages, request.tool_choice.as_ref());
-    if !may_think {
+/// How it is to think, where it may.
+fn thinking(request: &Request, is_claude: bool, dropped: &mut Dropped) -> Option<Thinking> {
+    if is_claude {
+        return Thinking::of(request, dropped);
+    }
+    if request
+        .reasoning
+        .is_some_and(|asked| asked != Reasoning::Off)
+    {
         dropped.add("reasoning_effort");
     }
-    may_think.then_some(budget)
+    None
 }
 
 /// A schema of the answer, which is a text here.

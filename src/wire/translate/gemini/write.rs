@@ -86,6 +86,7 @@ fn thinking(reasoning: Reasoning) -> Value {
         Reasoning::Low => json!({ "thinkingBudget": 1024, "includeThoughts": true }),
         Reasoning::Medium => json!({ "thinkingBudget": 8192, "includeThoughts": true }),
         Reasoning::High => json!({ "thinkingBudget": 24576, "includeThoughts": true }),
+        Reasoning::Auto => json!({ "thinkingBudget": -1, "includeThoughts": true }),
     }
 }
 

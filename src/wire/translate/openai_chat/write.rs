@@ -76,7 +76,7 @@ fn effort(reasoning: Reasoning) -> Option<Value> {
         // What the model does by itself; not every model takes the word `none`.
         Reasoning::Off => None,
         Reasoning::Low => Some(json!("low")),
-        Reasoning::Medium => Some(json!("medium")),
+        Reasoning::Medium | Reasoning::Auto => Some(json!("medium")),
         Reasoning::High => Some(json!("high")),
     }
 }

@@ -1,0 +1,146 @@
+//! What becomes of single wishes of a request.
+
+use serde_json::{Value, json};
+
+use crate::wire::translate::{ClientFormat, Format, TranslateError, request};
+
+const CHAT: ClientFormat = ClientFormat::OpenaiChat;
+const MESSAGES: ClientFormat = ClientFormat::Anthropic;
+const GEMINI: ClientFormat = ClientFormat::Gemini;
+
+/// A request that says this, in the client's format.
+fn body(from: ClientFormat, more: &Value) -> Value {
+    let mut body = match from {
+        ClientFormat::Gemini => json!({ "contents": [{ "parts": [{ "text": "x" }] }] }),
+        ClientFormat::BedrockConverse => {
+            json!({ "messages": [{ "role": "user", "content": [{ "text": "x" }] }] })
+        }
+        ClientFormat::OpenaiResponses => json!({ "input": "x" }),
+        ClientFormat::OpenaiChat | ClientFormat::Anthropic | ClientFormat::BedrockInvoke => {
+            json!({ "messages": [{ "role": "user", "content": "x" }] })
+        }
+    };
+    let members = body.as_object_mut().unwrap();
+    members.extend(more.as_object().unwrap().clone());
+    body
+}
+
+fn asked(
+    from: ClientFormat,
+    to: Format,
+    model: &str,
+    more: &Value,
+) -> Result<(Value, Vec<String>), TranslateError> {
+    let body = body(from, more).to_string();
+    let (made, dropped) = request(from, to, body.as_bytes(), model, false)?;
+    let made = serde_json::from_slice(&made).unwrap();
+    Ok((made, dropped.into_fields()))
+}
+
+#[test]
+fn claude_is_asked_to_think_as_its_version_takes_it() {
+    let enabled =
+        |tokens: u64| json!({ "thinking": { "type": "enabled", "budget_tokens": tokens } });
+    let adaptive = |effort: Option<&str>| match effort {
+        None => json!({ "thinking": { "type": "adaptive" } }),
+        Some(effort) => {
+            json!({ "thinking": { "type": "adaptive" }, "output_config": { "effort": effort } })
+        }
+    };
+    let effort = |word: &str| (CHAT, json!({ "reasoning_effort": word }));
+    let gemini = |config| {
+        let config = json!({ "thinkingConfig": config });
+        (GEMINI, json!({ "generationConfig": config }))
+    };
+    let (old, both, new) = ("claude-sonnet-4-5", "claude-sonnet-4-6", "claude-opus-4-7");
+    for ((from, more), model, expected) in [
+        (effort("low"), old, enabled(1024)),
+        (effort("xhigh"), old, enabled(16384)),
+        (effort("low"), both, adaptive(Some("low"))),
+        (effort("xhigh"), new, adaptive(Some("high"))),
+        (effort("minimal"), new, json!({})),
+        (effort("medium"), "the-model", enabled(4096)),
+        ((MESSAGES, adaptive(None)), old, enabled(4096)),
+        ((MESSAGES, adaptive(None)), both, adaptive(None)),
+        ((MESSAGES, adaptive(None)), new, adaptive(None)),
+        ((MESSAGES, adaptive(None)), "my-profile", adaptive(None)),
+        (
+            (MESSAGES, adaptive(Some("low"))),
+            new,
+            adaptive(Some("low")),
+        ),
+        ((MESSAGES, enabled(1024)), "my-profile", enabled(1024)),
+        ((MESSAGES, enabled(9000)), new, adaptive(Some("high"))),
+        (
+            gemini(json!({ "thinkingBudget": 512 })),
+            new,
+            adaptive(Some("low")),
+        ),
+        (
+            gemini(json!({ "thinkingLevel": "HIGH" })),
+            old,
+            enabled(16384),
+        ),
+    ] {
+        let (made, _) = asked(from, Format::Anthropic, model, &more).unwrap();
+        let got: Vec<_> = ["thinking", "output_config"]
+            .iter()
+            .map(|key| &made[*key])
+            .collect();
+        let wanted = [&expected["thinking"], &expected["output_config"]];
+        assert_eq!(got, wanted, "{more} for {model}");
+        let at_bedrock = format!("us.anthropic.{model}");
+        let at_bedrock = if model.starts_with("claude") {
+            &at_bedrock
+        } else {
+            model
+        };
+        let (made, _) = asked(from, Format::BedrockConverse, at_bedrock, &more).unwrap();
+        let got = made.get("additionalModelRequestFields").cloned();
+        assert_eq!(
+            got.unwrap_or_else(|| json!({})),
+            expected,
+            "{more} for {at_bedrock}"
+        );
+    }
+    for (to, limit) in [
+        (Format::Anthropic, "/max_tokens"),
+        (Format::BedrockConverse, "/inferenceConfig/maxTokens"),
+    ] {
+        for (model, expected) in [(old, 1034), (new, 10)] {
+            let more = json!({ "reasoning_effort": "low", "max_tokens": 10 });
+            let (made, _) = asked(CHAT, to, model, &more).unwrap();
+            assert_eq!(made.pointer(limit), Some(&json!(expected)), "{model}");
+        }
+    }
+}
+
+#[test]
+fn adaptive_thinking_may_begin_in_the_middle_of_calls_but_not_where_one_is_forced() {
+    let call = json!({ "role": "assistant", "tool_calls": [{ "id": "a", "function": { "name": "f", "arguments": "{}" } }] });
+    let result = json!({ "role": "tool", "tool_call_id": "a", "content": "r" });
+    let tools = json!([{ "type": "function", "function": { "name": "f" } }]);
+    for (choice, expected) in [("auto", vec![]), ("required", vec!["reasoning_effort"])] {
+        let more = json!({ "messages": [call, result], "tools": tools, "tool_choice": choice, "reasoning_effort": "low" });
+        let (made, dropped) = asked(CHAT, Format::Anthropic, "claude-opus-4-7", &more).unwrap();
+        assert_eq!(dropped, expected, "{choice}");
+        assert_eq!(made["thinking"].is_null(), !expected.is_empty(), "{made}");
+    }
+}
+
+#[test]
+fn the_newest_claudes_are_not_told_how_to_sample() {
+    let more = json!({ "temperature": 0.5, "top_p": 0.5, "top_k": 5 });
+    let names = ["temperature", "top_k", "top_p"];
+    for (to, model) in [
+        (Format::Anthropic, "claude-opus-4-7"),
+        (Format::BedrockConverse, "anthropic.claude-opus-4-7"),
+    ] {
+        let (made, mut dropped) = asked(CHAT, to, model, &more).unwrap();
+        dropped.sort();
+        assert_eq!(dropped, names, "{made}");
+        for name in ["temperature", "topP", "top_p", "top_k"] {
+            assert!(!made.to_string().contains(name), "{made}");
+        }
+    }
+}

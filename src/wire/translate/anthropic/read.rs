@@ -6,7 +6,7 @@ use crate::wire::translate::canonical::{
     Form, Media, Part, Reasoning, Request, Role, Schema, Tool, ToolChoice,
 };
 use crate::wire::translate::fields::Fields;
-use crate::wire::translate::{Dropped, TranslateError, conversation};
+use crate::wire::translate::{Dropped, TranslateError, conversation, signed_id};
 
 /// What changes the answer so much that it cannot be left out.
 const REFUSED: &[(&str, &str)] = &[
@@ -179,18 +179,21 @@ pub(super) fn block(block: &mut Fields, dropped: &mut Dropped) -> Result<Part, T
             name: block.text("title")?,
             media: source(block)?,
         },
-        "tool_use" => Part::ToolUse {
-            id: block.wanted_text("id")?,
-            name: block.wanted_text("name")?,
-            input: match block.take("input") {
-                None => Value::Object(serde_json::Map::new()),
-                Some(input @ Value::Object(_)) => input,
-                Some(_) => return Err(block.invalid("input", "an object")),
-            },
-            signature: None,
-        },
+        "tool_use" => {
+            let (id, signature) = signed_id::read(block.wanted_text("id")?);
+            Part::ToolUse {
+                id,
+                name: block.wanted_text("name")?,
+                input: match block.take("input") {
+                    None => Value::Object(serde_json::Map::new()),
+                    Some(input @ Value::Object(_)) => input,
+                    Some(_) => return Err(block.invalid("input", "an object")),
+                },
+                signature,
+            }
+        }
         "tool_result" => Part::ToolResult {
-            id: block.wanted_text("tool_use_id")?,
+            id: signed_id::read(block.wanted_text("tool_use_id")?).0,
             parts: content(block, "content", dropped)?,
             is_error: block.truth("is_error")?.unwrap_or(false),
         },

@@ -13,7 +13,10 @@ pub(in crate::wire::translate) fn write_request(
     request: Request,
     dropped: &mut Dropped,
 ) -> Result<Value, TranslateError> {
-    let (system, contents) = conversation(request.messages, dropped)?;
+    let (system, mut contents) = conversation(request.messages, dropped)?;
+    if wants_signatures(&request.model) {
+        contents.iter_mut().for_each(sign);
+    }
     let mut body = Map::new();
     body.insert("contents".to_owned(), Value::Array(contents));
     if !system.is_empty() {
@@ -76,6 +79,36 @@ pub(in crate::wire::translate) fn write_request(
         dropped.add("user");
     }
     Ok(Value::Object(body))
+}
+
+/// Stands for the signature of a call that was not signed by Gemini, or whose signature did not come back. (ai.google.dev,
+/// Thought signatures, read 2026-11.)
+const UNSIGNED: &str = "skip_thought_signature_validator";
+
+/// Whether a model refuses calls without a signature: Gemini 3 and newer, and the names that mean the newest. (Same page.)
+fn wants_signatures(model: &str) -> bool {
+    let Some((_, version)) = model.rsplit_once("gemini-") else {
+        return false;
+    };
+    let digits = version
+        .split(|letter: char| !letter.is_ascii_digit())
+        .next();
+    match digits.and_then(|digits| digits.parse::<u64>().ok()) {
+        Some(major) => 3 <= major,
+        None => version.ends_with("-latest"),
+    }
+}
+
+/// Signs the first call of a turn, which signs for those beside it.
+fn sign(turn: &mut Value) {
+    let parts = turn["parts"].as_array_mut().into_iter().flatten();
+    let mut calls = parts.filter(|part| part.get("functionCall").is_some());
+    if let Some(first) = calls
+        .next()
+        .filter(|call| call.get("thoughtSignature").is_none())
+    {
+        first["thoughtSignature"] = json!(UNSIGNED);
+    }
 }
 
 /// Budgets of thinking in tokens, as OpenAI's words are read by Google's own compatible API. (ai.google.dev, OpenAI

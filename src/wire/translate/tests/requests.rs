@@ -2,7 +2,11 @@
 
 use serde_json::{Value, json};
 
-use crate::wire::translate::{ClientFormat, Format, TranslateError, request};
+use super::facts;
+use crate::wire::sse;
+use crate::wire::translate::{
+    ClientFormat, Format, StreamTranslator, TranslateError, answer, request,
+};
 
 const CHAT: ClientFormat = ClientFormat::OpenaiChat;
 const MESSAGES: ClientFormat = ClientFormat::Anthropic;
@@ -142,5 +146,99 @@ fn the_newest_claudes_are_not_told_how_to_sample() {
         for name in ["temperature", "topP", "top_p", "top_k"] {
             assert!(!made.to_string().contains(name), "{made}");
         }
+    }
+}
+
+/// A call's id as a client gets it of Gemini's answer, whole and as a stream, and what is named as dropped.
+fn id_of(to: ClientFormat, signature: &str) -> (String, Vec<String>) {
+    let call = json!({ "functionCall": { "id": "c", "name": "f" }, "thoughtSignature": signature });
+    let said =
+        json!({ "candidates": [{ "content": { "parts": [call] }, "finishReason": "STOP" }] });
+    let said = said.to_string();
+    let (made, dropped) = answer(Format::Gemini, to, said.as_bytes(), &facts()).unwrap();
+    let made: Value = serde_json::from_slice(&made).unwrap();
+    let id = match to {
+        ClientFormat::BedrockConverse => "/output/message/content/0/toolUse/toolUseId",
+        _ => "/content/0/id",
+    };
+    let id = made.pointer(id).unwrap().as_str().unwrap().to_owned();
+    let mut translator = StreamTranslator::new(Format::Gemini, to, &facts());
+    let mut out = Vec::new();
+    translator.event(said.as_bytes(), &mut out).unwrap();
+    translator.end(&mut out).unwrap();
+    let is_there = sse::events(&out).any(|event| {
+        let data = event.data.unwrap_or_default();
+        String::from_utf8_lossy(&data).contains(&format!("\"{id}\""))
+    });
+    assert!(is_there, "{id} in {}", String::from_utf8_lossy(&out));
+    let dropped = dropped.into_fields();
+    assert_eq!(translator.take_dropped(), dropped);
+    (id, dropped)
+}
+
+#[test]
+fn a_signature_goes_round_in_the_id_of_its_call() {
+    let (short, long) = ("YS9iKw==", "x".repeat(400));
+    let lost = ["functionCall.thoughtSignature"].as_slice();
+    for (to, signature, is_carried) in [
+        (MESSAGES, short, true),
+        (MESSAGES, &*long, true),
+        (ClientFormat::BedrockInvoke, short, true),
+        (ClientFormat::BedrockConverse, short, true),
+        (ClientFormat::BedrockConverse, &*long, false),
+    ] {
+        let (id, dropped) = id_of(to, signature);
+        assert_eq!(dropped, if is_carried { &[] } else { lost }, "{to:?}");
+        let messages = match to {
+            ClientFormat::BedrockConverse => json!([
+                { "role": "assistant", "content": [{ "toolUse": { "toolUseId": id, "name": "f", "input": {} } }] },
+                { "role": "user", "content": [{ "toolResult": { "toolUseId": id, "content": [{ "text": "r" }] } }] },
+            ]),
+            _ => json!([
+                { "role": "assistant", "content": [{ "type": "tool_use", "id": id, "name": "f", "input": {} }] },
+                { "role": "user", "content": [{ "type": "tool_result", "tool_use_id": id, "content": "r" }] },
+            ]),
+        };
+        let more = json!({ "messages": messages });
+        let (made, _) = asked(to, Format::Gemini, "gemini-3-pro-preview", &more).unwrap();
+        let part = &made["contents"][0]["parts"][0];
+        let expected = if is_carried {
+            signature
+        } else {
+            "skip_thought_signature_validator"
+        };
+        assert_eq!(part["thoughtSignature"], expected, "{to:?}");
+        assert_eq!(part["functionCall"]["id"], "c");
+        assert_eq!(
+            made["contents"][1]["parts"][0]["functionResponse"]["id"],
+            "c"
+        );
+        // Nobody else gets it.
+        let (made, _) = asked(to, Format::OpenaiChat, "m", &more).unwrap();
+        assert_eq!(made["messages"][0]["tool_calls"][0]["id"], "c");
+        assert_eq!(made["messages"][1]["tool_call_id"], "c");
+    }
+}
+
+#[test]
+fn the_first_call_of_a_turn_is_signed_where_the_model_wants_that() {
+    let call = |id: &str| json!({ "id": id, "type": "function", "function": { "name": "f", "arguments": "{}" } });
+    let mut signed = call("a");
+    signed["extra_content"] = json!({ "google": { "thought_signature": "c2ln" } });
+    let dummy = json!("skip_thought_signature_validator");
+    for (model, first, expected) in [
+        ("gemini-3-flash-preview", &call("a"), &dummy),
+        ("models/gemini-3.1-pro", &call("a"), &dummy),
+        ("gemini-flash-latest", &call("a"), &dummy),
+        ("gemini-2.5-pro", &call("a"), &Value::Null),
+        ("gemma-3-27b", &call("a"), &Value::Null),
+        ("gemini-3-pro", &signed, &json!("c2ln")),
+    ] {
+        let more =
+            json!({ "messages": [{ "role": "assistant", "tool_calls": [first, call("b")] }] });
+        let (made, _) = asked(CHAT, Format::Gemini, model, &more).unwrap();
+        let parts = &made["contents"][0]["parts"];
+        assert_eq!(&parts[0]["thoughtSignature"], expected, "{model}");
+        assert_eq!(parts[1]["thoughtSignature"], Value::Null, "{model}");
     }
 }

@@ -23,6 +23,7 @@ mod openai_chat;
 mod openai_completions;
 mod openai_responses;
 mod piece;
+mod schemas;
 mod signed_id;
 mod stream;
 #[cfg(test)]

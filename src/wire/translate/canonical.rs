@@ -161,6 +161,10 @@ impl Form {
 pub(super) struct Schema {
     pub name: Option<String>,
     pub schema: Value,
+    /// Whether it must be kept to the letter; `None`: nothing is said, for the client's API knows no other way.
+    pub strict: Option<bool>,
+    /// Its path in the source.
+    pub path: String,
 }
 
 /// An answer, or the first of several.

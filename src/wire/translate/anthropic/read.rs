@@ -104,18 +104,15 @@ pub(in crate::wire::translate) fn read_output(
             Some("high" | "xhigh" | "max") => Some(Reasoning::High),
             Some(_) => return Err(output.invalid("effort", "low, medium, high, xhigh or max")),
         };
-        if let Some(mut format) = output.object("format")? {
-            if format.wanted_text("type")? != "json_schema" {
-                return Err(format.unsupported("type", "only json_schema can be asked for"));
-            }
-            let schema = format.take("schema");
-            request.form = Some(Form::Schema(Schema {
-                name: None,
-                schema: schema.ok_or_else(|| format.invalid("schema", "an object"))?,
-            }));
-            format.drop_rest(dropped);
+        if let Some(format) = output.object("format")? {
+            request.form = Some(Form::Schema(schema(format, dropped)?));
         }
         output.drop_rest(dropped);
+    }
+    // Its place before it was beside the effort.
+    if let Some(format) = fields.object("output_format")? {
+        let schema = schema(format, dropped)?;
+        request.form.get_or_insert(Form::Schema(schema));
     }
     if let Some(mut thinking) = fields.object("thinking")? {
         request.reasoning = match thinking.wanted_text("type")?.as_str() {
@@ -142,6 +139,21 @@ pub(in crate::wire::translate) fn read_output(
         request.reasoning = effort;
     }
     Ok(())
+}
+
+fn schema(mut format: Fields, dropped: &mut Dropped) -> Result<Schema, TranslateError> {
+    if format.wanted_text("type")? != "json_schema" {
+        return Err(format.unsupported("type", "only json_schema can be asked for"));
+    }
+    let schema = format.take("schema");
+    let schema = Schema {
+        name: None,
+        schema: schema.ok_or_else(|| format.invalid("schema", "an object"))?,
+        strict: None,
+        path: format.path("schema"),
+    };
+    format.drop_rest(dropped);
+    Ok(schema)
 }
 
 fn content(

@@ -7,7 +7,7 @@ use crate::wire::translate::call_id::permitted;
 use crate::wire::translate::canonical::{
     Form, Media, Message, Part, Request, Role, Tool, ToolChoice,
 };
-use crate::wire::translate::{Dropped, TranslateError};
+use crate::wire::translate::{Dropped, TranslateError, schemas};
 
 /// The longest answer where the client sets no limit, in tokens: Anthropic wants one, and every model of theirs takes
 /// this. (docs.anthropic.com, Models overview, read 2026-11.)
@@ -87,7 +87,8 @@ pub(in crate::wire::translate) fn write_request(
     }
     let mut output = Map::new();
     if let Some(schema) = schema {
-        let format = json!({ "type": "json_schema", "schema": schema.schema });
+        let schema = schemas::closed(schema, dropped)?;
+        let format = json!({ "type": "json_schema", "schema": schema });
         output.insert("format".to_owned(), format);
     }
     put(

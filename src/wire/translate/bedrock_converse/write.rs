@@ -8,7 +8,7 @@ use crate::wire::translate::call_id::permitted;
 use crate::wire::translate::canonical::{
     Form, Message, Part, Reasoning, Request, Role, Schema, Tool, ToolChoice,
 };
-use crate::wire::translate::{Dropped, TranslateError};
+use crate::wire::translate::{Dropped, TranslateError, schemas};
 
 /// Longest id of a call. (`ToolUseBlock`, the pattern of `toolUseId`.)
 const MOST_LETTERS_OF_ID: usize = 64;
@@ -83,6 +83,8 @@ pub(in crate::wire::translate) fn write_request(
         dropped.add("user");
     }
     let (system, messages) = conversation(request.messages, dropped)?;
+    let output = schema.map(|schema| output(schema, dropped));
+    let output = output.transpose()?;
     let mut body = Map::new();
     body.insert("messages".to_owned(), Value::Array(messages));
     for (key, value) in [
@@ -93,7 +95,7 @@ pub(in crate::wire::translate) fn write_request(
         ("inferenceConfig", object(settings)),
         ("toolConfig", tools),
         ("additionalModelRequestFields", object(own)),
-        ("outputConfig", schema.map(output)),
+        ("outputConfig", output),
     ] {
         if let Some(value) = value {
             body.insert(key.to_owned(), value);
@@ -128,13 +130,15 @@ fn thinking(request: &Request, is_claude: bool, dropped: &mut Dropped) -> Option
 }
 
 /// A schema of the answer, which is a text here.
-fn output(schema: Schema) -> Value {
-    let mut written = json!({ "schema": schema.schema.to_string() });
-    if let Some(name) = schema.name {
+fn output(mut schema: Schema, dropped: &mut Dropped) -> Result<Value, TranslateError> {
+    let name = schema.name.take();
+    let schema = schemas::closed(schema, dropped)?;
+    let mut written = json!({ "schema": schema.to_string() });
+    if let Some(name) = name {
         written["name"] = json!(name);
     }
     let structure = json!({ "jsonSchema": written });
-    json!({ "textFormat": { "type": "json_schema", "structure": structure } })
+    Ok(json!({ "textFormat": { "type": "json_schema", "structure": structure } }))
 }
 
 /// The tools, and which of them is to be called. No tool may be called where there is none; but a conversation with

@@ -189,9 +189,16 @@ fn settings(
             _ => return Err(wrong),
         }
     }
-    let schema = settings.take("responseSchema").map(json_schema);
-    let schema = settings.take("responseJsonSchema").or(schema);
-    let schema = schema.map(|schema| Form::Schema(Schema { name: None, schema }));
+    let schemas = ["responseJsonSchema", "responseSchema"].map(|key| {
+        let schema = settings.take(key).map(json_schema)?;
+        Some(Form::Schema(Schema {
+            name: None,
+            schema,
+            strict: None,
+            path: settings.path(key),
+        }))
+    });
+    let schema = schemas.into_iter().flatten().next();
     let path = settings.path("responseMimeType");
     request.form = match settings.text("responseMimeType")?.as_deref() {
         None | Some("text/plain") => schema,

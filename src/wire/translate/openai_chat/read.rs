@@ -156,9 +156,9 @@ pub(in crate::wire::translate) fn named_schema(
     let schema = Schema {
         name: asked.text("name")?,
         schema: schema.ok_or_else(|| asked.invalid("schema", "an object"))?,
+        strict: Some(asked.truth("strict")?.unwrap_or(false)),
+        path: asked.path("schema"),
     };
-    // Elsewhere a schema is always kept.
-    asked.take("strict");
     asked.drop_rest(dropped);
     Ok(schema)
 }

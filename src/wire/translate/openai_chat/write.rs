@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use crate::wire::translate::canonical::{
     Form, Media, Message, Part, Reasoning, Request, Role, Tool, ToolChoice,
 };
-use crate::wire::translate::{Dropped, TranslateError};
+use crate::wire::translate::{Dropped, TranslateError, schemas};
 
 pub(in crate::wire::translate) fn write_request(
     request: Request,
@@ -54,7 +54,9 @@ pub(in crate::wire::translate) fn write_request(
             Form::Json { .. } => json!({ "type": "json_object" }),
             Form::Schema(schema) => {
                 let name = schema.name.unwrap_or_else(|| "answer".to_owned());
-                let schema = json!({ "name": name, "schema": schema.schema, "strict": true });
+                let strict = schema.strict;
+                let strict = strict.unwrap_or_else(|| schemas::is_strict(&schema.schema));
+                let schema = json!({ "name": name, "schema": schema.schema, "strict": strict });
                 json!({ "type": "json_schema", "json_schema": schema })
             }
         }),

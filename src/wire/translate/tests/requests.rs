@@ -242,3 +242,145 @@ fn the_first_call_of_a_turn_is_signed_where_the_model_wants_that() {
         assert_eq!(parts[1]["thoughtSignature"], Value::Null, "{model}");
     }
 }
+
+/// A schema with these members beside its type.
+fn object(members: Value) -> Value {
+    let mut schema = json!({ "type": "object" });
+    schema
+        .as_object_mut()
+        .unwrap()
+        .extend(members.as_object().unwrap().clone());
+    schema
+}
+
+#[test]
+fn a_schema_is_strict_where_the_client_says_so_or_it_keeps_the_rules() {
+    let closed = object(
+        json!({ "properties": { "a": { "type": "string" } }, "required": ["a"], "additionalProperties": false }),
+    );
+    let inside = |schema: &Value| {
+        object(
+            json!({ "properties": { "b": { "type": "array", "items": schema } }, "required": ["b"], "additionalProperties": false }),
+        )
+    };
+    let open = object(json!({ "properties": { "a": { "type": "string" } }, "required": ["a"] }));
+    let optional = object(
+        json!({ "properties": { "a": { "type": "string" } }, "additionalProperties": false }),
+    );
+    let bounded = object(
+        json!({ "properties": { "a": { "type": "string", "minLength": 1 } }, "required": ["a"], "additionalProperties": false }),
+    );
+    let referring = object(
+        json!({ "properties": { "a": { "$ref": "#/$defs/a" } }, "required": ["a"], "additionalProperties": false, "$defs": { "a": open } }),
+    );
+    let choice = json!({ "anyOf": [closed] });
+    for (schema, expected) in [
+        (&closed, true),
+        (&inside(&closed), true),
+        (&open, false),
+        (&inside(&open), false),
+        (&optional, false),
+        (&bounded, false),
+        (&referring, false),
+        (&choice, false),
+        (&inside(&choice), true),
+        (&inside(&json!({})), false),
+        (&json!({ "type": "string" }), false),
+        (&json!(true), false),
+    ] {
+        let messages =
+            json!({ "output_config": { "format": { "type": "json_schema", "schema": schema } } });
+        let former = json!({ "output_format": { "type": "json_schema", "schema": schema } });
+        let gemini = json!({ "generationConfig": { "responseMimeType": "application/json", "responseJsonSchema": schema } });
+        for (from, more) in [(MESSAGES, messages), (MESSAGES, former), (GEMINI, gemini)] {
+            let (made, _) = asked(from, Format::OpenaiChat, "m", &more).unwrap();
+            let written = &made["response_format"]["json_schema"];
+            assert_eq!(
+                (&written["schema"], &written["strict"]),
+                (schema, &json!(expected))
+            );
+        }
+        for (said, expected) in [
+            (json!(true), true),
+            (json!(false), false),
+            (Value::Null, false),
+        ] {
+            let format =
+                json!({ "type": "json_schema", "name": "n", "schema": schema, "strict": said });
+            let more = json!({ "text": { "format": format } });
+            let (made, _) = asked(
+                ClientFormat::OpenaiResponses,
+                Format::OpenaiChat,
+                "m",
+                &more,
+            )
+            .unwrap();
+            assert_eq!(
+                made["response_format"]["json_schema"]["strict"], expected,
+                "{said}"
+            );
+        }
+    }
+}
+
+#[test]
+fn objects_are_closed_where_they_must_be() {
+    let with = |more: &Value, inner: Value| {
+        let mut schema =
+            object(json!({ "properties": { "a": { "anyOf": [{ "type": "null" }, inner] } } }));
+        schema
+            .as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        schema
+    };
+    let named = |more: Value| {
+        let mut schema = object(json!({ "properties": { "b": { "type": "string" } } }));
+        schema
+            .as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        schema
+    };
+    let shut = json!({ "additionalProperties": false });
+    let expected = with(&shut, named(shut.clone()));
+    let path = "response_format.json_schema.schema";
+    let inner = format!("{path}.properties.a.anyOf[1]");
+    let opened = format!("{inner}.additionalProperties");
+    for (schema, dropped) in [
+        (expected.clone(), vec![]),
+        (with(&json!({}), named(json!({}))), vec![]),
+        (
+            with(&json!({}), named(json!({ "additionalProperties": true }))),
+            vec![opened],
+        ),
+    ] {
+        let format =
+            json!({ "type": "json_schema", "json_schema": { "name": "n", "schema": schema } });
+        let more = json!({ "response_format": format });
+        let (made, named) = asked(CHAT, Format::Anthropic, "m", &more).unwrap();
+        assert_eq!(made["output_config"]["format"]["schema"], expected);
+        assert_eq!(named, dropped);
+        let (made, named) = asked(CHAT, Format::BedrockConverse, "m", &more).unwrap();
+        let written = made
+            .pointer("/outputConfig/textFormat/structure/jsonSchema/schema")
+            .unwrap();
+        let written: Value = serde_json::from_str(written.as_str().unwrap()).unwrap();
+        assert_eq!((written, named), (expected.clone(), dropped));
+    }
+    for free in [
+        json!({ "type": "object" }),
+        json!({ "type": "object", "additionalProperties": { "type": "string" } }),
+    ] {
+        let schema = with(&json!({}), free);
+        let format =
+            json!({ "type": "json_schema", "json_schema": { "name": "n", "schema": schema } });
+        for to in [Format::Anthropic, Format::BedrockConverse] {
+            let error = asked(CHAT, to, "m", &json!({ "response_format": format })).unwrap_err();
+            assert!(
+                matches!(&error, TranslateError::Unsupported { field, .. } if *field == inner),
+                "{error}"
+            );
+        }
+    }
+}

@@ -18,6 +18,9 @@ pub(super) struct Request {
     pub temperature: Option<Number>,
     pub top_p: Option<Number>,
     pub top_k: Option<Number>,
+    pub seed: Option<Number>,
+    pub presence_penalty: Option<Number>,
+    pub frequency_penalty: Option<Number>,
     pub stop: Vec<String>,
     pub stream: bool,
     /// Who asks, in the client's own naming.
@@ -44,6 +47,21 @@ impl Logprobs {
     /// For a format without them.
     pub(super) fn drop_into(self, dropped: &mut Dropped) {
         self.paths.into_iter().for_each(|path| dropped.add(path));
+    }
+}
+
+impl Request {
+    /// Names what is asked of OpenAI's and Gemini's models alone.
+    pub(super) fn drop_seed_and_penalties(&mut self, dropped: &mut Dropped) {
+        for (field, asked) in [
+            ("seed", self.seed.take()),
+            ("presence_penalty", self.presence_penalty.take()),
+            ("frequency_penalty", self.frequency_penalty.take()),
+        ] {
+            if asked.is_some() {
+                dropped.add(field);
+            }
+        }
     }
 }
 

@@ -72,6 +72,12 @@ impl Fields {
         }
     }
 
+    /// A number of which 0 asks for nothing.
+    pub(super) fn penalty(&mut self, key: &str) -> Result<Option<Number>, TranslateError> {
+        let number = self.number(key)?;
+        Ok(number.filter(|number| number.as_f64() != Some(0.0)))
+    }
+
     pub(super) fn truth(&mut self, key: &str) -> Result<Option<bool>, TranslateError> {
         match self.take(key) {
             None => Ok(None),

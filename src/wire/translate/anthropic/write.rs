@@ -14,9 +14,10 @@ use crate::wire::translate::{Dropped, TranslateError, schemas};
 const MAX_TOKENS: u64 = 4096;
 
 pub(in crate::wire::translate) fn write_request(
-    request: Request,
+    mut request: Request,
     dropped: &mut Dropped,
 ) -> Result<Value, TranslateError> {
+    request.drop_seed_and_penalties(dropped);
     let thinking = Thinking::of(&request, dropped);
     let budget = thinking.and_then(Thinking::budget);
     let Request {
@@ -32,10 +33,9 @@ pub(in crate::wire::translate) fn write_request(
         stop,
         stream,
         user,
-        reasoning: _,
-        adaptive: _,
         form,
         logprobs,
+        ..
     } = request;
     let schema = form.map(Form::into_schema).transpose()?;
     if let Some(asked) = logprobs {

@@ -10,9 +10,10 @@ use crate::wire::translate::openai_chat::{tool, tool_choice};
 use crate::wire::translate::{Dropped, TranslateError};
 
 pub(in crate::wire::translate) fn write_request(
-    request: Request,
+    mut request: Request,
     dropped: &mut Dropped,
 ) -> Result<Value, TranslateError> {
+    request.drop_seed_and_penalties(dropped);
     if request.form.is_some() {
         return Err(unsupported(
             "response_format",

@@ -17,6 +17,7 @@ pub(in crate::wire::translate) fn write_request(
     mut request: Request,
     dropped: &mut Dropped,
 ) -> Result<Value, TranslateError> {
+    request.drop_seed_and_penalties(dropped);
     let schema = request.form.take().map(Form::into_schema).transpose()?;
     let is_claude = may_be_claude(&request.model);
     let thinking = thinking(&request, is_claude, dropped);

@@ -182,6 +182,9 @@ fn settings(
     let is_asked = settings.truth("responseLogprobs")?.unwrap_or(false);
     let path = is_asked.then(|| settings.path("responseLogprobs"));
     request.logprobs = logprobs::asked(&mut settings, path, "logprobs", dropped)?;
+    request.seed = settings.number("seed")?;
+    request.presence_penalty = settings.penalty("presencePenalty")?;
+    request.frequency_penalty = settings.penalty("frequencyPenalty")?;
     let wrong = settings.invalid("stopSequences", "a list of texts");
     for stop in settings.list("stopSequences")?.unwrap_or_default() {
         match stop {

@@ -36,6 +36,11 @@ pub(in crate::wire::translate) fn write_request(
     put("temperature", request.temperature.map(Value::Number));
     put("topP", request.top_p.map(Value::Number));
     put("topK", request.top_k.map(Value::Number));
+    put("seed", request.seed.map(Value::Number));
+    let penalty = request.presence_penalty;
+    put("presencePenalty", penalty.map(Value::Number));
+    let penalty = request.frequency_penalty;
+    put("frequencyPenalty", penalty.map(Value::Number));
     let stop = request.stop;
     put("stopSequences", (!stop.is_empty()).then(|| json!(stop)));
     put("thinkingConfig", request.reasoning.map(thinking));

@@ -44,6 +44,9 @@ pub(in crate::wire::translate) fn read_request(
         top_p: fields.number("top_p")?,
         // Not OpenAI's own, but of many compatible servers.
         top_k: fields.number("top_k")?,
+        seed: fields.number("seed")?,
+        presence_penalty: fields.penalty("presence_penalty")?,
+        frequency_penalty: fields.penalty("frequency_penalty")?,
         stop: stop_words(&mut fields)?,
         stream: fields.truth("stream")?.unwrap_or(false),
         user: fields.text("user")?,

@@ -34,6 +34,11 @@ pub(in crate::wire::translate) fn write_request(
     if request.top_k.is_some() {
         dropped.add("top_k");
     }
+    put("seed", request.seed.map(Value::Number));
+    let penalty = request.presence_penalty;
+    put("presence_penalty", penalty.map(Value::Number));
+    let penalty = request.frequency_penalty;
+    put("frequency_penalty", penalty.map(Value::Number));
     let stop = request.stop;
     put("stop", (!stop.is_empty()).then(|| json!(stop)));
     put("user", request.user.map(Value::String));

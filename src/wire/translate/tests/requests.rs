@@ -384,3 +384,32 @@ fn objects_are_closed_where_they_must_be() {
         }
     }
 }
+
+#[test]
+fn seeds_and_penalties_are_those_of_chats_and_of_gemini() {
+    let chat = json!({ "seed": 3, "presence_penalty": 0.5, "frequency_penalty": -1 });
+    let gemini = json!({ "seed": 3, "presencePenalty": 0.5, "frequencyPenalty": -1 });
+    let config = json!({ "generationConfig": gemini });
+    let (made, dropped) = asked(CHAT, Format::Gemini, "m", &chat).unwrap();
+    assert_eq!((&made["generationConfig"], dropped), (&gemini, vec![]));
+    let (made, dropped) = asked(GEMINI, Format::OpenaiChat, "m", &config).unwrap();
+    assert_eq!(dropped, [""; 0]);
+    for (name, value) in chat.as_object().unwrap() {
+        assert_eq!(&made[name], value, "{name}");
+    }
+    let none = json!({ "presence_penalty": 0, "frequency_penalty": 0.0 });
+    for to in [
+        Format::Anthropic,
+        Format::BedrockConverse,
+        Format::Asksage,
+        Format::Argo,
+    ] {
+        let (_, dropped) = asked(CHAT, to, "m", &chat).unwrap();
+        assert_eq!(
+            dropped,
+            ["seed", "presence_penalty", "frequency_penalty"],
+            "{to:?}"
+        );
+        assert_eq!(asked(CHAT, to, "m", &none).unwrap().1, [""; 0], "{to:?}");
+    }
+}

@@ -187,6 +187,13 @@ fn conversation(
             _ => turns.push((role, written)),
         }
     }
+    if turns.is_empty()
+        && let Some(only) = system.pop()
+    {
+        // Somebody must speak first.
+        dropped.add("messages[0].role");
+        turns.push((Role::User, vec![json!({ "text": only })]));
+    }
     let said = turns.into_iter().filter(|(_, parts)| !parts.is_empty());
     let contents = said.map(|(role, parts)| {
         let role = match role {

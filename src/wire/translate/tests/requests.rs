@@ -413,3 +413,20 @@ fn seeds_and_penalties_are_those_of_chats_and_of_gemini() {
         assert_eq!(asked(CHAT, to, "m", &none).unwrap().1, [""; 0], "{to:?}");
     }
 }
+
+#[test]
+fn a_system_prompt_alone_is_what_the_user_says() {
+    let more = json!({ "messages": [{ "role": "system", "content": "s" }] });
+    for (to, place) in [
+        (Format::Anthropic, "/messages/0/content"),
+        (Format::BedrockConverse, "/messages/0/content/0/text"),
+        (Format::Gemini, "/contents/0/parts/0/text"),
+    ] {
+        let (made, dropped) = asked(CHAT, to, "m", &more).unwrap();
+        assert_eq!(made.pointer(place), Some(&json!("s")), "{made}");
+        assert_eq!(dropped, ["messages[0].role"], "{to:?}");
+        for system in ["system", "systemInstruction"] {
+            assert_eq!(made[system], Value::Null, "{made}");
+        }
+    }
+}

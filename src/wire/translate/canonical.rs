@@ -115,10 +115,16 @@ pub(super) enum Part {
 /// Where something that is no text is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Media {
-    Url(String),
+    Url {
+        url: String,
+        /// Its path in the source.
+        path: String,
+    },
     Base64 {
         media_type: String,
         data: String,
+        /// Its path in the source.
+        path: String,
     },
     /// A document that is plain text.
     Plain(String),

@@ -461,7 +461,7 @@ fn what_cannot_be_asked_is_named() {
             message(
                 json!({ "role": "user", "content": [{ "type": "document", "source": { "type": "url", "url": "u" } }] }),
             ),
-            "messages[0]",
+            "messages[0].content[0].source",
         ),
         (
             message(

@@ -219,12 +219,17 @@ pub(super) fn block(block: &mut Fields, dropped: &mut Dropped) -> Result<Part, T
 fn source(block: &mut Fields) -> Result<Media, TranslateError> {
     let source = block.object("source")?;
     let mut source = source.ok_or_else(|| block.invalid("source", "an object"))?;
+    let path = block.path("source");
     Ok(match source.wanted_text("type")?.as_str() {
         "base64" => Media::Base64 {
             media_type: source.wanted_text("media_type")?,
             data: source.wanted_text("data")?,
+            path,
         },
-        "url" => Media::Url(source.wanted_text("url")?),
+        "url" => Media::Url {
+            url: source.wanted_text("url")?,
+            path,
+        },
         "text" => Media::Plain(source.wanted_text("data")?),
         _ => {
             let reason = "a file kept at one provider is not at another";

@@ -287,8 +287,10 @@ pub(super) fn block(part: Part, path: &str, dropped: &mut Dropped) -> Option<Val
 
 fn source(media: Media) -> Value {
     match media {
-        Media::Url(url) => json!({ "type": "url", "url": url }),
-        Media::Base64 { media_type, data } => {
+        Media::Url { url, .. } => json!({ "type": "url", "url": url }),
+        Media::Base64 {
+            media_type, data, ..
+        } => {
             json!({ "type": "base64", "media_type": media_type, "data": data })
         }
         Media::Plain(data) => {

@@ -142,13 +142,13 @@ fn text(
             media: Media::Plain(text),
             ..
         } => Some(text),
-        Part::Image(_) => {
-            let field = format!("{path}.content");
-            return Err(unsupported(&field, "images are not taken, only texts"));
+        Part::Image(media) => {
+            let field = place(&media, path);
+            return Err(unsupported(field, "images are not taken, only texts"));
         }
-        Part::Document { .. } => {
-            let field = format!("{path}.content");
-            return Err(unsupported(&field, "files are not taken, only texts"));
+        Part::Document { media, .. } => {
+            let field = place(&media, path);
+            return Err(unsupported(field, "files are not taken, only texts"));
         }
         Part::Thinking { .. } | Part::RedactedThinking(_) => {
             dropped.add(format!("{path}.thinking"));
@@ -175,6 +175,14 @@ fn text(
             ))
         }
     })
+}
+
+/// Where something stood in the message of this path.
+fn place<'a>(media: &'a Media, message: &'a str) -> &'a str {
+    match media {
+        Media::Url { path, .. } | Media::Base64 { path, .. } => path,
+        Media::Plain(_) => message,
+    }
 }
 
 fn unsupported(field: &str, reason: &'static str) -> TranslateError {

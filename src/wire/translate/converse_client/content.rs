@@ -86,10 +86,12 @@ fn image(mut image: Fields, dropped: &mut Dropped) -> Result<Part, TranslateErro
     let mut source = source(&mut image)?;
     let data = bytes(&mut source)?;
     source.drop_rest(dropped);
+    let path = image.path("source");
     image.drop_rest(dropped);
     Ok(Part::Image(Media::Base64 {
         media_type: format!("image/{format}"),
         data,
+        path,
     }))
 }
 
@@ -113,6 +115,7 @@ fn document(mut document: Fields, dropped: &mut Dropped) -> Result<Part, Transla
             false => Media::Base64 {
                 media_type: media_type.to_owned(),
                 data,
+                path: document.path("source"),
             },
         }
     };

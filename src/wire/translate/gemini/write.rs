@@ -216,13 +216,15 @@ fn write_part(
         Part::Text(text) | Part::Refusal(text) if text.is_empty() => return Ok(()),
         Part::Text(text) | Part::Refusal(text) => json!({ "text": text }),
         Part::Image(media) | Part::Document { media, .. } => match media {
-            Media::Base64 { media_type, data } => {
+            Media::Base64 {
+                media_type, data, ..
+            } => {
                 json!({ "inlineData": { "mimeType": media_type, "data": data } })
             }
             Media::Plain(text) => json!({ "text": text }),
-            Media::Url(_) => {
+            Media::Url { path, .. } => {
                 let reason = "images and documents must be in the request, not at a URL";
-                return Err(unsupported(path, reason));
+                return Err(unsupported(&path, reason));
             }
         },
         // Whose thoughts these are is not known here.

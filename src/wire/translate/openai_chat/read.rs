@@ -268,7 +268,7 @@ fn part(part: &mut Fields, dropped: &mut Dropped) -> Result<Part, TranslateError
         "image_url" => {
             let image = part.object("image_url")?;
             let mut image = image.ok_or_else(|| part.invalid("image_url", "an object"))?;
-            let media = media(image.wanted_text("url")?);
+            let media = media(image.wanted_text("url")?, part.path("image_url"));
             image.drop_rest(dropped);
             Part::Image(media)
         }
@@ -277,7 +277,7 @@ fn part(part: &mut Fields, dropped: &mut Dropped) -> Result<Part, TranslateError
             let mut file = file.ok_or_else(|| part.invalid("file", "an object"))?;
             file.refuse(&[("file_id", "a file kept at one provider is not at another")])?;
             let document = Part::Document {
-                media: media(file.wanted_text("file_data")?),
+                media: media(file.wanted_text("file_data")?, part.path("file")),
                 name: file.text("filename")?,
             };
             file.drop_rest(dropped);
@@ -288,7 +288,7 @@ fn part(part: &mut Fields, dropped: &mut Dropped) -> Result<Part, TranslateError
 }
 
 /// A URL, or what a `data:` URL in base64 holds.
-pub(in crate::wire::translate) fn media(url: String) -> Media {
+pub(in crate::wire::translate) fn media(url: String, path: String) -> Media {
     let inside = url
         .strip_prefix("data:")
         .and_then(|rest| rest.split_once(";base64,"));
@@ -296,8 +296,9 @@ pub(in crate::wire::translate) fn media(url: String) -> Media {
         Some((media_type, data)) => Media::Base64 {
             media_type: media_type.to_owned(),
             data: data.to_owned(),
+            path,
         },
-        None => Media::Url(url),
+        None => Media::Url { url, path },
     }
 }
 

@@ -232,8 +232,10 @@ fn write_part(part: Part, path: &str) -> Result<Value, TranslateError> {
         Part::Text(text) | Part::Refusal(text) => json!({ "type": "text", "text": text }),
         Part::Image(media) => {
             let url = match media {
-                Media::Url(url) | Media::Plain(url) => url,
-                Media::Base64 { media_type, data } => format!("data:{media_type};base64,{data}"),
+                Media::Url { url, .. } | Media::Plain(url) => url,
+                Media::Base64 {
+                    media_type, data, ..
+                } => format!("data:{media_type};base64,{data}"),
             };
             json!({ "type": "image_url", "image_url": { "url": url } })
         }
@@ -242,7 +244,9 @@ fn write_part(part: Part, path: &str) -> Result<Value, TranslateError> {
             ..
         } => json!({ "type": "text", "text": text }),
         Part::Document {
-            media: Media::Base64 { media_type, data },
+            media: Media::Base64 {
+                media_type, data, ..
+            },
             name,
         } => {
             let name = name.unwrap_or_else(|| "document".to_owned());
@@ -250,11 +254,11 @@ fn write_part(part: Part, path: &str) -> Result<Value, TranslateError> {
             json!({ "type": "file", "file": { "filename": name, "file_data": data } })
         }
         Part::Document {
-            media: Media::Url(_),
+            media: Media::Url { path, .. },
             ..
         } => {
             return Err(TranslateError::Unsupported {
-                field: path.to_owned(),
+                field: path,
                 reason: "a document must be in the request, not at a URL",
             });
         }

@@ -10,6 +10,7 @@ use crate::wire::translate::{
 
 const CHAT: ClientFormat = ClientFormat::OpenaiChat;
 const MESSAGES: ClientFormat = ClientFormat::Anthropic;
+const RESPONSES: ClientFormat = ClientFormat::OpenaiResponses;
 const GEMINI: ClientFormat = ClientFormat::Gemini;
 
 /// A request that says this, in the client's format.
@@ -429,4 +430,149 @@ fn a_system_prompt_alone_is_what_the_user_says() {
             assert_eq!(made[system], Value::Null, "{made}");
         }
     }
+}
+
+#[track_caller]
+fn refused(from: ClientFormat, to: Format, more: &Value, expected: &str) {
+    let error = asked(from, to, "m", more).unwrap_err();
+    match error {
+        TranslateError::Unsupported { field, .. } | TranslateError::Invalid { field, .. } => {
+            assert_eq!(field, expected, "{to:?}");
+        }
+        other => panic!("{other}"),
+    }
+}
+
+#[test]
+fn an_image_or_document_that_is_not_taken_is_named_itself() {
+    const URL: &str = "https://example.com/a.png";
+    let user = |key: &str, text: Value, part: Value| json!({ key: [{ "role": "user", "content": [text, part] }] });
+    let chat = |part| user("messages", json!({ "type": "text", "text": "x" }), part);
+    let responses = |part| user("input", json!({ "type": "input_text", "text": "x" }), part);
+    let gemini = |part| json!({ "contents": [{ "parts": [{ "text": "x" }, part] }] });
+    let at_url = json!({ "type": "url", "url": URL });
+    let image = (
+        CHAT,
+        chat(json!({ "type": "image_url", "image_url": { "url": URL } })),
+        "messages[0].content[1].image_url",
+    );
+    let file = (
+        RESPONSES,
+        responses(json!({ "type": "input_file", "file_url": URL })),
+        "input[0].content[1].file_url",
+    );
+    for ((from, more, field), refusing) in [
+        (
+            image,
+            [Format::Gemini, Format::BedrockConverse, Format::Asksage].as_slice(),
+        ),
+        (
+            (
+                CHAT,
+                chat(
+                    json!({ "type": "image_url", "image_url": { "url": "data:image/tiff;base64,eA==" } }),
+                ),
+                "messages[0].content[1].image_url",
+            ),
+            &[Format::BedrockConverse, Format::Asksage],
+        ),
+        (
+            (
+                RESPONSES,
+                responses(json!({ "type": "input_image", "image_url": URL })),
+                "input[0].content[1].image_url",
+            ),
+            &[Format::Gemini, Format::BedrockConverse],
+        ),
+        (
+            file,
+            &[Format::Gemini, Format::BedrockConverse, Format::OpenaiChat],
+        ),
+        (
+            (
+                MESSAGES,
+                chat(json!({ "type": "image", "source": at_url })),
+                "messages[0].content[1].source",
+            ),
+            &[Format::Gemini, Format::BedrockConverse],
+        ),
+        (
+            (
+                MESSAGES,
+                chat(json!({ "type": "document", "source": at_url })),
+                "messages[0].content[1].source",
+            ),
+            &[Format::Gemini, Format::BedrockConverse, Format::OpenaiChat],
+        ),
+        (
+            (
+                GEMINI,
+                gemini(json!({ "fileData": { "fileUri": URL } })),
+                "contents[0].parts[1].fileData",
+            ),
+            &[Format::BedrockConverse, Format::Asksage],
+        ),
+    ] {
+        for to in refusing {
+            refused(from, *to, &more, field);
+        }
+    }
+}
+
+#[test]
+fn what_geminis_clients_name_by_url_goes_where_urls_are_taken() {
+    let part = |media_type: Option<&str>, url: &str| {
+        let file = json!({ "fileUri": url, "mimeType": media_type });
+        json!({ "contents": [{ "parts": [{ "fileData": file }] }] })
+    };
+    let pdf = "application/pdf";
+    for (media_type, url, kind) in [
+        (Some("image/png"), "https://example.com/cat", "image"),
+        (None, "https://example.com/CAT.PNG?x=1", "image"),
+        (Some(pdf), "https://example.com/a", "document"),
+        (None, "https://example.com/a.pdf", "document"),
+    ] {
+        let more = part(media_type, url);
+        let (made, _) = asked(GEMINI, Format::Anthropic, "m", &more).unwrap();
+        let expected = json!([{ "type": kind, "source": { "type": "url", "url": url } }]);
+        assert_eq!(made["messages"][0]["content"], expected, "{url}");
+        match kind {
+            "image" => {
+                let (made, _) = asked(GEMINI, Format::OpenaiChat, "m", &more).unwrap();
+                let expected = json!([{ "type": "image_url", "image_url": { "url": url } }]);
+                assert_eq!(made["messages"][0]["content"], expected, "{url}");
+            }
+            _ => refused(
+                GEMINI,
+                Format::OpenaiChat,
+                &more,
+                "contents[0].parts[0].fileData",
+            ),
+        }
+    }
+    for (media_type, url) in [
+        (None, "https://www.youtube.com/watch?v=a"),
+        (
+            Some(pdf),
+            "https://generativelanguage.googleapis.com/v1beta/files/a",
+        ),
+        (Some(pdf), "gs://bucket/a"),
+        (Some("text/csv"), "https://example.com/a"),
+        (None, "https://example.com/a"),
+    ] {
+        let more = part(media_type, url);
+        refused(
+            GEMINI,
+            Format::Anthropic,
+            &more,
+            "contents[0].parts[0].fileData.fileUri",
+        );
+    }
+    let video = part(Some("video/mp4"), "https://example.com/a");
+    refused(
+        GEMINI,
+        Format::Anthropic,
+        &video,
+        "contents[0].parts[0].fileData",
+    );
 }

@@ -21,6 +21,7 @@ fn body(from: ClientFormat, more: &Value) -> Value {
             json!({ "messages": [{ "role": "user", "content": [{ "text": "x" }] }] })
         }
         ClientFormat::OpenaiResponses => json!({ "input": "x" }),
+        ClientFormat::OpenaiCompletions => json!({ "prompt": "x" }),
         ClientFormat::OpenaiChat | ClientFormat::Anthropic | ClientFormat::BedrockInvoke => {
             json!({ "messages": [{ "role": "user", "content": "x" }] })
         }

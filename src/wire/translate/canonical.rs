@@ -65,6 +65,11 @@ impl Request {
     }
 }
 
+/// Whether a temperature or a share asks for what is the default of every API.
+pub(super) fn is_default(number: &Number) -> bool {
+    number.as_f64() == Some(1.0)
+}
+
 /// One message and where it stood.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Message {

@@ -121,6 +121,20 @@ impl Fields {
         Ok(())
     }
 
+    /// Takes these fields where they ask for what is done anyway.
+    pub(super) fn ignore_defaults(&mut self, defaults: &[(&str, &str)]) {
+        for (key, default) in defaults {
+            let is_default = match self.map.get(*key) {
+                Some(Value::String(word)) => word == default,
+                Some(Value::Bool(truth)) => truth.to_string() == *default,
+                _ => false,
+            };
+            if is_default {
+                self.map.shift_remove(*key);
+            }
+        }
+    }
+
     /// Takes what is of the source alone and says nothing elsewhere.
     pub(super) fn ignore(&mut self, keys: &[&str]) {
         for key in keys {

@@ -7,6 +7,7 @@ mod pairs;
 mod properties;
 mod requests;
 mod responses;
+mod words;
 
 use serde_json::{Value, json};
 

@@ -57,6 +57,7 @@ pub(in crate::wire::translate) fn read_fields(
     tool_choice(&mut fields, &mut request)?;
     read_output(&mut fields, &mut request, dropped)?;
     conversation::read(&mut fields, ROLES, content, &mut request.messages, dropped)?;
+    fields.ignore_defaults(&[("service_tier", "auto")]);
     fields.drop_rest(dropped);
     Ok(request)
 }

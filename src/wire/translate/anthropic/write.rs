@@ -5,9 +5,9 @@ use serde_json::{Map, Number, Value, json};
 use super::thinking::{Thinking, samples_by_itself};
 use crate::wire::translate::call_id::permitted;
 use crate::wire::translate::canonical::{
-    Form, Media, Message, Part, Request, Role, Tool, ToolChoice,
+    Form, Media, Message, Part, Request, Role, Tool, ToolChoice, is_default,
 };
-use crate::wire::translate::{Dropped, TranslateError, schemas};
+use crate::wire::translate::{Dropped, TranslateError, schemas, words};
 
 /// The longest answer where the client sets no limit, in tokens: Anthropic wants one, and every model of theirs takes
 /// this. (docs.anthropic.com, Models overview, read 2026-11.)
@@ -67,9 +67,11 @@ pub(in crate::wire::translate) fn write_request(
     let has_temperature = temperature.is_some();
     if thinking.is_some() || samples_by_itself {
         // Refused beside thinking.
-        let given = [("temperature", has_temperature), ("top_k", top_k.is_some())];
-        for (field, _) in given.into_iter().filter(|(_, given)| *given) {
-            dropped.add(field);
+        if temperature.is_some_and(|given| !is_default(&given)) {
+            dropped.add("temperature");
+        }
+        if top_k.is_some() {
+            dropped.add("top_k");
         }
     } else {
         put(
@@ -80,10 +82,13 @@ pub(in crate::wire::translate) fn write_request(
     }
     // Newer models take the one or the other, the newest neither.
     let one_of_two = thinking.is_none() && has_temperature;
-    if top_p.is_some() && (one_of_two || samples_by_itself) {
-        dropped.add("top_p");
-    } else {
-        put("top_p", top_p.map(Value::Number));
+    match top_p {
+        Some(given) if one_of_two || samples_by_itself => {
+            if !is_default(&given) {
+                dropped.add("top_p");
+            }
+        }
+        top_p => put("top_p", top_p.map(Value::Number)),
     }
     let mut output = Map::new();
     if let Some(schema) = schema {
@@ -176,12 +181,14 @@ fn conversation(
 ) -> Result<(Vec<String>, Vec<Value>), TranslateError> {
     let mut system = Vec::new();
     let mut turns: Vec<(Role, Vec<Value>)> = Vec::new();
+    let mut spoken = String::new();
     for Message { role, parts, path } in messages {
         if role == Role::System {
             if !turns.is_empty() {
                 // What it says is carried, where it was said is not.
-                dropped.add(format!("{path}.role"));
+                dropped.add(words::moved(&path));
             }
+            spoken.clone_from(&path);
             for part in parts {
                 match part {
                     Part::Text(text) => system.push(text),
@@ -208,7 +215,7 @@ fn conversation(
         && let Some(only) = system.pop()
     {
         // Somebody must speak first.
-        dropped.add("messages[0].role");
+        dropped.add(words::moved(&spoken));
         turns.push((Role::User, vec![json!({ "type": "text", "text": only })]));
     }
     let written = turns.into_iter().filter(|(_, blocks)| !blocks.is_empty());

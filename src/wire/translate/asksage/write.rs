@@ -5,7 +5,9 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value, json};
 
-use crate::wire::translate::canonical::{Media, Message, Part, Reasoning, Request, Role};
+use crate::wire::translate::canonical::{
+    Media, Message, Part, Reasoning, Request, Role, is_default,
+};
 use crate::wire::translate::openai_chat::{tool, tool_choice};
 use crate::wire::translate::{Dropped, TranslateError};
 
@@ -56,7 +58,10 @@ pub(in crate::wire::translate) fn write_request(
     put("usage", Some(json!(true)));
     for (field, is_asked) in [
         ("max_tokens", request.max_tokens.is_some()),
-        ("top_p", request.top_p.is_some()),
+        (
+            "top_p",
+            request.top_p.is_some_and(|given| !is_default(&given)),
+        ),
         ("top_k", request.top_k.is_some()),
         ("stop", !request.stop.is_empty()),
         ("user", request.user.is_some()),

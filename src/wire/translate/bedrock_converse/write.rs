@@ -6,9 +6,9 @@ use super::document::{document, image};
 use crate::wire::translate::anthropic::{Thinking, in_range, samples_by_itself};
 use crate::wire::translate::call_id::permitted;
 use crate::wire::translate::canonical::{
-    Form, Message, Part, Reasoning, Request, Role, Schema, Tool, ToolChoice,
+    Form, Message, Part, Reasoning, Request, Role, Schema, Tool, ToolChoice, is_default,
 };
-use crate::wire::translate::{Dropped, TranslateError, schemas};
+use crate::wire::translate::{Dropped, TranslateError, schemas, words};
 
 /// Longest id of a call. (`ToolUseBlock`, the pattern of `toolUseId`.)
 const MOST_LETTERS_OF_ID: usize = 64;
@@ -42,7 +42,7 @@ pub(in crate::wire::translate) fn write_request(
     let samples_by_itself = is_claude && samples_by_itself(&request.model);
     if thinking.is_some() || samples_by_itself {
         // Refused beside thinking.
-        if has_temperature {
+        if request.temperature.is_some_and(|given| !is_default(&given)) {
             dropped.add("temperature");
         }
     } else {
@@ -55,7 +55,11 @@ pub(in crate::wire::translate) fn write_request(
     // Newer models of Claude's take the one or the other, the newest neither.
     let one_of_two = is_claude && thinking.is_none() && has_temperature;
     match request.top_p {
-        Some(_) if one_of_two || samples_by_itself => dropped.add("top_p"),
+        Some(given) if one_of_two || samples_by_itself => {
+            if !is_default(&given) {
+                dropped.add("top_p");
+            }
+        }
         top_p => put("topP", top_p.map(Value::Number)),
     }
     let stop = request.stop;
@@ -200,13 +204,15 @@ fn conversation(
 ) -> Result<(Vec<Value>, Vec<Value>), TranslateError> {
     let mut system = Vec::new();
     let mut turns: Vec<(Role, Vec<Value>)> = Vec::new();
+    let mut spoken = String::new();
     let mut names = Vec::new();
     for Message { role, parts, path } in messages {
         if role == Role::System {
             if !turns.is_empty() {
                 // What it says is carried, where it was said is not.
-                dropped.add(format!("{path}.role"));
+                dropped.add(words::moved(&path));
             }
+            spoken.clone_from(&path);
             for part in parts {
                 match part {
                     Part::Text(said) => system.extend(text(said, &path, dropped)),
@@ -235,7 +241,7 @@ fn conversation(
         && let Some(only) = system.pop()
     {
         // Somebody must speak first.
-        dropped.add("messages[0].role");
+        dropped.add(words::moved(&spoken));
         turns.push((Role::User, vec![only]));
     }
     let messages = turns.into_iter().map(|(role, blocks)| {

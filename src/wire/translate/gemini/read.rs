@@ -1,4 +1,4 @@
-//! A request of Gemini's, read. Names of fields may be spelt as in JSON or as in Google's own files (`inline_data`).
+//! A request of Gemini's, read. Over 400 lines: one place for all of its parts. Names of fields may be spelt as in JSON or as in Google's own files (`inline_data`).
 
 use serde_json::{Map, Value};
 

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use crate::wire::translate::canonical::{
     Form, Media, Message, Part, Reasoning, Request, Role, Tool, ToolChoice,
 };
-use crate::wire::translate::{Dropped, TranslateError};
+use crate::wire::translate::{Dropped, TranslateError, words};
 
 pub(in crate::wire::translate) fn write_request(
     request: Request,
@@ -159,14 +159,16 @@ fn conversation(
 ) -> Result<(Vec<String>, Vec<Value>), TranslateError> {
     let mut system = Vec::new();
     let mut turns: Vec<(Role, Vec<Value>)> = Vec::new();
+    let mut spoken = String::new();
     // A result names its function here, and elsewhere its call.
     let mut names = HashMap::new();
     for Message { role, parts, path } in messages {
         if role == Role::System {
             if !turns.is_empty() {
                 // What it says is carried, where it was said is not.
-                dropped.add(format!("{path}.role"));
+                dropped.add(words::moved(&path));
             }
+            spoken.clone_from(&path);
             for part in parts {
                 match part {
                     Part::Text(text) => system.push(text),
@@ -191,7 +193,7 @@ fn conversation(
         && let Some(only) = system.pop()
     {
         // Somebody must speak first.
-        dropped.add("messages[0].role");
+        dropped.add(words::moved(&spoken));
         turns.push((Role::User, vec![json!({ "text": only })]));
     }
     let said = turns.into_iter().filter(|(_, parts)| !parts.is_empty());

@@ -64,6 +64,11 @@ pub(in crate::wire::translate) fn read_request(
     request.user = request.user.or(safety_identifier);
     // The stream's usage is the translation's own affair.
     fields.take("stream_options");
+    fields.ignore_defaults(&[
+        ("store", "false"),
+        ("service_tier", "auto"),
+        ("verbosity", "medium"),
+    ]);
     let messages = fields.list("messages")?;
     let messages = messages.ok_or_else(|| fields.invalid("messages", "a list"))?;
     for (at, item) in messages.into_iter().enumerate() {
@@ -269,6 +274,7 @@ fn part(part: &mut Fields, dropped: &mut Dropped) -> Result<Part, TranslateError
             let image = part.object("image_url")?;
             let mut image = image.ok_or_else(|| part.invalid("image_url", "an object"))?;
             let media = media(image.wanted_text("url")?, part.path("image_url"));
+            image.ignore_defaults(&[("detail", "auto")]);
             image.drop_rest(dropped);
             Part::Image(media)
         }

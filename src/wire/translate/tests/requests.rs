@@ -1,4 +1,4 @@
-//! What becomes of single wishes of a request.
+//! What becomes of single wishes of a request. Over 400 lines: one row for each wish and format.
 
 use serde_json::{Value, json};
 
@@ -31,7 +31,7 @@ fn body(from: ClientFormat, more: &Value) -> Value {
     body
 }
 
-fn asked(
+pub(super) fn asked(
     from: ClientFormat,
     to: Format,
     model: &str,
@@ -434,7 +434,7 @@ fn a_system_prompt_alone_is_what_the_user_says() {
 }
 
 #[track_caller]
-fn refused(from: ClientFormat, to: Format, more: &Value, expected: &str) {
+pub(super) fn refused(from: ClientFormat, to: Format, more: &Value, expected: &str) {
     let error = asked(from, to, "m", more).unwrap_err();
     match error {
         TranslateError::Unsupported { field, .. } | TranslateError::Invalid { field, .. } => {

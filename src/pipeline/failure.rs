@@ -53,6 +53,8 @@ pub enum Failure {
         /// The model as asked for.
         model: String,
     },
+    /// No model is named, by which a provider could be found.
+    MissingModel,
     /// `x-aiproxy-replay` names nothing that this caller may see.
     ReplayNotFound,
     /// The exchange to replay is not finished.
@@ -200,6 +202,7 @@ impl Failure {
             | Self::MethodNotAllowed
             | Self::ForeignSignature
             | Self::UnknownModel { .. }
+            | Self::MissingModel
             | Self::ReplayNotFound
             | Self::ReplayNotComplete
             | Self::ReplayBodyUnavailable

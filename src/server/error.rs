@@ -107,6 +107,14 @@ pub fn reply(failure: &Failure) -> ErrorReply {
             "model_not_found",
             format!("the model '{}' is not served here", printable(model)),
         ),
+        Failure::MissingModel => ErrorReply {
+            param: Some("model".to_owned()),
+            ..invalid(
+                400,
+                "missing_model",
+                "the request names no model: 'model' must be a text",
+            )
+        },
         Failure::ReplayNotFound => no_retry(invalid(
             404,
             "replay_not_found",

@@ -8,6 +8,7 @@ mod embeddings;
 mod gemini;
 mod gemini_clients;
 mod made_stream;
+mod missing_model;
 mod responses;
 
 use aiproxy::access_log::record::{LogRecord, StoredBody};

@@ -32,6 +32,8 @@ pub struct ErrorText<'a> {
     pub kind: &'a str,
     /// `error.code`, where the dialect has one.
     pub code: &'a str,
+    /// `error.param`, where the dialect has one.
+    pub param: Option<&'a str>,
 }
 
 #[cfg(test)]

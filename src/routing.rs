@@ -24,6 +24,9 @@ pub enum NoTarget {
         /// As asked for.
         model: String,
     },
+    /// No model is named, and only a provider of another dialect could be asked for one.
+    #[error("no model is named")]
+    MissingModel,
     /// The path names a provider that does not exist.
     #[error("no provider has this name")]
     UnknownProvider,
@@ -114,7 +117,11 @@ pub fn choose(
         });
     }
     let Some(model) = model else {
-        return first(dialect).map(native).ok_or(NoTarget::UnknownProvider);
+        let none = match providers.iter().any(is_foreign) {
+            true => NoTarget::MissingModel,
+            false => NoTarget::UnknownProvider,
+        };
+        return first(dialect).map(native).ok_or(none);
     };
     if let Some((name, rest)) = model.split_once('/')
         && let Some(index) = by_name(name)

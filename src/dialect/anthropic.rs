@@ -137,6 +137,7 @@ mod tests {
             message: "no",
             kind: error_kind(504, "api_error"),
             code: "upstream_timeout",
+            param: None,
         };
         assert_eq!(
             error_body(&error, "id-1"),

@@ -202,6 +202,7 @@ mod tests {
             message: "too \"late\"",
             kind: "modelTimeoutException",
             code: "upstream_timeout",
+            param: None,
         };
         for endpoint in [Endpoint::BedrockInvoke, Endpoint::BedrockConverse] {
             let frame = error_event(&error, endpoint);

@@ -176,6 +176,7 @@ mod tests {
             message: "no",
             kind: error_status(504),
             code: "upstream_timeout",
+            param: None,
         };
         let info = r#"{"@type":"type.googleapis.com/google.rpc.ErrorInfo","reason":"upstream_timeout","domain":"aiproxy"}"#;
         let request =

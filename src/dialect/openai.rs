@@ -41,7 +41,7 @@ pub fn error_event(error: &ErrorText<'_>, endpoint: Endpoint, number: u64) -> By
         Endpoint::Responses => {
             let data = json!({
                 "type": "error", "sequence_number": number, "code": error.code,
-                "message": error.message, "param": null, "error": object,
+                "message": error.message, "param": error.param, "error": object,
             });
             format!("event: error\ndata: {data}\n\n")
         }
@@ -65,7 +65,7 @@ pub fn error_event(error: &ErrorText<'_>, endpoint: Endpoint, number: u64) -> By
 }
 
 fn error_object(error: &ErrorText<'_>) -> Value {
-    json!({ "message": error.message, "type": error.kind, "param": null, "code": error.code })
+    json!({ "message": error.message, "type": error.kind, "param": error.param, "code": error.code })
 }
 
 /// Name of the model in answers that a filter gave in the upstream's place.
@@ -291,6 +291,7 @@ mod tests {
             message: "no",
             kind: "api_error",
             code: "upstream_timeout",
+            param: None,
         };
         assert_eq!(
             error_body(&error, "id-1"),

@@ -67,6 +67,8 @@ pub enum Failure {
         /// The providers that count for these clients.
         counting: Vec<String>,
     },
+    /// No model is named, by which a provider could be found.
+    MissingModel,
     /// `x-aiproxy-replay` names nothing that this caller may see.
     ReplayNotFound,
     /// The exchange to replay is not finished.
@@ -216,6 +218,7 @@ impl Failure {
             | Self::TwoKeys { .. }
             | Self::UnknownModel { .. }
             | Self::CountNotTranslated { .. }
+            | Self::MissingModel
             | Self::ReplayNotFound
             | Self::ReplayNotComplete
             | Self::ReplayBodyUnavailable

@@ -202,8 +202,11 @@ fn translated(
     provider: &Provider,
     worker: &Worker,
 ) -> Result<Plan, Failure> {
-    let unknown = || Failure::UnknownModel {
-        model: head.model.as_deref().unwrap_or_default().to_owned(),
+    let unknown = || match head.model.as_deref() {
+        None => Failure::MissingModel,
+        Some(model) => Failure::UnknownModel {
+            model: model.to_owned(),
+        },
     };
     let model = target.model.as_deref().or(head.model.as_deref());
     let stream = head.stream.unwrap_or(false);
@@ -375,6 +378,7 @@ fn with_usage_asked(
 pub(super) fn unknown_target(none: NoTarget) -> Failure {
     match none {
         NoTarget::UnknownModel { model } => Failure::UnknownModel { model },
+        NoTarget::MissingModel => Failure::MissingModel,
         NoTarget::UnknownProvider => Failure::UnknownPath,
     }
 }

@@ -15,6 +15,8 @@ pub struct ErrorReply {
     pub code: String,
     /// `error.message`.
     pub message: String,
+    /// `error.param`: the field that is refused, if one is.
+    pub param: Option<String>,
     /// `Retry-After` in seconds.
     pub retry_after_s: Option<u32>,
     /// `x-should-retry`, where the client must not follow its own rule.
@@ -35,6 +37,7 @@ pub fn reply(failure: &Failure) -> ErrorReply {
         kind,
         code: code.to_owned(),
         message,
+        param: None,
         retry_after_s: None,
         should_retry: None,
         close: false,
@@ -123,6 +126,14 @@ pub fn reply(failure: &Failure) -> ErrorReply {
             );
             plain(400, INVALID, "counting_not_translated", message)
         }
+        Failure::MissingModel => ErrorReply {
+            param: Some("model".to_owned()),
+            ..invalid(
+                400,
+                "missing_model",
+                "the request names no model: 'model' must be a text",
+            )
+        },
         Failure::ReplayNotFound => no_retry(invalid(
             404,
             "replay_not_found",
@@ -242,12 +253,15 @@ pub fn reply(failure: &Failure) -> ErrorReply {
                 message => message.to_owned(),
             },
         ),
-        Failure::Untranslatable { field, reason } => plain(
-            400,
-            INVALID,
-            "unsupported_parameter",
-            format!("'{field}' cannot be passed to the provider of this model: {reason}"),
-        ),
+        Failure::Untranslatable { field, reason } => ErrorReply {
+            param: Some(field.clone()),
+            ..plain(
+                400,
+                INVALID,
+                "unsupported_parameter",
+                format!("'{field}' cannot be passed to the provider of this model: {reason}"),
+            )
+        },
         Failure::FilterRefused {
             phase,
             message,
@@ -285,6 +299,7 @@ fn filter_failed(filter: &str, kind: FilterFailure) -> ErrorReply {
         kind: API,
         code: code.to_owned(),
         message: format!("the filter '{filter}' {what}"),
+        param: None,
         retry_after_s: (kind == FilterFailure::PoolFull).then_some(1),
         should_retry: None,
         close: false,

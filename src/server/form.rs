@@ -163,6 +163,7 @@ fn text(reply: &ErrorReply) -> ErrorText<'_> {
         message: &reply.message,
         kind: reply.kind,
         code: &reply.code,
+        param: reply.param.as_deref(),
     }
 }
 

@@ -52,6 +52,8 @@ const OF_A_DIALECT: &[&str] = &[
     "amz-sdk-",
 ];
 
+const CONTENT_TYPE: &str = "content-type";
+
 /// What a provider sends that is not for the client.
 const NOT_DOWNSTREAM: &[&str] = &[
     "set-cookie",
@@ -63,7 +65,8 @@ const NOT_DOWNSTREAM: &[&str] = &[
 /// The headers of an upstream request: the client's end-to-end headers, then the provider's own, added last so
 /// that nothing a client names in `Connection` can take them away. `url`: where it goes.
 ///
-/// `is_translated`: the client speaks another dialect, so that its credentials and what is said in that dialect stay here.
+/// `is_translated`: the client speaks another dialect, so that its credentials and what is said in that dialect stay here,
+/// and the body is JSON of ours, whatever the client's was said to be.
 pub fn to_upstream<'a>(
     client: &'a Headers,
     provider: &'a Provider,
@@ -77,7 +80,8 @@ pub fn to_upstream<'a>(
             let is_ours = name.starts_with("x-aiproxy-") || name.starts_with("x-forwarded-");
             let is_credential =
                 (provider.key.is_some() || is_translated) && CLIENT_CREDENTIALS.contains(name);
-            let is_foreign = is_translated && OF_A_DIALECT.iter().any(|of| name.starts_with(of));
+            let is_foreign = is_translated
+                && (*name == CONTENT_TYPE || OF_A_DIALECT.iter().any(|of| name.starts_with(of)));
             let is_set = provider.headers.iter().any(|(set, _)| set == name);
             !(HOP_BY_HOP.contains(name)
                 || NOT_UPSTREAM.contains(name)
@@ -91,6 +95,10 @@ pub fn to_upstream<'a>(
     let key = provider.key.as_ref();
     if let Some((name, value)) = key.and_then(|key| key.header(provider.is_openais(url))) {
         headers.push((name, value.as_bytes()));
+    }
+    let sets_type = provider.headers.iter().any(|(set, _)| set == CONTENT_TYPE);
+    if is_translated && !sets_type {
+        headers.push((CONTENT_TYPE, b"application/json"));
     }
     for (name, value) in provider.api.headers {
         let is_there = headers.iter().any(|(sent, _)| sent == name);
@@ -186,22 +194,23 @@ pub(super) mod testing {
 mod tests {
     use super::testing::provider;
     use super::*;
-    use crate::upstream::{anthropic, gemini, openai};
+    use crate::upstream::{anthropic, bedrock, gemini, openai};
 
     fn headers(pairs: &[(&str, &str)]) -> Headers {
         Headers::from_pairs(pairs.iter().map(|(name, value)| (*name, value.as_bytes())))
     }
 
     fn upstream_names(client: &[(&str, &str)], key: Option<&str>) -> Vec<String> {
-        sent(client, &provider(key, &openai::API))
+        sent(client, &provider(key, &openai::API), false)
     }
 
-    fn sent(client: &[(&str, &str)], provider: &Provider) -> Vec<String> {
+    fn sent(client: &[(&str, &str)], provider: &Provider, is_translated: bool) -> Vec<String> {
         let client = headers(client);
-        let mut names: Vec<String> = to_upstream(&client, provider, "http://localhost/v1/x", false)
-            .into_iter()
-            .map(|(name, value)| format!("{name}={}", std::str::from_utf8(value).unwrap()))
-            .collect();
+        let mut names: Vec<String> =
+            to_upstream(&client, provider, "http://localhost/v1/x", is_translated)
+                .into_iter()
+                .map(|(name, value)| format!("{name}={}", std::str::from_utf8(value).unwrap()))
+                .collect();
         names.sort();
         names
     }
@@ -254,13 +263,37 @@ mod tests {
         for client in [("x-api-key", "theirs"), ("authorization", "Bearer theirs")] {
             let mut expected = ours.to_vec();
             expected.insert(1, "anthropic-version=2023-06-01");
-            assert_eq!(sent(&[client], &provider), expected);
+            assert_eq!(sent(&[client], &provider, false), expected);
         }
         let mut expected = ours.to_vec();
         expected.insert(1, "anthropic-beta=b");
         expected.insert(2, "anthropic-version=2099-01-01");
         let client = [("anthropic-version", "2099-01-01"), ("anthropic-beta", "b")];
-        assert_eq!(sent(&client, &provider), expected);
+        assert_eq!(sent(&client, &provider, false), expected);
+    }
+
+    #[test]
+    fn a_translated_body_is_json_whatever_the_client_says_of_its_own() {
+        let apis = [&openai::API, &anthropic::API, &bedrock::API];
+        for (said, api) in ["text/plain", "application/json; charset=utf-16", ""]
+            .into_iter()
+            .flat_map(|said| apis.map(|api| (said, api)))
+        {
+            let client: &[(&str, &str)] = match said {
+                "" => &[],
+                said => &[("content-type", said)],
+            };
+            let is_type = |header: &String| header.starts_with("content-type=");
+            let mut provider = provider(Some("sk-ours"), api);
+            let mut got = sent(client, &provider, true);
+            got.retain(is_type);
+            assert_eq!(got, ["content-type=application/json"], "{said}");
+            let set = ("content-type".to_owned(), "application/x-ours".to_owned());
+            provider.headers.push(set);
+            let mut got = sent(client, &provider, true);
+            got.retain(is_type);
+            assert_eq!(got, ["content-type=application/x-ours"], "{said}");
+        }
     }
 
     #[test]

@@ -25,16 +25,19 @@ mod openai_chat;
 mod openai_completions;
 mod openai_responses;
 mod piece;
+mod schemas;
+mod signed_id;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod words;
 
 use aiproxy_filters::Endpoint;
 use serde_json::{Map, Value};
 
 pub use self::stream::StreamTranslator;
 
-use self::canonical::{Answer, Request};
+use self::canonical::{Answer, Request, Role};
 use self::fields::parse;
 
 /// The format of a provider's bodies: requests are written in it and answers read.
@@ -312,8 +315,34 @@ pub fn request(
     let mut request = from.read_request(parse(body)?, &mut dropped)?;
     model.clone_into(&mut request.model);
     request.stream |= stream;
-    let written = to.write_request(request, &mut dropped)?;
+    name_prefill(from, to, &request, &mut dropped);
+    let mut unsaid = Dropped::default();
+    let written = to.write_request(request, &mut unsaid);
+    words::drop(from, unsaid, &mut dropped);
+    let written = written.map_err(|error| words::refusal(from, error))?;
     Ok((written.to_string().into_bytes(), dropped))
+}
+
+/// Names a last turn of the model's that Claude goes on with and others take for a whole one.
+fn name_prefill(from: ClientFormat, to: Format, request: &Request, dropped: &mut Dropped) {
+    let is_meant = match from {
+        ClientFormat::Anthropic | ClientFormat::BedrockInvoke | ClientFormat::BedrockConverse => {
+            true
+        }
+        ClientFormat::OpenaiChat
+        | ClientFormat::OpenaiCompletions
+        | ClientFormat::OpenaiResponses
+        | ClientFormat::Gemini => false,
+    };
+    let is_ordinary = match to {
+        Format::OpenaiChat | Format::Gemini | Format::Asksage | Format::Argo => true,
+        Format::Anthropic | Format::BedrockConverse => false,
+    };
+    let last = request.messages.last();
+    let last = last.filter(|message| message.role == Role::Assistant);
+    if let Some(last) = last.filter(|_| is_meant && is_ordinary) {
+        dropped.add(format!("{} (prefill)", last.path));
+    }
 }
 
 /// Writes a whole answer in another format.

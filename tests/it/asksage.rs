@@ -424,7 +424,7 @@ fn what_it_cannot_be_asked_is_refused_by_its_name() {
     for (body, field) in [
         (
             r#"{"model":"o3","messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"https://a/b"}}]}]}"#,
-            "messages[0].content",
+            "messages[0].content[0].image_url",
         ),
         (
             r#"{"model":"o3","messages":[{"role":"user","content":"x"}],"response_format":{"type":"json_schema","json_schema":{"name":"a","schema":{}}}}"#,

@@ -9,6 +9,7 @@ mod embeddings;
 mod gemini;
 mod gemini_clients;
 mod made_stream;
+mod missing_model;
 mod responses;
 
 use aiproxy::access_log::record::{LogRecord, StoredBody};
@@ -496,6 +497,7 @@ fn what_cannot_be_asked_elsewhere_is_refused_by_its_name() {
         );
         let message = error["message"].as_str().unwrap_or_default();
         assert!(message.starts_with(&format!("'{field}' ")), "{message}");
+        assert_eq!(error["param"], field);
         assert_eq!(last(&gateway).outcome, "client_error");
     }
     assert_eq!(upstream.connections(), 0);

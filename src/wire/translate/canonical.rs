@@ -18,11 +18,16 @@ pub(super) struct Request {
     pub temperature: Option<Number>,
     pub top_p: Option<Number>,
     pub top_k: Option<Number>,
+    pub seed: Option<Number>,
+    pub presence_penalty: Option<Number>,
+    pub frequency_penalty: Option<Number>,
     pub stop: Vec<String>,
     pub stream: bool,
     /// Who asks, in the client's own naming.
     pub user: Option<String>,
     pub reasoning: Option<Reasoning>,
+    /// Whether the client itself leaves to the model how much of that it needs.
+    pub adaptive: bool,
     /// What the answer must be, if not just a text.
     pub form: Option<Form>,
     /// Whether it is to be told how likely each token was.
@@ -43,6 +48,26 @@ impl Logprobs {
     pub(super) fn drop_into(self, dropped: &mut Dropped) {
         self.paths.into_iter().for_each(|path| dropped.add(path));
     }
+}
+
+impl Request {
+    /// Names what is asked of OpenAI's and Gemini's models alone.
+    pub(super) fn drop_seed_and_penalties(&mut self, dropped: &mut Dropped) {
+        for (field, asked) in [
+            ("seed", self.seed.take()),
+            ("presence_penalty", self.presence_penalty.take()),
+            ("frequency_penalty", self.frequency_penalty.take()),
+        ] {
+            if asked.is_some() {
+                dropped.add(field);
+            }
+        }
+    }
+}
+
+/// Whether a temperature or a share asks for what is the default of every API.
+pub(super) fn is_default(number: &Number) -> bool {
+    number.as_f64() == Some(1.0)
 }
 
 /// One message and where it stood.
@@ -95,10 +120,16 @@ pub(super) enum Part {
 /// Where something that is no text is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Media {
-    Url(String),
+    Url {
+        url: String,
+        /// Its path in the source.
+        path: String,
+    },
     Base64 {
         media_type: String,
         data: String,
+        /// Its path in the source.
+        path: String,
     },
     /// A document that is plain text.
     Plain(String),
@@ -127,6 +158,8 @@ pub(super) enum Reasoning {
     Low,
     Medium,
     High,
+    /// As the model finds right.
+    Auto,
 }
 
 /// A form of answers.
@@ -157,6 +190,10 @@ impl Form {
 pub(super) struct Schema {
     pub name: Option<String>,
     pub schema: Value,
+    /// Whether it must be kept to the letter; `None`: nothing is said, for the client's API knows no other way.
+    pub strict: Option<bool>,
+    /// Its path in the source.
+    pub path: String,
 }
 
 /// An answer, or the first of several.

@@ -72,6 +72,12 @@ impl Fields {
         }
     }
 
+    /// A number of which 0 asks for nothing.
+    pub(super) fn penalty(&mut self, key: &str) -> Result<Option<Number>, TranslateError> {
+        let number = self.number(key)?;
+        Ok(number.filter(|number| number.as_f64() != Some(0.0)))
+    }
+
     pub(super) fn truth(&mut self, key: &str) -> Result<Option<bool>, TranslateError> {
         match self.take(key) {
             None => Ok(None),
@@ -113,6 +119,20 @@ impl Fields {
             }
         }
         Ok(())
+    }
+
+    /// Takes these fields where they ask for what is done anyway.
+    pub(super) fn ignore_defaults(&mut self, defaults: &[(&str, &str)]) {
+        for (key, default) in defaults {
+            let is_default = match self.map.get(*key) {
+                Some(Value::String(word)) => word == default,
+                Some(Value::Bool(truth)) => truth.to_string() == *default,
+                _ => false,
+            };
+            if is_default {
+                self.map.shift_remove(*key);
+            }
+        }
     }
 
     /// Takes what is of the source alone and says nothing elsewhere.

@@ -38,6 +38,9 @@ pub(super) fn read_request(body: Value, dropped: &mut Dropped) -> Result<Request
         top_p: fields.number("top_p")?,
         // Not OpenAI's own, but of many compatible servers.
         top_k: fields.number("top_k")?,
+        seed: fields.number("seed")?,
+        presence_penalty: fields.penalty("presence_penalty")?,
+        frequency_penalty: fields.penalty("frequency_penalty")?,
         stop: stop_words(&mut fields)?,
         stream: fields.truth("stream")?.unwrap_or(false),
         user: fields.text("user")?,

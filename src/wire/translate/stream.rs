@@ -4,7 +4,7 @@ use super::ending::Ending;
 use super::piece::{Give, Piece};
 use super::{
     AnswerFacts, ClientFormat, Dropped, Format, TranslateError, anthropic, argo, bedrock_converse,
-    converse_client, gemini, openai_chat, openai_completions, openai_responses,
+    converse_client, gemini, openai_chat, openai_completions, openai_responses, signed_id,
 };
 
 /// Translates one stream.
@@ -244,9 +244,8 @@ impl Writer {
         match self {
             Self::OpenaiChat(_) | Self::OpenaiResponses(_) => None,
             Self::OpenaiCompletions(_) => openai_completions::unsaid(piece),
-            Self::Anthropic(_) | Self::Converse(_) => {
-                matches!(piece, Piece::Logprobs(_)).then_some("logprobs")
-            }
+            Self::Anthropic(_) => beside_messages(piece, usize::MAX),
+            Self::Converse(_) => beside_messages(piece, signed_id::MOST_IN_CONVERSE),
             Self::Gemini(_) => {
                 matches!(piece, Piece::RedactedThinking(_)).then_some("redacted_thinking")
             }
@@ -275,5 +274,17 @@ impl Writer {
             | Self::Converse(_) => None,
             Self::Gemini(writer) => writer.take_failure(),
         }
+    }
+}
+
+/// What messages and `converse` have no place for. `most_in_id`: of letters.
+fn beside_messages(piece: Piece<'_>, most_in_id: usize) -> Option<&'static str> {
+    match piece {
+        Piece::Logprobs(_) => Some("logprobs"),
+        Piece::Tool { id, signature, .. } if !signature.is_empty() => {
+            let signed = signed_id::sign_spelt(id, signature, most_in_id);
+            signed.is_none().then_some(signed_id::FIELD)
+        }
+        _ => None,
     }
 }

@@ -6,7 +6,9 @@ mod carried;
 mod logprobs;
 mod pairs;
 mod properties;
+mod requests;
 mod responses;
+mod words;
 
 use serde_json::{Value, json};
 
@@ -461,7 +463,7 @@ fn what_cannot_be_asked_is_named() {
             message(
                 json!({ "role": "user", "content": [{ "type": "document", "source": { "type": "url", "url": "u" } }] }),
             ),
-            "messages[0]",
+            "messages[0].content[0].source",
         ),
         (
             message(

@@ -6,7 +6,7 @@ use super::read::block;
 use super::write;
 use crate::wire::translate::canonical::{Answer, Part, Stop, Usage};
 use crate::wire::translate::fields::Fields;
-use crate::wire::translate::{AnswerFacts, Dropped, TranslateError, fields};
+use crate::wire::translate::{AnswerFacts, Dropped, TranslateError, call_id, fields, signed_id};
 
 pub(in crate::wire::translate) fn read_answer(
     body: Value,
@@ -133,6 +133,20 @@ pub(in crate::wire::translate) fn write_answer(
                 text,
                 signature: None,
             } => content.push(json!({ "type": "thinking", "thinking": text, "signature": "" })),
+            Part::ToolUse {
+                id,
+                name,
+                input,
+                signature: Some(signature),
+            } => {
+                let id = call_id::permitted(&id, usize::MAX);
+                let signed = signed_id::sign(&id, &signature, usize::MAX);
+                if signed.is_none() {
+                    dropped.add(signed_id::FIELD);
+                }
+                let id = signed.unwrap_or(id);
+                content.push(json!({ "type": "tool_use", "id": id, "name": name, "input": input }));
+            }
             part => content.extend(write::block(part, "choices[0].message", dropped)),
         }
     }

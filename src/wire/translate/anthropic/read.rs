@@ -6,7 +6,7 @@ use crate::wire::translate::canonical::{
     Form, Media, Part, Reasoning, Request, Role, Schema, Tool, ToolChoice,
 };
 use crate::wire::translate::fields::Fields;
-use crate::wire::translate::{Dropped, TranslateError, conversation};
+use crate::wire::translate::{Dropped, TranslateError, conversation, signed_id};
 
 /// What changes the answer so much that it cannot be left out.
 const REFUSED: &[(&str, &str)] = &[
@@ -57,6 +57,7 @@ pub(in crate::wire::translate) fn read_fields(
     tool_choice(&mut fields, &mut request)?;
     read_output(&mut fields, &mut request, dropped)?;
     conversation::read(&mut fields, ROLES, content, &mut request.messages, dropped)?;
+    fields.ignore_defaults(&[("service_tier", "auto")]);
     fields.drop_rest(dropped);
     Ok(request)
 }
@@ -104,18 +105,15 @@ pub(in crate::wire::translate) fn read_output(
             Some("high" | "xhigh" | "max") => Some(Reasoning::High),
             Some(_) => return Err(output.invalid("effort", "low, medium, high, xhigh or max")),
         };
-        if let Some(mut format) = output.object("format")? {
-            if format.wanted_text("type")? != "json_schema" {
-                return Err(format.unsupported("type", "only json_schema can be asked for"));
-            }
-            let schema = format.take("schema");
-            request.form = Some(Form::Schema(Schema {
-                name: None,
-                schema: schema.ok_or_else(|| format.invalid("schema", "an object"))?,
-            }));
-            format.drop_rest(dropped);
+        if let Some(format) = output.object("format")? {
+            request.form = Some(Form::Schema(schema(format, dropped)?));
         }
         output.drop_rest(dropped);
+    }
+    // Its place before it was beside the effort.
+    if let Some(format) = fields.object("output_format")? {
+        let schema = schema(format, dropped)?;
+        request.form.get_or_insert(Form::Schema(schema));
     }
     if let Some(mut thinking) = fields.object("thinking")? {
         request.reasoning = match thinking.wanted_text("type")?.as_str() {
@@ -131,7 +129,10 @@ pub(in crate::wire::translate) fn read_output(
                     _ => Reasoning::High,
                 }))
             }
-            "adaptive" => Some(effort.unwrap_or(Reasoning::Medium)),
+            "adaptive" => {
+                request.adaptive = true;
+                Some(effort.unwrap_or(Reasoning::Auto))
+            }
             _ => return Err(thinking.invalid("type", "enabled, adaptive or disabled")),
         };
         thinking.drop_rest(dropped);
@@ -139,6 +140,21 @@ pub(in crate::wire::translate) fn read_output(
         request.reasoning = effort;
     }
     Ok(())
+}
+
+fn schema(mut format: Fields, dropped: &mut Dropped) -> Result<Schema, TranslateError> {
+    if format.wanted_text("type")? != "json_schema" {
+        return Err(format.unsupported("type", "only json_schema can be asked for"));
+    }
+    let schema = format.take("schema");
+    let schema = Schema {
+        name: None,
+        schema: schema.ok_or_else(|| format.invalid("schema", "an object"))?,
+        strict: None,
+        path: format.path("schema"),
+    };
+    format.drop_rest(dropped);
+    Ok(schema)
 }
 
 fn content(
@@ -176,18 +192,21 @@ pub(super) fn block(block: &mut Fields, dropped: &mut Dropped) -> Result<Part, T
             name: block.text("title")?,
             media: source(block)?,
         },
-        "tool_use" => Part::ToolUse {
-            id: block.wanted_text("id")?,
-            name: block.wanted_text("name")?,
-            input: match block.take("input") {
-                None => Value::Object(serde_json::Map::new()),
-                Some(input @ Value::Object(_)) => input,
-                Some(_) => return Err(block.invalid("input", "an object")),
-            },
-            signature: None,
-        },
+        "tool_use" => {
+            let (id, signature) = signed_id::read(block.wanted_text("id")?);
+            Part::ToolUse {
+                id,
+                name: block.wanted_text("name")?,
+                input: match block.take("input") {
+                    None => Value::Object(serde_json::Map::new()),
+                    Some(input @ Value::Object(_)) => input,
+                    Some(_) => return Err(block.invalid("input", "an object")),
+                },
+                signature,
+            }
+        }
         "tool_result" => Part::ToolResult {
-            id: block.wanted_text("tool_use_id")?,
+            id: signed_id::read(block.wanted_text("tool_use_id")?).0,
             parts: content(block, "content", dropped)?,
             is_error: block.truth("is_error")?.unwrap_or(false),
         },
@@ -201,12 +220,17 @@ pub(super) fn block(block: &mut Fields, dropped: &mut Dropped) -> Result<Part, T
 fn source(block: &mut Fields) -> Result<Media, TranslateError> {
     let source = block.object("source")?;
     let mut source = source.ok_or_else(|| block.invalid("source", "an object"))?;
+    let path = block.path("source");
     Ok(match source.wanted_text("type")?.as_str() {
         "base64" => Media::Base64 {
             media_type: source.wanted_text("media_type")?,
             data: source.wanted_text("data")?,
+            path,
         },
-        "url" => Media::Url(source.wanted_text("url")?),
+        "url" => Media::Url {
+            url: source.wanted_text("url")?,
+            path,
+        },
         "text" => Media::Plain(source.wanted_text("data")?),
         _ => {
             let reason = "a file kept at one provider is not at another";

@@ -6,7 +6,7 @@ use super::answer::{stop_of, usage, word_of, write_metrics, write_usage};
 use crate::wire::json_reader::{JsonError, Reader as Json};
 use crate::wire::translate::canonical::{Stop, Usage};
 use crate::wire::translate::piece::{Give, Piece, spelt};
-use crate::wire::translate::{AnswerFacts, Dropped, TranslateError, fields};
+use crate::wire::translate::{AnswerFacts, Dropped, TranslateError, fields, signed_id};
 
 /// Reads events.
 #[derive(Debug, Default)]
@@ -253,8 +253,16 @@ impl Writer {
                 stop_block(index, out);
             }
             Piece::Tool {
-                number, id, name, ..
+                number,
+                id,
+                name,
+                signature,
             } => {
+                let signed = match signature {
+                    "" => None,
+                    signature => signed_id::sign_spelt(id, signature, usize::MAX),
+                };
+                let id = signed.as_deref().unwrap_or(id);
                 let begun = [
                     "{\"type\":\"tool_use\",\"id\":\"",
                     id,

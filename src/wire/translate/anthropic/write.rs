@@ -2,20 +2,24 @@
 
 use serde_json::{Map, Number, Value, json};
 
+use super::thinking::{Thinking, samples_by_itself};
 use crate::wire::translate::call_id::permitted;
 use crate::wire::translate::canonical::{
-    Form, Media, Message, Part, Reasoning, Request, Role, Tool, ToolChoice,
+    Form, Media, Message, Part, Request, Role, Tool, ToolChoice, is_default,
 };
-use crate::wire::translate::{Dropped, TranslateError};
+use crate::wire::translate::{Dropped, TranslateError, schemas, words};
 
 /// The longest answer where the client sets no limit, in tokens: Anthropic wants one, and every model of theirs takes
 /// this. (docs.anthropic.com, Models overview, read 2026-11.)
 const MAX_TOKENS: u64 = 4096;
 
 pub(in crate::wire::translate) fn write_request(
-    request: Request,
+    mut request: Request,
     dropped: &mut Dropped,
 ) -> Result<Value, TranslateError> {
+    request.drop_seed_and_penalties(dropped);
+    let thinking = Thinking::of(&request, dropped);
+    let budget = thinking.and_then(Thinking::budget);
     let Request {
         model,
         messages,
@@ -29,18 +33,13 @@ pub(in crate::wire::translate) fn write_request(
         stop,
         stream,
         user,
-        reasoning,
         form,
         logprobs,
+        ..
     } = request;
     let schema = form.map(Form::into_schema).transpose()?;
     if let Some(asked) = logprobs {
         asked.drop_into(dropped);
-    }
-    let mut budget = reasoning.and_then(budget);
-    if budget.is_some() && !may_think(&messages, tool_choice.as_ref()) {
-        budget = None;
-        dropped.add("reasoning_effort");
     }
     let (system, messages) = conversation(messages, dropped)?;
     let limit = max_tokens.as_ref().and_then(Number::as_u64);
@@ -59,36 +58,48 @@ pub(in crate::wire::translate) fn write_request(
             body.insert(key.to_owned(), value);
         }
     };
+    let samples_by_itself = samples_by_itself(&model);
     put("model", Some(json!(model)));
     put("max_tokens", Some(Value::Number(max_tokens)));
     put("system", (!system.is_empty()).then(|| texts(system)));
     put("messages", Some(Value::Array(messages)));
     put("stream", stream.then(|| json!(true)));
     let has_temperature = temperature.is_some();
-    match budget {
-        None => {
-            put(
-                "temperature",
-                temperature.map(|given| in_range(given, dropped)),
-            );
-            put("top_k", top_k.map(Value::Number));
+    if thinking.is_some() || samples_by_itself {
+        // Refused beside thinking.
+        if temperature.is_some_and(|given| !is_default(&given)) {
+            dropped.add("temperature");
         }
-        Some(budget) => {
-            // Refused beside thinking.
-            let given = [("temperature", has_temperature), ("top_k", top_k.is_some())];
-            for (field, _) in given.into_iter().filter(|(_, given)| *given) {
-                dropped.add(field);
-            }
-            let thinking = json!({ "type": "enabled", "budget_tokens": budget });
-            put("thinking", Some(thinking));
+        if top_k.is_some() {
+            dropped.add("top_k");
         }
-    }
-    // Newer models take the one or the other.
-    if budget.is_none() && has_temperature && top_p.is_some() {
-        dropped.add("top_p");
     } else {
-        put("top_p", top_p.map(Value::Number));
+        put(
+            "temperature",
+            temperature.map(|given| in_range(given, dropped)),
+        );
+        put("top_k", top_k.map(Value::Number));
     }
+    // Newer models take the one or the other, the newest neither.
+    let one_of_two = thinking.is_none() && has_temperature;
+    match top_p {
+        Some(given) if one_of_two || samples_by_itself => {
+            if !is_default(&given) {
+                dropped.add("top_p");
+            }
+        }
+        top_p => put("top_p", top_p.map(Value::Number)),
+    }
+    let mut output = Map::new();
+    if let Some(schema) = schema {
+        let schema = schemas::closed(schema, dropped)?;
+        let format = json!({ "type": "json_schema", "schema": schema });
+        output.insert("format".to_owned(), format);
+    }
+    put(
+        "thinking",
+        thinking.map(|thinking| thinking.write(&mut output)),
+    );
     put("stop_sequences", (!stop.is_empty()).then(|| json!(stop)));
     put("metadata", user.map(|user| json!({ "user_id": user })));
     let has_tools = !tools.is_empty();
@@ -100,38 +111,9 @@ pub(in crate::wire::translate) fn write_request(
     );
     put(
         "output_config",
-        schema
-            .map(|schema| json!({ "format": { "type": "json_schema", "schema": schema.schema } })),
+        (!output.is_empty()).then_some(Value::Object(output)),
     );
     Ok(Value::Object(body))
-}
-
-/// Tokens of thinking for an effort; the least that is taken is 1,024. (docs.anthropic.com, Extended thinking, read
-/// 2026-11.)
-pub(in crate::wire::translate) fn budget(reasoning: Reasoning) -> Option<u64> {
-    match reasoning {
-        Reasoning::Off => None,
-        Reasoning::Low => Some(1_024),
-        Reasoning::Medium => Some(4_096),
-        Reasoning::High => Some(16_384),
-    }
-}
-
-/// Thinking is refused where a tool must be called, and in the middle of calls before which nothing signed was thought.
-pub(in crate::wire::translate) fn may_think(
-    messages: &[Message],
-    choice: Option<&ToolChoice>,
-) -> bool {
-    let is_forced = matches!(choice, Some(ToolChoice::Any | ToolChoice::Named(_)));
-    let mut turns = messages.iter().rev();
-    let last = turns.find(|message| message.role == Role::Assistant);
-    let has = |wanted: fn(&Part) -> bool| last.is_some_and(|last| last.parts.iter().any(wanted));
-    let calls = has(|part| matches!(part, Part::ToolUse { .. }));
-    let thought = has(|part| {
-        let signed = matches!(part, Part::Thinking { signature, .. } if signature.is_some());
-        signed || matches!(part, Part::RedactedThinking(_))
-    });
-    !is_forced && (!calls || thought)
 }
 
 /// Temperatures end at 1 here, and at 2 elsewhere.
@@ -199,12 +181,14 @@ fn conversation(
 ) -> Result<(Vec<String>, Vec<Value>), TranslateError> {
     let mut system = Vec::new();
     let mut turns: Vec<(Role, Vec<Value>)> = Vec::new();
+    let mut spoken = String::new();
     for Message { role, parts, path } in messages {
         if role == Role::System {
             if !turns.is_empty() {
                 // What it says is carried, where it was said is not.
-                dropped.add(format!("{path}.role"));
+                dropped.add(words::moved(&path));
             }
+            spoken.clone_from(&path);
             for part in parts {
                 match part {
                     Part::Text(text) => system.push(text),
@@ -231,7 +215,7 @@ fn conversation(
         && let Some(only) = system.pop()
     {
         // Somebody must speak first.
-        dropped.add("messages[0].role");
+        dropped.add(words::moved(&spoken));
         turns.push((Role::User, vec![json!({ "type": "text", "text": only })]));
     }
     let written = turns.into_iter().filter(|(_, blocks)| !blocks.is_empty());
@@ -310,8 +294,10 @@ pub(super) fn block(part: Part, path: &str, dropped: &mut Dropped) -> Option<Val
 
 fn source(media: Media) -> Value {
     match media {
-        Media::Url(url) => json!({ "type": "url", "url": url }),
-        Media::Base64 { media_type, data } => {
+        Media::Url { url, .. } => json!({ "type": "url", "url": url }),
+        Media::Base64 {
+            media_type, data, ..
+        } => {
             json!({ "type": "base64", "media_type": media_type, "data": data })
         }
         Media::Plain(data) => {

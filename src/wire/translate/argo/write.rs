@@ -41,6 +41,7 @@ pub(in crate::wire::translate) fn write_request(
     if let Some(asked) = request.logprobs.take() {
         asked.drop_into(dropped);
     }
+    request.drop_seed_and_penalties(dropped);
     request.model = id(&request.model);
     let family = Family::of(&request.model);
     let streams = request.stream && request.tools.is_empty();

@@ -68,10 +68,10 @@ fn what_would_change_the_meaning_is_refused_by_its_name() {
     let image = json!({ "type": "image_url", "image_url": { "url": "https://a/b.png" } });
     let file =
         json!({ "type": "file", "file": { "file_data": "data:application/pdf;base64,eA==" } });
-    for part in [image, file] {
+    for (part, field) in [(image, "image_url"), (file, "file")] {
         refused(
             &json!({ "messages": [{ "role": "user", "content": [part] }] }),
-            "messages[0].content",
+            &format!("messages[0].content[0].{field}"),
         );
     }
     refused(

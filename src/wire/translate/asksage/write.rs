@@ -5,14 +5,17 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value, json};
 
-use crate::wire::translate::canonical::{Media, Message, Part, Reasoning, Request, Role};
+use crate::wire::translate::canonical::{
+    Media, Message, Part, Reasoning, Request, Role, is_default,
+};
 use crate::wire::translate::openai_chat::{tool, tool_choice};
 use crate::wire::translate::{Dropped, TranslateError};
 
 pub(in crate::wire::translate) fn write_request(
-    request: Request,
+    mut request: Request,
     dropped: &mut Dropped,
 ) -> Result<Value, TranslateError> {
+    request.drop_seed_and_penalties(dropped);
     if request.form.is_some() {
         return Err(unsupported(
             "response_format",
@@ -55,7 +58,10 @@ pub(in crate::wire::translate) fn write_request(
     put("usage", Some(json!(true)));
     for (field, is_asked) in [
         ("max_tokens", request.max_tokens.is_some()),
-        ("top_p", request.top_p.is_some()),
+        (
+            "top_p",
+            request.top_p.is_some_and(|given| !is_default(&given)),
+        ),
         ("top_k", request.top_k.is_some()),
         ("stop", !request.stop.is_empty()),
         ("user", request.user.is_some()),
@@ -76,7 +82,7 @@ fn effort(reasoning: Reasoning) -> Option<Value> {
         // What the model does by itself.
         Reasoning::Off => None,
         Reasoning::Low => Some(json!("low")),
-        Reasoning::Medium => Some(json!("medium")),
+        Reasoning::Medium | Reasoning::Auto => Some(json!("medium")),
         Reasoning::High => Some(json!("high")),
     }
 }
@@ -141,13 +147,13 @@ fn text(
             media: Media::Plain(text),
             ..
         } => Some(text),
-        Part::Image(_) => {
-            let field = format!("{path}.content");
-            return Err(unsupported(&field, "images are not taken, only texts"));
+        Part::Image(media) => {
+            let field = place(&media, path);
+            return Err(unsupported(field, "images are not taken, only texts"));
         }
-        Part::Document { .. } => {
-            let field = format!("{path}.content");
-            return Err(unsupported(&field, "files are not taken, only texts"));
+        Part::Document { media, .. } => {
+            let field = place(&media, path);
+            return Err(unsupported(field, "files are not taken, only texts"));
         }
         Part::Thinking { .. } | Part::RedactedThinking(_) => {
             dropped.add(format!("{path}.thinking"));
@@ -174,6 +180,14 @@ fn text(
             ))
         }
     })
+}
+
+/// Where something stood in the message of this path.
+fn place<'a>(media: &'a Media, message: &'a str) -> &'a str {
+    match media {
+        Media::Url { path, .. } | Media::Base64 { path, .. } => path,
+        Media::Plain(_) => message,
+    }
 }
 
 fn unsupported(field: &str, reason: &'static str) -> TranslateError {

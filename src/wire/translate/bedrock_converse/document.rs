@@ -61,16 +61,24 @@ fn held(
     known: &[(&str, &'static str)],
     path: &str,
 ) -> Result<(&'static str, String), TranslateError> {
-    let unsupported = |reason| TranslateError::Unsupported {
-        field: path.to_owned(),
+    let unsupported = |path, reason| TranslateError::Unsupported {
+        field: path,
         reason,
     };
-    let (media_type, data) = match media {
-        Media::Base64 { media_type, data } => (media_type, data),
-        Media::Plain(text) => ("text/plain".to_owned(), STANDARD.encode(text)),
-        Media::Url(_) => {
+    let (media_type, data, path) = match media {
+        Media::Base64 {
+            media_type,
+            data,
+            path,
+        } => (media_type, data, path),
+        Media::Plain(text) => (
+            "text/plain".to_owned(),
+            STANDARD.encode(text),
+            path.to_owned(),
+        ),
+        Media::Url { path, .. } => {
             let reason = "images and documents must be in the request, not at a URL";
-            return Err(unsupported(reason));
+            return Err(unsupported(path, reason));
         }
     };
     let essence = media_type.split(';').next().unwrap_or_default().trim();
@@ -79,7 +87,10 @@ fn held(
         .find(|(name, _)| essence.eq_ignore_ascii_case(name));
     match format {
         Some((_, format)) => Ok((format, data)),
-        None => Err(unsupported("models there do not take this type of file")),
+        None => Err(unsupported(
+            path,
+            "models there do not take this type of file",
+        )),
     }
 }
 

@@ -261,17 +261,17 @@ fn what_cannot_be_asked_is_named() {
     for (body, field) in [
         (
             part(json!({ "type": "image_url", "image_url": { "url": "https://e/x.png" } })),
-            "messages[1]",
+            "messages[1].content[0].image_url",
         ),
         (
             part(
                 json!({ "type": "image_url", "image_url": { "url": "data:image/tiff;base64,eA==" } }),
             ),
-            "messages[1]",
+            "messages[1].content[0].image_url",
         ),
         (
             part(json!({ "type": "file", "file": { "file_data": "data:audio/wav;base64,eA==" } })),
-            "messages[1]",
+            "messages[1].content[0].file",
         ),
         (
             chat(

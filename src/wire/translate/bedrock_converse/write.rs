@@ -3,12 +3,12 @@
 use serde_json::{Map, Number, Value, json};
 
 use super::document::{document, image};
-use crate::wire::translate::anthropic::{budget, in_range, may_think};
+use crate::wire::translate::anthropic::{Thinking, in_range, samples_by_itself};
 use crate::wire::translate::call_id::permitted;
 use crate::wire::translate::canonical::{
-    Form, Message, Part, Request, Role, Schema, Tool, ToolChoice,
+    Form, Message, Part, Reasoning, Request, Role, Schema, Tool, ToolChoice, is_default,
 };
-use crate::wire::translate::{Dropped, TranslateError};
+use crate::wire::translate::{Dropped, TranslateError, schemas, words};
 
 /// Longest id of a call. (`ToolUseBlock`, the pattern of `toolUseId`.)
 const MOST_LETTERS_OF_ID: usize = 64;
@@ -17,9 +17,11 @@ pub(in crate::wire::translate) fn write_request(
     mut request: Request,
     dropped: &mut Dropped,
 ) -> Result<Value, TranslateError> {
+    request.drop_seed_and_penalties(dropped);
     let schema = request.form.take().map(Form::into_schema).transpose()?;
     let is_claude = may_be_claude(&request.model);
-    let budget = thinking(&request, is_claude, dropped);
+    let thinking = thinking(&request, is_claude, dropped);
+    let budget = thinking.and_then(Thinking::budget);
     let choice = request.tool_choice.as_ref();
     let tools = tool_config(&request.tools, choice, &request.messages)?;
     let mut settings = Map::new();
@@ -37,35 +39,44 @@ pub(in crate::wire::translate) fn write_request(
     };
     put("maxTokens", max_tokens.map(Value::Number));
     let has_temperature = request.temperature.is_some();
-    match budget {
-        None => {
-            let temperature = request.temperature;
-            put(
-                "temperature",
-                temperature.map(|given| in_range(given, dropped)),
-            );
-        }
+    let samples_by_itself = is_claude && samples_by_itself(&request.model);
+    if thinking.is_some() || samples_by_itself {
         // Refused beside thinking.
-        Some(_) if has_temperature => dropped.add("temperature"),
-        Some(_) => {}
+        if request.temperature.is_some_and(|given| !is_default(&given)) {
+            dropped.add("temperature");
+        }
+    } else {
+        let temperature = request.temperature;
+        put(
+            "temperature",
+            temperature.map(|given| in_range(given, dropped)),
+        );
     }
+    // Newer models of Claude's take the one or the other, the newest neither.
+    let one_of_two = is_claude && thinking.is_none() && has_temperature;
     match request.top_p {
-        // Newer models of Claude's take the one or the other.
-        Some(_) if is_claude && budget.is_none() && has_temperature => dropped.add("top_p"),
+        Some(given) if one_of_two || samples_by_itself => {
+            if !is_default(&given) {
+                dropped.add("top_p");
+            }
+        }
         top_p => put("topP", top_p.map(Value::Number)),
     }
     let stop = request.stop;
     put("stopSequences", (!stop.is_empty()).then(|| json!(stop)));
     match request.top_k {
         None => {}
-        Some(top_k) if is_claude && budget.is_none() => {
+        Some(top_k) if is_claude && thinking.is_none() && !samples_by_itself => {
             own.insert("top_k".to_owned(), Value::Number(top_k));
         }
         Some(_) => dropped.add("top_k"),
     }
-    if let Some(budget) = budget {
-        let thinking = json!({ "type": "enabled", "budget_tokens": budget });
-        own.insert("thinking".to_owned(), thinking);
+    if let Some(thinking) = thinking {
+        let mut output = Map::new();
+        own.insert("thinking".to_owned(), thinking.write(&mut output));
+        if let Some(output) = object(output) {
+            own.insert("output_config".to_owned(), output);
+        }
     }
     if request.parallel_tools == Some(false) {
         dropped.add("parallel_tool_calls");
@@ -77,6 +88,8 @@ pub(in crate::wire::translate) fn write_request(
         dropped.add("user");
     }
     let (system, messages) = conversation(request.messages, dropped)?;
+    let output = schema.map(|schema| output(schema, dropped));
+    let output = output.transpose()?;
     let mut body = Map::new();
     body.insert("messages".to_owned(), Value::Array(messages));
     for (key, value) in [
@@ -87,7 +100,7 @@ pub(in crate::wire::translate) fn write_request(
         ("inferenceConfig", object(settings)),
         ("toolConfig", tools),
         ("additionalModelRequestFields", object(own)),
-        ("outputConfig", schema.map(output)),
+        ("outputConfig", output),
     ] {
         if let Some(value) = value {
             body.insert(key.to_owned(), value);
@@ -107,24 +120,30 @@ fn may_be_claude(model: &str) -> bool {
     name.contains("claude") || !name.contains('.')
 }
 
-/// How many tokens it is to think, where it may.
-fn thinking(request: &Request, is_claude: bool, dropped: &mut Dropped) -> Option<u64> {
-    let budget = request.reasoning.and_then(budget)?;
-    let may_think = is_claude && may_think(&request.messages, request.tool_choice.as_ref());
-    if !may_think {
+/// How it is to think, where it may.
+fn thinking(request: &Request, is_claude: bool, dropped: &mut Dropped) -> Option<Thinking> {
+    if is_claude {
+        return Thinking::of(request, dropped);
+    }
+    if request
+        .reasoning
+        .is_some_and(|asked| asked != Reasoning::Off)
+    {
         dropped.add("reasoning_effort");
     }
-    may_think.then_some(budget)
+    None
 }
 
 /// A schema of the answer, which is a text here.
-fn output(schema: Schema) -> Value {
-    let mut written = json!({ "schema": schema.schema.to_string() });
-    if let Some(name) = schema.name {
+fn output(mut schema: Schema, dropped: &mut Dropped) -> Result<Value, TranslateError> {
+    let name = schema.name.take();
+    let schema = schemas::closed(schema, dropped)?;
+    let mut written = json!({ "schema": schema.to_string() });
+    if let Some(name) = name {
         written["name"] = json!(name);
     }
     let structure = json!({ "jsonSchema": written });
-    json!({ "textFormat": { "type": "json_schema", "structure": structure } })
+    Ok(json!({ "textFormat": { "type": "json_schema", "structure": structure } }))
 }
 
 /// The tools, and which of them is to be called. No tool may be called where there is none; but a conversation with
@@ -185,13 +204,15 @@ fn conversation(
 ) -> Result<(Vec<Value>, Vec<Value>), TranslateError> {
     let mut system = Vec::new();
     let mut turns: Vec<(Role, Vec<Value>)> = Vec::new();
+    let mut spoken = String::new();
     let mut names = Vec::new();
     for Message { role, parts, path } in messages {
         if role == Role::System {
             if !turns.is_empty() {
                 // What it says is carried, where it was said is not.
-                dropped.add(format!("{path}.role"));
+                dropped.add(words::moved(&path));
             }
+            spoken.clone_from(&path);
             for part in parts {
                 match part {
                     Part::Text(said) => system.extend(text(said, &path, dropped)),
@@ -220,7 +241,7 @@ fn conversation(
         && let Some(only) = system.pop()
     {
         // Somebody must speak first.
-        dropped.add("messages[0].role");
+        dropped.add(words::moved(&spoken));
         turns.push((Role::User, vec![only]));
     }
     let messages = turns.into_iter().map(|(role, blocks)| {

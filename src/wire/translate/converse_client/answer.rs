@@ -4,14 +4,15 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use crate::wire::translate::Dropped;
 use crate::wire::translate::canonical::{Answer, Part, Stop, Usage};
+use crate::wire::translate::{Dropped, signed_id};
 
 pub(in crate::wire::translate) fn write_answer(answer: Answer, dropped: &mut Dropped) -> Value {
     if !answer.logprobs.is_empty() {
         dropped.add("logprobs");
     }
-    let content: Vec<Value> = answer.parts.into_iter().filter_map(block).collect();
+    let parts = answer.parts.into_iter();
+    let content: Vec<Value> = parts.filter_map(|part| block(part, dropped)).collect();
     json!({
         "output": { "message": { "role": "assistant", "content": content } },
         "stopReason": word_of(answer.stop),
@@ -20,7 +21,7 @@ pub(in crate::wire::translate) fn write_answer(answer: Answer, dropped: &mut Dro
     })
 }
 
-fn block(part: Part) -> Option<Value> {
+fn block(part: Part, dropped: &mut Dropped) -> Option<Value> {
     Some(match part {
         Part::Text(text) | Part::Refusal(text) => json!({ "text": text }),
         Part::Thinking { text, signature } => {
@@ -34,8 +35,20 @@ fn block(part: Part) -> Option<Value> {
             json!({ "reasoningContent": { "redactedContent": STANDARD.encode(data) } })
         }
         Part::ToolUse {
-            id, name, input, ..
-        } => json!({ "toolUse": { "toolUseId": id, "name": name, "input": input } }),
+            id,
+            name,
+            input,
+            signature,
+        } => {
+            let signature = signature.as_deref();
+            let most = signed_id::MOST_IN_CONVERSE;
+            let signed = signature.and_then(|signature| signed_id::sign(&id, signature, most));
+            if signature.is_some() && signed.is_none() {
+                dropped.add(signed_id::FIELD);
+            }
+            let id = signed.unwrap_or(id);
+            json!({ "toolUse": { "toolUseId": id, "name": name, "input": input } })
+        }
         // No answer has them.
         Part::Image(_) | Part::Document { .. } | Part::ToolResult { .. } => return None,
     })

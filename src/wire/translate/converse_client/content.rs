@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use crate::wire::translate::canonical::{Media, Part};
 use crate::wire::translate::fields::Fields;
-use crate::wire::translate::{Dropped, TranslateError};
+use crate::wire::translate::{Dropped, TranslateError, signed_id};
 
 /// The blocks in a list.
 pub(super) fn content(
@@ -86,10 +86,12 @@ fn image(mut image: Fields, dropped: &mut Dropped) -> Result<Part, TranslateErro
     let mut source = source(&mut image)?;
     let data = bytes(&mut source)?;
     source.drop_rest(dropped);
+    let path = image.path("source");
     image.drop_rest(dropped);
     Ok(Part::Image(Media::Base64 {
         media_type: format!("image/{format}"),
         data,
+        path,
     }))
 }
 
@@ -113,6 +115,7 @@ fn document(mut document: Fields, dropped: &mut Dropped) -> Result<Part, Transla
             false => Media::Base64 {
                 media_type: media_type.to_owned(),
                 data,
+                path: document.path("source"),
             },
         }
     };
@@ -156,22 +159,23 @@ fn texts(fields: &mut Fields, key: &str, dropped: &mut Dropped) -> Result<String
 }
 
 fn call(mut call: Fields, dropped: &mut Dropped) -> Result<Part, TranslateError> {
+    let (id, signature) = signed_id::read(call.wanted_text("toolUseId")?);
     let part = Part::ToolUse {
-        id: call.wanted_text("toolUseId")?,
+        id,
         name: call.wanted_text("name")?,
         input: match call.take("input") {
             None => Value::Object(Map::new()),
             Some(input @ Value::Object(_)) => input,
             Some(_) => return Err(call.invalid("input", "an object")),
         },
-        signature: None,
+        signature,
     };
     call.drop_rest(dropped);
     Ok(part)
 }
 
 fn result(mut result: Fields, dropped: &mut Dropped) -> Result<Part, TranslateError> {
-    let id = result.wanted_text("toolUseId")?;
+    let (id, _) = signed_id::read(result.wanted_text("toolUseId")?);
     let is_error = match result.text("status")?.as_deref() {
         None | Some("success") => false,
         Some("error") => true,

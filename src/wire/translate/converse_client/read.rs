@@ -137,6 +137,8 @@ fn output(
         request.form = Some(Form::Schema(Schema {
             name: read.text("name")?,
             schema: schema.map_err(|_| read.invalid("schema", "JSON in a text"))?,
+            strict: None,
+            path: read.path("schema"),
         }));
         read.drop_rest(dropped);
         structure.drop_rest(dropped);

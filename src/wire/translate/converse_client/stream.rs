@@ -10,6 +10,7 @@ use serde_json::json;
 use super::answer::{metrics, word_of, write_usage};
 use crate::wire::translate::canonical::{Stop, Usage};
 use crate::wire::translate::piece::Piece;
+use crate::wire::translate::signed_id;
 
 /// Writes events.
 #[derive(Debug, Default)]
@@ -67,11 +68,19 @@ impl Writer {
                 self.close(out);
             }
             Piece::Tool {
-                number, id, name, ..
+                number,
+                id,
+                name,
+                signature,
             } => {
+                let most = signed_id::MOST_IN_CONVERSE;
+                let signed = match signature {
+                    "" => None,
+                    signature => signed_id::sign_spelt(id, signature, most),
+                };
                 self.waiting.push_back(Call {
                     number,
-                    id: id.to_owned(),
+                    id: signed.unwrap_or_else(|| id.to_owned()),
                     name: name.to_owned(),
                     input: String::new(),
                     is_whole: false,

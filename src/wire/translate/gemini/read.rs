@@ -1,4 +1,4 @@
-//! A request of Gemini's, read. Names of fields may be spelt as in JSON or as in Google's own files (`inline_data`).
+//! A request of Gemini's, read. Over 400 lines: one place for all of its parts. Names of fields may be spelt as in JSON or as in Google's own files (`inline_data`).
 
 use serde_json::{Map, Value};
 
@@ -182,6 +182,9 @@ fn settings(
     let is_asked = settings.truth("responseLogprobs")?.unwrap_or(false);
     let path = is_asked.then(|| settings.path("responseLogprobs"));
     request.logprobs = logprobs::asked(&mut settings, path, "logprobs", dropped)?;
+    request.seed = settings.number("seed")?;
+    request.presence_penalty = settings.penalty("presencePenalty")?;
+    request.frequency_penalty = settings.penalty("frequencyPenalty")?;
     let wrong = settings.invalid("stopSequences", "a list of texts");
     for stop in settings.list("stopSequences")?.unwrap_or_default() {
         match stop {
@@ -189,9 +192,16 @@ fn settings(
             _ => return Err(wrong),
         }
     }
-    let schema = settings.take("responseSchema").map(json_schema);
-    let schema = settings.take("responseJsonSchema").or(schema);
-    let schema = schema.map(|schema| Form::Schema(Schema { name: None, schema }));
+    let schemas = ["responseJsonSchema", "responseSchema"].map(|key| {
+        let schema = settings.take(key).map(json_schema)?;
+        Some(Form::Schema(Schema {
+            name: None,
+            schema,
+            strict: None,
+            path: settings.path(key),
+        }))
+    });
+    let schema = schemas.into_iter().flatten().next();
     let path = settings.path("responseMimeType");
     request.form = match settings.text("responseMimeType")?.as_deref() {
         None | Some("text/plain") => schema,
@@ -358,32 +368,73 @@ fn response(response: Value) -> (String, bool) {
 }
 
 fn media(part: &mut Fields) -> Result<Part, TranslateError> {
-    let (media_type, media, name) = if let Some(mut data) = part.object("inlineData")? {
+    let (key, media_type, media, name) = if let Some(mut data) = part.object("inlineData")? {
         let media_type = data.wanted_text("mimeType")?;
         let media = Media::Base64 {
             media_type: media_type.clone(),
             data: data.wanted_text("data")?,
+            path: part.path("inlineData"),
         };
-        (media_type, media, data.text("displayName")?)
+        ("inlineData", media_type, media, data.text("displayName")?)
     } else if let Some(mut file) = part.object("fileData")? {
-        let media_type = file.text("mimeType")?.unwrap_or_default();
-        let uri = file.wanted_text("fileUri")?;
-        let is_kept = uri.contains("googleapis.com/");
-        if is_kept || !(uri.starts_with("https://") || uri.starts_with("http://")) {
-            let reason = "a file kept at one provider is not at another";
+        let said = file.text("mimeType")?;
+        let url = file.wanted_text("fileUri")?;
+        let Some(media_type) = type_at(&url, said.as_deref()) else {
+            let reason =
+                "only images and PDFs elsewhere than with Google can be named by their URL";
             return Err(file.unsupported("fileUri", reason));
-        }
-        (media_type, Media::Url(uri), file.text("displayName")?)
+        };
+        let name = file.text("displayName")?;
+        let path = part.path("fileData");
+        ("fileData", media_type, Media::Url { url, path }, name)
     } else {
         let key = part.first_key().unwrap_or("text").to_owned();
         let reason = "parts of this kind are the provider's own";
         return Err(part.unsupported(&key, reason));
     };
     if media_type.starts_with("audio/") || media_type.starts_with("video/") {
-        return Err(part.unsupported("inlineData", "sound and video are not translated"));
+        return Err(part.unsupported(key, "sound and video are not translated"));
     }
     Ok(match media_type.starts_with("image/") {
         true => Part::Image(media),
         false => Part::Document { media, name },
     })
+}
+
+/// Types by the ends of names.
+const ENDS: &[(&str, &str)] = &[
+    (".png", "image/png"),
+    (".jpg", "image/jpeg"),
+    (".jpeg", "image/jpeg"),
+    (".gif", "image/gif"),
+    (".webp", "image/webp"),
+    (".pdf", "application/pdf"),
+];
+
+/// The type of what is at a URL that every provider can fetch and that takes things from there. `None`: it can be fetched by
+/// Google alone, or is of no such type. (docs.anthropic.com, Vision and PDF support; ai.google.dev, Files API and Video
+/// understanding; read 2026-11.)
+fn type_at(url: &str, said: Option<&str>) -> Option<String> {
+    let rest = url
+        .strip_prefix("https://")
+        .or_else(|| url.strip_prefix("http://"))?;
+    let (host, path) = rest.split_once('/')?;
+    let is_of = |name: &str| host == name || host.ends_with(&format!(".{name}"));
+    if ["googleapis.com", "youtube.com", "youtu.be"]
+        .into_iter()
+        .any(is_of)
+    {
+        return None;
+    }
+    let path = path
+        .split(['?', '#'])
+        .next()
+        .unwrap_or_default()
+        .to_ascii_lowercase();
+    let named = ENDS.iter().find(|(end, _)| path.ends_with(end));
+    let media_type = said.or(named.map(|(_, media_type)| *media_type))?;
+    let is_known = ["image/", "audio/", "video/", "application/pdf"]
+        .iter()
+        .any(|known| media_type.starts_with(known));
+    is_known.then(|| media_type.to_owned())
 }

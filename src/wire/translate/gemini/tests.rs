@@ -52,7 +52,7 @@ fn conversation() -> Value {
         "toolConfig": { "functionCallingConfig": { "mode": "ANY", "allowedFunctionNames": ["f"] } },
         "generationConfig": {
             "maxOutputTokens": 9, "temperature": 0.5, "stopSequences": ["x"], "responseMimeType": "application/json",
-            "responseSchema": { "type": "OBJECT" }, "seed": 3,
+            "responseSchema": { "type": "OBJECT", "properties": { "a": { "type": "STRING" } } }, "seed": 3,
         },
         "safetySettings": [{ "category": "c", "threshold": "t" }],
     })

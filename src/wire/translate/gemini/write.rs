@@ -7,13 +7,16 @@ use serde_json::{Map, Value, json};
 use crate::wire::translate::canonical::{
     Form, Media, Message, Part, Reasoning, Request, Role, Tool, ToolChoice,
 };
-use crate::wire::translate::{Dropped, TranslateError};
+use crate::wire::translate::{Dropped, TranslateError, words};
 
 pub(in crate::wire::translate) fn write_request(
     request: Request,
     dropped: &mut Dropped,
 ) -> Result<Value, TranslateError> {
-    let (system, contents) = conversation(request.messages, dropped)?;
+    let (system, mut contents) = conversation(request.messages, dropped)?;
+    if wants_signatures(&request.model) {
+        contents.iter_mut().for_each(sign);
+    }
     let mut body = Map::new();
     body.insert("contents".to_owned(), Value::Array(contents));
     if !system.is_empty() {
@@ -33,6 +36,11 @@ pub(in crate::wire::translate) fn write_request(
     put("temperature", request.temperature.map(Value::Number));
     put("topP", request.top_p.map(Value::Number));
     put("topK", request.top_k.map(Value::Number));
+    put("seed", request.seed.map(Value::Number));
+    let penalty = request.presence_penalty;
+    put("presencePenalty", penalty.map(Value::Number));
+    let penalty = request.frequency_penalty;
+    put("frequencyPenalty", penalty.map(Value::Number));
     let stop = request.stop;
     put("stopSequences", (!stop.is_empty()).then(|| json!(stop)));
     put("thinkingConfig", request.reasoning.map(thinking));
@@ -78,6 +86,36 @@ pub(in crate::wire::translate) fn write_request(
     Ok(Value::Object(body))
 }
 
+/// Stands for the signature of a call that was not signed by Gemini, or whose signature did not come back. (ai.google.dev,
+/// Thought signatures, read 2026-11.)
+const UNSIGNED: &str = "skip_thought_signature_validator";
+
+/// Whether a model refuses calls without a signature: Gemini 3 and newer, and the names that mean the newest. (Same page.)
+fn wants_signatures(model: &str) -> bool {
+    let Some((_, version)) = model.rsplit_once("gemini-") else {
+        return false;
+    };
+    let digits = version
+        .split(|letter: char| !letter.is_ascii_digit())
+        .next();
+    match digits.and_then(|digits| digits.parse::<u64>().ok()) {
+        Some(major) => 3 <= major,
+        None => version.ends_with("-latest"),
+    }
+}
+
+/// Signs the first call of a turn, which signs for those beside it.
+fn sign(turn: &mut Value) {
+    let parts = turn["parts"].as_array_mut().into_iter().flatten();
+    let mut calls = parts.filter(|part| part.get("functionCall").is_some());
+    if let Some(first) = calls
+        .next()
+        .filter(|call| call.get("thoughtSignature").is_none())
+    {
+        first["thoughtSignature"] = json!(UNSIGNED);
+    }
+}
+
 /// Budgets of thinking in tokens, as OpenAI's words are read by Google's own compatible API. (ai.google.dev, OpenAI
 /// compatibility, read 2026-11.)
 fn thinking(reasoning: Reasoning) -> Value {
@@ -86,6 +124,7 @@ fn thinking(reasoning: Reasoning) -> Value {
         Reasoning::Low => json!({ "thinkingBudget": 1024, "includeThoughts": true }),
         Reasoning::Medium => json!({ "thinkingBudget": 8192, "includeThoughts": true }),
         Reasoning::High => json!({ "thinkingBudget": 24576, "includeThoughts": true }),
+        Reasoning::Auto => json!({ "thinkingBudget": -1, "includeThoughts": true }),
     }
 }
 
@@ -120,14 +159,16 @@ fn conversation(
 ) -> Result<(Vec<String>, Vec<Value>), TranslateError> {
     let mut system = Vec::new();
     let mut turns: Vec<(Role, Vec<Value>)> = Vec::new();
+    let mut spoken = String::new();
     // A result names its function here, and elsewhere its call.
     let mut names = HashMap::new();
     for Message { role, parts, path } in messages {
         if role == Role::System {
             if !turns.is_empty() {
                 // What it says is carried, where it was said is not.
-                dropped.add(format!("{path}.role"));
+                dropped.add(words::moved(&path));
             }
+            spoken.clone_from(&path);
             for part in parts {
                 match part {
                     Part::Text(text) => system.push(text),
@@ -147,6 +188,13 @@ fn conversation(
             Some((last, before)) if *last == role => before.extend(written),
             _ => turns.push((role, written)),
         }
+    }
+    if turns.is_empty()
+        && let Some(only) = system.pop()
+    {
+        // Somebody must speak first.
+        dropped.add(words::moved(&spoken));
+        turns.push((Role::User, vec![json!({ "text": only })]));
     }
     let said = turns.into_iter().filter(|(_, parts)| !parts.is_empty());
     let contents = said.map(|(role, parts)| {
@@ -170,13 +218,15 @@ fn write_part(
         Part::Text(text) | Part::Refusal(text) if text.is_empty() => return Ok(()),
         Part::Text(text) | Part::Refusal(text) => json!({ "text": text }),
         Part::Image(media) | Part::Document { media, .. } => match media {
-            Media::Base64 { media_type, data } => {
+            Media::Base64 {
+                media_type, data, ..
+            } => {
                 json!({ "inlineData": { "mimeType": media_type, "data": data } })
             }
             Media::Plain(text) => json!({ "text": text }),
-            Media::Url(_) => {
+            Media::Url { path, .. } => {
                 let reason = "images and documents must be in the request, not at a URL";
-                return Err(unsupported(path, reason));
+                return Err(unsupported(&path, reason));
             }
         },
         // Whose thoughts these are is not known here.

@@ -45,6 +45,9 @@ pub(in crate::wire::translate) fn read_request(
         top_p: fields.number("top_p")?,
         // Not OpenAI's own, but of many compatible servers.
         top_k: fields.number("top_k")?,
+        seed: fields.number("seed")?,
+        presence_penalty: fields.penalty("presence_penalty")?,
+        frequency_penalty: fields.penalty("frequency_penalty")?,
         stop: stop_words(&mut fields)?,
         stream: fields.truth("stream")?.unwrap_or(false),
         user: fields.text("user")?,
@@ -62,6 +65,11 @@ pub(in crate::wire::translate) fn read_request(
     request.user = request.user.or(safety_identifier);
     // The stream's usage is the translation's own affair.
     fields.take("stream_options");
+    fields.ignore_defaults(&[
+        ("store", "false"),
+        ("service_tier", "auto"),
+        ("verbosity", "medium"),
+    ]);
     let messages = fields.list("messages")?;
     let messages = messages.ok_or_else(|| fields.invalid("messages", "a list"))?;
     for (at, item) in messages.into_iter().enumerate() {
@@ -157,9 +165,9 @@ pub(in crate::wire::translate) fn named_schema(
     let schema = Schema {
         name: asked.text("name")?,
         schema: schema.ok_or_else(|| asked.invalid("schema", "an object"))?,
+        strict: Some(asked.truth("strict")?.unwrap_or(false)),
+        path: asked.path("schema"),
     };
-    // Elsewhere a schema is always kept.
-    asked.take("strict");
     asked.drop_rest(dropped);
     Ok(schema)
 }
@@ -266,7 +274,8 @@ fn part(part: &mut Fields, dropped: &mut Dropped) -> Result<Part, TranslateError
         "image_url" => {
             let image = part.object("image_url")?;
             let mut image = image.ok_or_else(|| part.invalid("image_url", "an object"))?;
-            let media = media(image.wanted_text("url")?);
+            let media = media(image.wanted_text("url")?, part.path("image_url"));
+            image.ignore_defaults(&[("detail", "auto")]);
             image.drop_rest(dropped);
             Part::Image(media)
         }
@@ -275,7 +284,7 @@ fn part(part: &mut Fields, dropped: &mut Dropped) -> Result<Part, TranslateError
             let mut file = file.ok_or_else(|| part.invalid("file", "an object"))?;
             file.refuse(&[("file_id", "a file kept at one provider is not at another")])?;
             let document = Part::Document {
-                media: media(file.wanted_text("file_data")?),
+                media: media(file.wanted_text("file_data")?, part.path("file")),
                 name: file.text("filename")?,
             };
             file.drop_rest(dropped);
@@ -286,7 +295,7 @@ fn part(part: &mut Fields, dropped: &mut Dropped) -> Result<Part, TranslateError
 }
 
 /// A URL, or what a `data:` URL in base64 holds.
-pub(in crate::wire::translate) fn media(url: String) -> Media {
+pub(in crate::wire::translate) fn media(url: String, path: String) -> Media {
     let inside = url
         .strip_prefix("data:")
         .and_then(|rest| rest.split_once(";base64,"));
@@ -294,8 +303,9 @@ pub(in crate::wire::translate) fn media(url: String) -> Media {
         Some((media_type, data)) => Media::Base64 {
             media_type: media_type.to_owned(),
             data: data.to_owned(),
+            path,
         },
-        None => Media::Url(url),
+        None => Media::Url { url, path },
     }
 }
 

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use crate::wire::translate::canonical::{
     Form, Media, Message, Part, Reasoning, Request, Role, Tool, ToolChoice,
 };
-use crate::wire::translate::{Dropped, TranslateError};
+use crate::wire::translate::{Dropped, TranslateError, schemas};
 
 pub(in crate::wire::translate) fn write_request(
     request: Request,
@@ -34,6 +34,11 @@ pub(in crate::wire::translate) fn write_request(
     if request.top_k.is_some() {
         dropped.add("top_k");
     }
+    put("seed", request.seed.map(Value::Number));
+    let penalty = request.presence_penalty;
+    put("presence_penalty", penalty.map(Value::Number));
+    let penalty = request.frequency_penalty;
+    put("frequency_penalty", penalty.map(Value::Number));
     let stop = request.stop;
     put("stop", (!stop.is_empty()).then(|| json!(stop)));
     put("user", request.user.map(Value::String));
@@ -54,7 +59,9 @@ pub(in crate::wire::translate) fn write_request(
             Form::Json { .. } => json!({ "type": "json_object" }),
             Form::Schema(schema) => {
                 let name = schema.name.unwrap_or_else(|| "answer".to_owned());
-                let schema = json!({ "name": name, "schema": schema.schema, "strict": true });
+                let strict = schema.strict;
+                let strict = strict.unwrap_or_else(|| schemas::is_strict(&schema.schema));
+                let schema = json!({ "name": name, "schema": schema.schema, "strict": strict });
                 json!({ "type": "json_schema", "json_schema": schema })
             }
         }),
@@ -76,7 +83,7 @@ fn effort(reasoning: Reasoning) -> Option<Value> {
         // What the model does by itself; not every model takes the word `none`.
         Reasoning::Off => None,
         Reasoning::Low => Some(json!("low")),
-        Reasoning::Medium => Some(json!("medium")),
+        Reasoning::Medium | Reasoning::Auto => Some(json!("medium")),
         Reasoning::High => Some(json!("high")),
     }
 }
@@ -225,8 +232,10 @@ fn write_part(part: Part, path: &str) -> Result<Value, TranslateError> {
         Part::Text(text) | Part::Refusal(text) => json!({ "type": "text", "text": text }),
         Part::Image(media) => {
             let url = match media {
-                Media::Url(url) | Media::Plain(url) => url,
-                Media::Base64 { media_type, data } => format!("data:{media_type};base64,{data}"),
+                Media::Url { url, .. } | Media::Plain(url) => url,
+                Media::Base64 {
+                    media_type, data, ..
+                } => format!("data:{media_type};base64,{data}"),
             };
             json!({ "type": "image_url", "image_url": { "url": url } })
         }
@@ -235,7 +244,9 @@ fn write_part(part: Part, path: &str) -> Result<Value, TranslateError> {
             ..
         } => json!({ "type": "text", "text": text }),
         Part::Document {
-            media: Media::Base64 { media_type, data },
+            media: Media::Base64 {
+                media_type, data, ..
+            },
             name,
         } => {
             let name = name.unwrap_or_else(|| "document".to_owned());
@@ -243,11 +254,11 @@ fn write_part(part: Part, path: &str) -> Result<Value, TranslateError> {
             json!({ "type": "file", "file": { "filename": name, "file_data": data } })
         }
         Part::Document {
-            media: Media::Url(_),
+            media: Media::Url { path, .. },
             ..
         } => {
             return Err(TranslateError::Unsupported {
-                field: path.to_owned(),
+                field: path,
                 reason: "a document must be in the request, not at a URL",
             });
         }

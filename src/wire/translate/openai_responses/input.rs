@@ -148,7 +148,10 @@ fn part(part: &mut Fields, dropped: &mut Dropped) -> Result<Part, TranslateError
         "refusal" => Part::Refusal(part.wanted_text("refusal")?),
         "input_image" => {
             part.refuse(KEPT)?;
-            let image = Part::Image(media(part.wanted_text("image_url")?));
+            let image = Part::Image(media(
+                part.wanted_text("image_url")?,
+                part.path("image_url"),
+            ));
             // How closely it is looked at is the provider's affair elsewhere.
             if part.text("detail")?.is_some_and(|detail| detail != "auto") {
                 dropped.add(part.path("detail"));
@@ -159,10 +162,13 @@ fn part(part: &mut Fields, dropped: &mut Dropped) -> Result<Part, TranslateError
             part.refuse(KEPT)?;
             let name = part.text("filename")?;
             let media = match (part.text("file_url")?, part.text("file_data")?) {
-                (Some(url), _) => Media::Url(url),
-                (None, Some(data)) => match media(data) {
+                (Some(url), _) => Media::Url {
+                    url,
+                    path: part.path("file_url"),
+                },
+                (None, Some(data)) => match media(data, part.path("file_data")) {
                     held @ Media::Base64 { .. } => held,
-                    Media::Url(_) | Media::Plain(_) => {
+                    Media::Url { .. } | Media::Plain(_) => {
                         return Err(part.invalid("file_data", "a data: URL in base64"));
                     }
                 },

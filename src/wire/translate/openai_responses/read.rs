@@ -95,6 +95,7 @@ fn says_nothing(fields: &mut Fields, dropped: &mut Dropped) -> Result<(), Transl
     }
     // Of the stream's own form; falsehoods.
     fields.ignore(&["stream_options", "background"]);
+    fields.ignore_defaults(&[("service_tier", "auto")]);
     Ok(())
 }
 
@@ -126,6 +127,7 @@ fn form(fields: &mut Fields, dropped: &mut Dropped) -> Result<Option<Form>, Tran
         return Ok(None);
     };
     let format = text.object("format")?;
+    text.ignore_defaults(&[("verbosity", "medium")]);
     text.drop_rest(dropped);
     match format {
         None => Ok(None),

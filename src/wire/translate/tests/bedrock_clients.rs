@@ -68,7 +68,7 @@ fn conversation() -> Value {
         "requestMetadata": { "team": "t" },
         "performanceConfig": { "latency": "standard" },
         "outputConfig": { "textFormat": { "type": "json_schema", "structure": { "jsonSchema": {
-            "schema": "{\"type\":\"object\"}", "name": "s", "description": "d",
+            "schema": "{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"string\"}}}", "name": "s", "description": "d",
         } } } },
     })
 }

@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::pipeline::link::Stage;
 use crate::server::state::DataState;
 
-/// `GET /`.
+/// `GET /`, `/v1/docs`.
 pub fn about() -> HttpResponse<BoxBody> {
     json_answer(
         StatusCode::OK,
@@ -16,7 +16,7 @@ pub fn about() -> HttpResponse<BoxBody> {
             "name": "aiproxy",
             "about": "the flight recorder for LLM traffic",
             "version": env!("CARGO_PKG_VERSION"),
-            "use": "point an OpenAI client's base URL at /v1",
+            "use": "point a client's base URL here: OpenAI's at /v1, all others' (Azure, Anthropic, Gemini, Bedrock) at /",
         }),
     )
 }

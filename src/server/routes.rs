@@ -10,7 +10,7 @@ use crate::wire::gemini::behind_openai;
 /// What a request asks of the data port.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Route {
-    /// `GET /`: what this is.
+    /// `GET /`, `/v1/docs`: what this is.
     About,
     /// `GET /health`, `/healthz`, `/livez`.
     Health,
@@ -73,6 +73,7 @@ const OWN: &[(&str, Route)] = &[
     ("/livez", Route::Health),
     ("/readyz", Route::Ready),
     ("/version", Route::Version),
+    ("/v1/docs", Route::About),
 ];
 
 /// A path that is not served.

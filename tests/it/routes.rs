@@ -16,6 +16,7 @@ fn own_paths_say_what_this_is_and_leave_no_row() {
         ("/livez", "status", "ok".into()),
         ("/readyz", "ready", true.into()),
         ("/version", "version", env!("CARGO_PKG_VERSION").into()),
+        ("/v1/docs", "name", "aiproxy".into()),
     ] {
         let answer = gateway.get(path);
         assert_eq!(

@@ -1,5 +1,5 @@
 //! OpenAI's older completions, the side of its clients: one prompt in, its continuation out. A model that chats is asked
-//! with the prompt as what its user says. (platform.openai.com, API reference, Completions, read 2026-11.)
+//! with the prompt as what its user says. (platform.openai.com, API reference, Completions.)
 
 use serde_json::{Value, json};
 

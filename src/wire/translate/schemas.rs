@@ -5,8 +5,8 @@ use serde_json::{Map, Value, json};
 use super::canonical::Schema;
 use super::{Dropped, TranslateError};
 
-/// Keywords that `strict` knows with OpenAI and with Azure, which knows fewer. (platform.openai.com, Structured outputs,
-/// Supported schemas; learn.microsoft.com, Azure OpenAI, Structured outputs; read 2026-11.)
+/// Keywords that `strict` knows with OpenAI and with Azure, which knows fewer. (Their pages on structured outputs name
+/// more: what not both are sure to take makes a schema one that is not strict.)
 const STRICT: &[&str] = &[
     "$schema",
     "$defs",
@@ -25,7 +25,7 @@ const STRICT: &[&str] = &[
 ];
 
 /// Whether a schema keeps OpenAI's rules for `strict`: an object that is no choice of several, each object closed with
-/// all its properties required, no other keywords. (Same pages.)
+/// all its properties required, no other keywords.
 pub(super) fn is_strict(schema: &Value) -> bool {
     is_object(schema) && schema.get("anyOf").is_none() && keeps_rules(schema)
 }
@@ -68,8 +68,7 @@ fn is_object(schema: &Value) -> bool {
 }
 
 /// The schema with its objects closed, which Anthropic and Bedrock want of each. An answer that keeps the closed one keeps
-/// the open one. (platform.claude.com, Structured outputs, JSON Schema limitations; docs.aws.amazon.com, Amazon Bedrock user
-/// guide, Structured outputs; read 2026-11.)
+/// the open one.
 ///
 /// # Errors
 /// [`TranslateError`] when an object's properties are not named: closed, it could only be empty.

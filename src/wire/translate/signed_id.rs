@@ -7,7 +7,7 @@ const MARK: &str = "__thought__";
 /// What is named where a signature is not carried.
 pub(super) const FIELD: &str = "functionCall.thoughtSignature";
 
-/// Longest id of a call in `converse`. (`ToolUseBlock`, read 2026-11.)
+/// Longest id of a call in `converse`. (`ToolUseBlock`.)
 pub(super) const MOST_IN_CONVERSE: usize = 64;
 
 /// The id with its signature, in letters that ids may have. `None` where that cannot be, or is too long.

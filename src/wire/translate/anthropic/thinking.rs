@@ -1,5 +1,5 @@
-//! How Claude's models are asked to think, which differs by their version. (platform.claude.com, Adaptive thinking and
-//! Extended thinking; docs.aws.amazon.com, Amazon Bedrock user guide, Adaptive thinking; read 2026-11.)
+//! How Claude's models are asked to think, which differs by their version. (platform.claude.com, What's new in Claude
+//! 4.6, and what users report of later ones' refusals; read 2026-11.)
 
 use serde_json::{Map, Value, json};
 
@@ -77,7 +77,7 @@ const FIRST_ADAPTIVE_ALONE: (u64, u64) = (4, 7);
 /// Models without a number that are newer than all that takes a budget.
 const NEWEST: &[&str] = &["mythos", "fable"];
 
-/// Whether a model refuses sampling parameters. (platform.claude.com, Migration guide, Opus 4.7, read 2026-11.)
+/// Whether a model refuses sampling parameters. (As its users report of Opus 4.7; read 2026-11.)
 pub(in crate::wire::translate) fn samples_by_itself(model: &str) -> bool {
     version(model).is_some_and(|version| FIRST_ADAPTIVE_ALONE <= version)
 }

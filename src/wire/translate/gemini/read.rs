@@ -412,8 +412,7 @@ const ENDS: &[(&str, &str)] = &[
 ];
 
 /// The type of what is at a URL that every provider can fetch and that takes things from there. `None`: it can be fetched by
-/// Google alone, or is of no such type. (docs.anthropic.com, Vision and PDF support; ai.google.dev, Files API and Video
-/// understanding; read 2026-11.)
+/// Google alone, or is of no such type.
 fn type_at(url: &str, said: Option<&str>) -> Option<String> {
     let rest = url
         .strip_prefix("https://")

@@ -86,11 +86,11 @@ pub(in crate::wire::translate) fn write_request(
     Ok(Value::Object(body))
 }
 
-/// Stands for the signature of a call that was not signed by Gemini, or whose signature did not come back. (ai.google.dev,
-/// Thought signatures, read 2026-11.)
+/// Stands for the signature of a call that was not signed by Gemini, or whose signature did not come back: Google's own
+/// word for that, as clients of several makers send it.
 const UNSIGNED: &str = "skip_thought_signature_validator";
 
-/// Whether a model refuses calls without a signature: Gemini 3 and newer, and the names that mean the newest. (Same page.)
+/// Whether a model refuses calls without a signature: Gemini 3 and newer, and the names that mean the newest.
 fn wants_signatures(model: &str) -> bool {
     let Some((_, version)) = model.rsplit_once("gemini-") else {
         return false;

@@ -520,7 +520,7 @@ fn nobody_is_sent_what_he_does_not_understand() {
     let answer = openai_alone.send("POST", path, &headers, REQUEST.as_bytes());
     assert_eq!(
         (answer.status, &*error(&answer).0),
-        (404, "not_found_error")
+        (400, "invalid_request_error")
     );
     let row = openai_alone.row().record;
     assert_eq!((&*row.outcome, row.attempts), ("client_error", 0));

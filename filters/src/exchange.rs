@@ -78,6 +78,28 @@ pub enum Endpoint {
 }
 
 impl Endpoint {
+    /// Whether its answers are made texts; others are vectors, numbers or lists, and what passes is not known.
+    pub fn generates(self) -> bool {
+        match self {
+            Self::ChatCompletions
+            | Self::Completions
+            | Self::Responses
+            | Self::Messages
+            | Self::GenerateContent
+            | Self::BedrockInvoke
+            | Self::BedrockConverse
+            | Self::AsksageQuery
+            | Self::ArgoChat => true,
+            Self::Embeddings
+            | Self::MessagesCountTokens
+            | Self::CountTokens
+            | Self::EmbedContent
+            | Self::ArgoEmbed
+            | Self::Models
+            | Self::Passthrough => false,
+        }
+    }
+
     /// The word of the column `endpoint`.
     pub fn as_str(self) -> &'static str {
         match self {

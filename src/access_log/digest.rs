@@ -271,28 +271,6 @@ fn begins_as_json(body: &[u8]) -> bool {
     matches!(body.trim_ascii_start().first(), Some(b'{' | b'['))
 }
 
-/// Whether an endpoint makes text.
-fn generates(endpoint: Endpoint) -> bool {
-    match endpoint {
-        Endpoint::ChatCompletions
-        | Endpoint::Completions
-        | Endpoint::Responses
-        | Endpoint::Messages
-        | Endpoint::GenerateContent
-        | Endpoint::BedrockInvoke
-        | Endpoint::BedrockConverse
-        | Endpoint::ArgoChat => true,
-        Endpoint::MessagesCountTokens
-        | Endpoint::CountTokens
-        | Endpoint::EmbedContent
-        | Endpoint::Embeddings
-        | Endpoint::AsksageQuery
-        | Endpoint::ArgoEmbed
-        | Endpoint::Models
-        | Endpoint::Passthrough => false,
-    }
-}
-
 /// Whether any body was cut at the limit.
 fn any_truncated(bodies: &Bodies) -> bool {
     [

@@ -8,8 +8,8 @@ use bytes::Bytes;
 use crate::access_log::draft::VerdictDraft;
 use crate::access_log::guard::RecordGuard;
 use crate::filter::{
-    Caller, Capabilities, Chain, ChainRun, Dialect, Endpoint, ExchangeInfo, FailureKind,
-    FilterVerdict, LlmRequest, LlmResponse, Phase, Refusal, RequestOutcome, Stop, StopCause,
+    Caller, Capabilities, Chain, ChainRun, Dialect, ExchangeInfo, FailureKind, FilterVerdict,
+    LlmRequest, LlmResponse, Phase, Refusal, RequestOutcome, Stop, StopCause,
 };
 use crate::pipeline::exchange::{Body, Exchange};
 use crate::pipeline::failure::{Failure, FilterFailure, FilterPhase};
@@ -115,7 +115,8 @@ pub async fn request(run: &mut ChainRun, exchange: &mut Exchange) -> Result<Aske
         RequestOutcome::Answered { by, response } => {
             let by = by.to_string();
             match response.answer_text() {
-                Some(text) if !answers_hold_text(exchange.endpoint) => {
+                // A client would not understand it in the place of numbers, vectors or lists.
+                Some(text) if !exchange.endpoint.generates() => {
                     let refusal = Refusal::new(text);
                     Err(refused(by, FilterPhase::Request, &refusal))
                 }
@@ -129,29 +130,6 @@ pub async fn request(run: &mut ChainRun, exchange: &mut Exchange) -> Result<Aske
         RequestOutcome::Malformed(error) => Err(Failure::InvalidJson {
             reason: error.to_string(),
         }),
-    }
-}
-
-/// Whether the answers of an API have a place for a text. A client would not understand it in the place of numbers,
-/// vectors or lists; there a filter's text is the message of a refusal.
-fn answers_hold_text(endpoint: Endpoint) -> bool {
-    match endpoint {
-        Endpoint::ChatCompletions
-        | Endpoint::Completions
-        | Endpoint::Responses
-        | Endpoint::Messages
-        | Endpoint::GenerateContent
-        | Endpoint::BedrockInvoke
-        | Endpoint::BedrockConverse
-        | Endpoint::AsksageQuery
-        | Endpoint::ArgoChat => true,
-        Endpoint::Embeddings
-        | Endpoint::MessagesCountTokens
-        | Endpoint::CountTokens
-        | Endpoint::EmbedContent
-        | Endpoint::ArgoEmbed
-        | Endpoint::Models
-        | Endpoint::Passthrough => false,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use aiproxy_filters::{Endpoint, Outcome};
 
-use super::{Exchange, generates};
+use super::Exchange;
 use crate::access_log::record::LogRecord;
 use crate::tokens::{Count, TokenCounter};
 use crate::wire::usage::Usage;
@@ -15,7 +15,7 @@ impl Exchange<'_> {
             self.opened.endpoint,
             Endpoint::Embeddings | Endpoint::EmbedContent
         );
-        let counts = generates(self.opened.endpoint) || makes_vectors;
+        let counts = self.opened.endpoint.generates() || makes_vectors;
         if !counts
             || self.outcome == Outcome::Replayed
             || !self.has_upstream_answer() && !self.was_asked()
@@ -66,7 +66,7 @@ impl Exchange<'_> {
                 .map_or((None, None), |(usage, raw)| (Some(usage), Some(raw))),
             _ => (usage, raw),
         };
-        let needs_completion = generates(self.opened.endpoint);
+        let needs_completion = self.opened.endpoint.generates();
         let believed = usage.filter(|usage| {
             let says_something = !usage.is_zero() || !has_content(answer);
             says_something && (usage.completion.is_some() || !needs_completion)
@@ -75,7 +75,9 @@ impl Exchange<'_> {
     }
 
     fn fill_reported(&self, record: &mut LogRecord, usage: Usage) {
-        let completion = usage.completion.filter(|_| generates(self.opened.endpoint));
+        let completion = usage
+            .completion
+            .filter(|_| self.opened.endpoint.generates());
         record.usage_source = Some("upstream".to_owned());
         record.prompt_tokens = tokens(usage.prompt);
         record.completion_tokens = completion.and_then(tokens);
@@ -103,8 +105,11 @@ impl Exchange<'_> {
             .is_present()
             .then(|| count_prompt(&counter, endpoint, &request.bytes))
             .flatten();
-        let completion =
-            generates(self.opened.endpoint).then(|| count_answer(&counter, self.upstream_answer()));
+        let completion = self
+            .opened
+            .endpoint
+            .generates()
+            .then(|| count_answer(&counter, self.upstream_answer()));
         let response = if self.upstream_response.is_present() {
             &self.upstream_response
         } else {

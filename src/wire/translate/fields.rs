@@ -142,7 +142,6 @@ impl Fields {
         }
     }
 
-    /// What nobody took is not carried. What is empty says nothing.
     /// The definition of a tool, whose schema stands under this key.
     pub(super) fn into_tool(
         mut self,
@@ -159,6 +158,7 @@ impl Fields {
         Ok(tool)
     }
 
+    /// What nobody took is not carried. What is empty says nothing.
     pub(super) fn drop_rest(self, dropped: &mut Dropped) {
         for (key, value) in &self.map {
             let is_empty = match value {

@@ -5,7 +5,7 @@ mod bedrock_clients;
 mod carried;
 mod logprobs;
 mod pairs;
-mod properties;
+pub(super) mod properties;
 mod requests;
 mod responses;
 mod words;

@@ -8,7 +8,7 @@ use crate::wire::sse;
 use crate::wire::translate::{ClientFormat, Format, StreamTranslator};
 
 fn any_json() -> impl Strategy<Value = Value> {
-    let word = prop::sample::select(vec![
+    json_of(vec![
         "model",
         "messages",
         "role",
@@ -50,7 +50,14 @@ fn any_json() -> impl Strategy<Value = Value> {
         "logprobsResult",
         "chosenCandidates",
         "é\u{1f600}\"",
-    ]);
+    ])
+}
+
+/// Any JSON whose texts and keys are of these.
+pub(in crate::wire::translate) fn json_of(
+    words: Vec<&'static str>,
+) -> impl Strategy<Value = Value> {
+    let word = prop::sample::select(words);
     let leaf = prop_oneof![
         Just(Value::Null),
         any::<bool>().prop_map(Value::from),

@@ -16,7 +16,7 @@ pub enum RequestVerdict {
 }
 
 impl RequestVerdict {
-    /// Answers with a text, in whatever form the client asked for.
+    /// Answers with a text, in whatever form the client asked for; where an answer holds no text, as an error's message.
     pub fn answer(text: impl Into<String>) -> Self {
         Self::Answer(LlmResponse::answer(text))
     }

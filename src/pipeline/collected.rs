@@ -181,14 +181,14 @@ pub async fn filter_array(
     guard: &mut RecordGuard,
 ) -> Result<(Bytes, bool), Failure> {
     let Some(events) = array::to_events(&body) else {
-        let mut end = array::ArrayWatch::default();
-        end.see(&body);
-        if end.is_open() {
+        let mut watch = array::ArrayWatch::default();
+        watch.see(&body);
+        if watch.is_open() {
             guard.upstream_response_piece(body);
             return Err(Failure::UpstreamTruncated);
         }
         let made = filter_whole(run, asked.endpoint, status, body, guard).await?;
-        return Ok((made, end.has_error()));
+        return Ok((made, watch.has_error()));
     };
     let stream = mend(events, Framing::Events, asked, false, guard);
     let made = filter_stream(run, asked.endpoint, &stream, usize::MAX).await;

@@ -18,7 +18,20 @@ pub(super) fn check(
     let text = match exchange.endpoint {
         Endpoint::MessagesCountTokens => Endpoint::Messages,
         Endpoint::CountTokens => Endpoint::GenerateContent,
-        _ => return Ok(()),
+        Endpoint::ChatCompletions
+        | Endpoint::Completions
+        | Endpoint::Embeddings
+        | Endpoint::Responses
+        | Endpoint::Messages
+        | Endpoint::GenerateContent
+        | Endpoint::EmbedContent
+        | Endpoint::BedrockInvoke
+        | Endpoint::BedrockConverse
+        | Endpoint::AsksageQuery
+        | Endpoint::ArgoChat
+        | Endpoint::ArgoEmbed
+        | Endpoint::Models
+        | Endpoint::Passthrough => return Ok(()),
     };
     let (named, dialect) = (exchange.provider.as_deref(), exchange.dialect);
     let providers = &worker.providers;

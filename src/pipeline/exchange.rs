@@ -37,6 +37,8 @@ pub struct Exchange {
     pub dialect: Dialect,
     /// The deployment or, of Gemini's API, the model that the path names, which decides about the model.
     pub deployment: Option<String>,
+    /// Whether its body had another form than its path's, so that the client's key is of another dialect.
+    pub is_other_form: bool,
     /// HTTP method.
     pub method: String,
     /// The provider that the path names.
@@ -236,7 +238,7 @@ async fn carry_out(
     let provider = &provider[plan.target.provider];
     let transport = worker.transport(plan.target.provider);
     exchange.guard.closed_mut().usage_asked = plan.usage_asked;
-    if provider.key.is_none() && plan.translation.is_none() {
+    if provider.key.is_none() && plan.translation.is_none() && !exchange.is_other_form {
         // Then the client's own travel, and may come back.
         for value in redact::credentials_in_query(&exchange.query) {
             exchange.guard.add_secret(value.as_bytes());
@@ -271,7 +273,9 @@ async fn carry_out(
         headers: &exchange.headers,
         model: plan.model.as_deref(),
         cancel_when_client_leaves: plan.stream,
-        is_translated: plan.translation.is_some() || exchange.endpoint == Endpoint::ArgoChat,
+        is_translated: plan.translation.is_some()
+            || exchange.is_other_form
+            || exchange.endpoint == Endpoint::ArgoChat,
     };
     let body = match exchange.body {
         Body::None => CallBody::None,

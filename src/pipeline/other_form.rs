@@ -18,6 +18,10 @@ pub(super) fn settle(exchange: &mut Exchange, asked: &Asked) -> Result<bool, Fai
     else {
         return Ok(false);
     };
+    if exchange.provider.is_some() {
+        // A path that names a provider is that one's own.
+        return Ok(false);
+    }
     let keys = asked.keys;
     let is_gemini = || {
         let model = asked.model.as_deref();
@@ -26,6 +30,7 @@ pub(super) fn settle(exchange: &mut Exchange, asked: &Asked) -> Result<bool, Fai
     let meant = if keys.claudes {
         exchange.endpoint = Endpoint::Messages;
         exchange.dialect = Dialect::Anthropic;
+        exchange.is_other_form = true;
         exchange.rest = "/messages".to_owned();
         let guard = &mut exchange.guard;
         guard.is_of(exchange.endpoint, exchange.dialect);

@@ -11,6 +11,7 @@ use crate::pipeline::translation::{self, Shape, Translation};
 use crate::pipeline::{Worker, argo, counting, models, openai_at_google, other_form};
 use crate::routing::{NoTarget, Target, choose};
 use crate::upstream::provider::{Provider, Timeouts};
+use crate::upstream::signing::is_signature;
 use crate::wire::argo::raw;
 use crate::wire::json_check::{self, RequestHead};
 use crate::wire::translate::AnswerFacts;
@@ -312,7 +313,7 @@ pub(super) fn settings<'a>(
 /// Whether a client signed its request, which it did for our address and not for the provider's.
 fn is_signed(headers: &Headers) -> bool {
     let shown = headers.get("authorization");
-    shown.is_some_and(|shown| shown.starts_with("AWS4-HMAC-SHA256"))
+    shown.is_some_and(|shown| is_signature(shown.as_bytes()))
 }
 
 /// What a client shows as its key, in any dialect.

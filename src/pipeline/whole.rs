@@ -36,12 +36,18 @@ pub async fn relay(
     let mut array = is_array.then(ArrayWatch::default);
     for piece in &at_hand.pieces {
         see(&mut array, piece);
-        keep(&mut guard, piece, asked.since);
     }
     let end = match at_hand.end {
         Some(Ok(())) if is_cut(array) => Some(Err(BodyFailure::Truncated)),
         end => end,
     };
+    for piece in &at_hand.pieces {
+        match end {
+            // The client gets an error in its place.
+            Some(Err(_)) => guard.upstream_response_piece(piece.clone()),
+            Some(Ok(())) | None => keep(&mut guard, piece, asked.since),
+        }
+    }
     match end {
         Some(Ok(())) => {
             let now = Instant::now();

@@ -4,35 +4,39 @@
 use std::borrow::Cow;
 
 use crate::access_log::redact::without_scheme;
-use crate::filter::Headers;
+use crate::filter::{Dialect, Headers};
 use crate::pipeline::failure::Failure;
+use crate::upstream::signing::is_signature;
 use crate::wire::percent;
 
-/// Headers that show a key. A cookie is none: it is of a browser's, and is never taken for a key here.
+/// Headers that show a key. A cookie is none: browsers send it by themselves.
 const HEADERS: &[&str] = &["authorization", "x-api-key", "api-key", "x-goog-api-key"];
 
 /// Parameters of a query that show one. `access_token` is none: Google takes it beside a key, for another purpose.
-const PARAMETERS: &[&str] = &["key", "api_key", "api-key"];
+const PARAMETERS: &[&str] = &["api_key", "api-key"];
 
-/// Begins an `Authorization` that signs a request and holds no key.
-const SIGNATURE: &[u8] = b"AWS4-HMAC-SHA256";
+/// Gemini's own; elsewhere the word may mean anything.
+const GEMINIS: &str = "key";
 
 /// Refuses a request that shows two different keys; the same one twice is one. `query`: with or without its question mark.
 ///
 /// # Errors
 /// [`Failure::TwoKeys`] with the places of both.
-pub fn check(headers: &Headers, query: &str) -> Result<(), Failure> {
+pub fn check(dialect: Dialect, headers: &Headers, query: &str) -> Result<(), Failure> {
     let in_headers = headers.iter().filter_map(|(name, value)| {
         let place = HEADERS.iter().find(|known| **known == name)?;
         let key = without_scheme(value);
-        let is_key = !key.is_empty() && !key.starts_with(SIGNATURE);
+        let is_key = !key.is_empty() && !is_signature(key);
         is_key.then_some((*place, Cow::Borrowed(key)))
     });
     let parameters = query.strip_prefix('?').unwrap_or(query).split('&');
     let in_query = parameters.filter_map(|parameter| {
         let (name, value) = parameter.split_once('=')?;
         let name = percent::decoded(name)?;
-        let place = PARAMETERS.iter().find(|known| **known == name)?;
+        let place = match dialect {
+            Dialect::Gemini if name == GEMINIS => &GEMINIS,
+            _ => PARAMETERS.iter().find(|known| **known == name)?,
+        };
         let key = percent::decoded(value).unwrap_or_else(|| value.to_owned());
         (!key.is_empty()).then(|| (*place, Cow::Owned(key.into_bytes())))
     });
@@ -54,7 +58,7 @@ mod tests {
         let pairs = headers
             .iter()
             .map(|(name, value)| (*name, value.as_bytes()));
-        match super::check(&Headers::from_pairs(pairs), query) {
+        match super::check(Dialect::Gemini, &Headers::from_pairs(pairs), query) {
             Ok(()) => None,
             Err(Failure::TwoKeys { first, second }) => Some((first, second)),
             Err(other) => panic!("{other:?}"),
@@ -119,5 +123,7 @@ mod tests {
             }
         }
         assert_eq!(check(&[], "?key=a&key=b"), Some(("key", "key")));
+        let bearer = Headers::from_pairs([("authorization", b"Bearer a".as_slice())]);
+        assert!(super::check(Dialect::Openai, &bearer, "?key=b").is_ok());
     }
 }

@@ -26,6 +26,7 @@ use crate::server::detachable::Detachable;
 use crate::server::routes::{self, Route, Said};
 use crate::server::state::DataState;
 use crate::server::{about, cors, credentials, ingest, opened, target};
+use crate::upstream::signing::is_signature;
 
 /// Answers one request of the data port.
 pub async fn handle(request: HttpRequest, payload: web::Payload) -> HttpResponse<BoxBody> {
@@ -120,7 +121,7 @@ fn whose(request: &HttpRequest) -> Dialect {
     let is_key = |parameter: &str| parameter.starts_with("key=");
     let is_signed = || {
         let shown = request.headers().get("authorization");
-        shown.is_some_and(|shown| shown.as_bytes().starts_with(b"AWS4-HMAC-SHA256"))
+        shown.is_some_and(|shown| is_signature(shown.as_bytes()))
     };
     if path.starts_with("/model/") || path.starts_with("/bedrock-claude/") || is_signed() {
         Dialect::Bedrock
@@ -236,7 +237,8 @@ fn run(
     let client_ip = state.client_ip(request, &headers);
     let head = match asked.failure {
         Some(failure) => Err(failure),
-        None => may_run(request, &state).and_then(|()| credentials::check(&headers, &query)),
+        None => may_run(request, &state)
+            .and_then(|()| credentials::check(asked.dialect, &headers, &query)),
     };
     async move {
         let request_id = request_id.to_string();
@@ -270,6 +272,7 @@ fn run(
             endpoint: asked.endpoint,
             dialect: asked.dialect,
             deployment: asked.deployment,
+            is_other_form: false,
             method,
             provider: asked.provider,
             rest: asked.rest,

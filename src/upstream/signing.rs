@@ -3,7 +3,12 @@
 use jiff::Timestamp;
 
 use crate::upstream::provider::{Provider, ProviderKey};
-use crate::upstream::sigv4::Signed;
+use crate::upstream::sigv4::{self, Signed};
+
+/// Whether the value of an `Authorization` is a signature, which holds no key.
+pub fn is_signature(value: &[u8]) -> bool {
+    value.starts_with(sigv4::ALGORITHM.as_bytes())
+}
 
 /// A request as it is to be sent.
 #[derive(Debug, Clone, Copy)]

@@ -15,7 +15,8 @@ use sha2::{Digest, Sha256};
 
 use crate::wire::percent;
 
-const ALGORITHM: &str = "AWS4-HMAC-SHA256";
+/// The word for it, by which a signature begins.
+pub(super) const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 
 /// Who signs, for which service where.
 pub struct Signer {
@@ -24,6 +25,8 @@ pub struct Signer {
     session_token: Option<SecretString>,
     region: String,
     service: &'static str,
+    /// Shared by the worker threads, for who signs is of a provider. It is held for a comparison and a copy of two hashes'
+    /// states, once a day for five hashes more.
     day_key: Mutex<Option<DayKey>>,
 }
 
@@ -125,7 +128,8 @@ impl Signer {
     }
 }
 
-/// The moment and its day, as `20150830T123600Z` and `20150830`.
+/// The moment and its day, as `20150830T123600Z` and `20150830`. Formatted by their patterns they would take longer than
+/// all hashing.
 fn times(at: Timestamp) -> (String, String) {
     let at = Offset::UTC.to_datetime(at);
     let mut time = String::with_capacity(16);

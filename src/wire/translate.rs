@@ -227,7 +227,7 @@ impl Dropped {
 const MOST_BYTES: usize = 256;
 
 /// Most paths that are listed: a body may have any number of unknown fields.
-const MOST_DROPPED: usize = 100;
+pub const MOST_DROPPED: usize = 100;
 
 /// An error as a provider reports it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -264,7 +264,10 @@ pub enum TranslateError {
     /// The provider reports an error in its answer.
     #[error("the provider reports an error")]
     Reported(ProviderError),
-    /// The body is not JSON, or its stream breaks off.
+    /// Its stream ends before it says why.
+    #[error("the stream broke off")]
+    BrokeOff,
+    /// The body is not JSON, or not of its format.
     #[error("{0}")]
     Malformed(String),
 }

@@ -6,8 +6,10 @@ use proptest::test_runner::{Config, TestRunner};
 
 use crate::client_faults::assert_error;
 use crate::support::canary::assert_clean;
+use crate::support::fake_upstream::FakeUpstream;
 use crate::support::gateway::{PROVIDER_KEY, TestGateway, Wanted, chat_body};
 use crate::support::raw_client::{RawResponse, exchange, request};
+use crate::support::wire::json;
 
 const CHAT: &str = "/v1/chat/completions";
 
@@ -364,4 +366,27 @@ fn c6_redirects_are_not_followed() {
         );
         assert_eq!(gateway.mock.as_ref().expect("a mock").stats().requests, 1);
     }
+}
+
+/// A chat in Claude's form is a request of Messages; the key that came with it is of the chat's dialect still.
+#[test]
+fn s5_another_form_takes_no_key_to_another_vendor() {
+    let message = include_str!("../fixtures/anthropic/plain.json");
+    let upstream = FakeUpstream::answering(json(200, "", message));
+    let gateway = TestGateway::with(Wanted {
+        provider: format!(
+            "  - name: claude\n    kind: anthropic\n    base_url: http://{}\n    \
+             models: {{ allow: [\"claude-*\"] }}\n",
+            upstream.addr()
+        ),
+        ..Wanted::default()
+    });
+    let headers =
+        "content-type: application/json\r\nauthorization: Bearer sk-client-0123456789\r\n";
+    let body = r#"{"model":"claude-x","max_tokens_to_sample":5,"messages":[{"role":"user","content":"a"}]}"#;
+    let answer = gateway.send("POST", "/v1/chat/completions", headers, body.as_bytes());
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let sent = String::from_utf8(upstream.received(0)).expect("text");
+    assert!(sent.starts_with("POST /v1/messages "), "{sent}");
+    assert!(!sent.contains("sk-client"), "{sent}");
 }

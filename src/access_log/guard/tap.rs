@@ -9,6 +9,7 @@ use bytes::Bytes;
 use super::{Recording, spill};
 use crate::access_log::draft::BodyKind;
 use crate::filter::Endpoint;
+use crate::wire::translate::MOST_DROPPED;
 
 /// Where a translation leaves what it reads. The record takes it with each piece that the client gets, so it does not
 /// grow.
@@ -55,7 +56,8 @@ impl Recording {
             self.untranslated_piece(piece);
         }
         for field in dropped {
-            if !self.closed.dropped.contains(&field) {
+            let dropped = &self.closed.dropped;
+            if dropped.len() < MOST_DROPPED && !dropped.contains(&field) {
                 self.closed.dropped.push(field);
             }
         }

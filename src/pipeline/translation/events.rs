@@ -149,6 +149,7 @@ impl Events {
                 message: self.secrets.mask_text(&error.message),
                 ..error
             }),
+            TranslateError::BrokeOff => BodyFailure::Unfinished,
             other => BodyFailure::Untranslatable(other.to_string()),
         }
     }
@@ -161,9 +162,11 @@ impl Events {
             Decoder::Frames(decoder) => decoder.is_at_border(),
             Decoder::Text(decoder) => decoder.is_whole(),
         };
-        if !is_whole || self.translator.end(&mut made).is_err() {
-            self.failure = Some(BodyFailure::Unfinished);
-        }
+        let ended = match is_whole {
+            true => self.translator.end(&mut made),
+            false => Err(TranslateError::BrokeOff),
+        };
+        self.failure = ended.err().map(|error| self.of_event(error));
         made
     }
 }

@@ -14,6 +14,12 @@ pub(super) fn permitted(id: &str, most: usize) -> String {
         .collect()
 }
 
+/// The same, of any length, of an id as it is spelt in JSON.
+pub(super) fn permitted_spelt(id: &str) -> String {
+    let plain = serde_json::from_str::<String>(&format!("\"{id}\""));
+    permitted(plain.as_deref().unwrap_or(id), usize::MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use super::permitted;

@@ -91,8 +91,10 @@ impl Ending {
         else {
             return Ok(piece);
         };
-        let settled = self.said.stop(self.to, stop, Some(word))?;
-        *is_unknown |= stop.is_none();
+        // A reason may be missing there as well.
+        let said = Some(word).filter(|word| !word.is_empty());
+        let settled = self.said.stop(self.to, stop, said)?;
+        *is_unknown |= stop.is_none() && said.is_some();
         Ok(Piece::Stop {
             stop: Some(settled),
             word,

@@ -112,6 +112,7 @@ impl Fields {
             let asked = self.take(key).is_some_and(|value| match value {
                 Value::Bool(truth) => truth,
                 Value::Array(items) => !items.is_empty(),
+                Value::String(text) => !text.is_empty(),
                 _ => true,
             });
             if asked {

@@ -158,7 +158,6 @@ mod tests {
         (token, -9999_i16..=0, any::<Option<Vec<u8>>>()).prop_map(|(token, logprob, bytes)| {
             Logprob {
                 token,
-                // Of other numbers the last of seventeen digits is not always read as it was.
                 logprob: serde_json::Number::from_f64(f64::from(logprob) / 64.0).unwrap(),
                 bytes,
                 top: Vec::new(),

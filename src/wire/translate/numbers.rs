@@ -3,7 +3,7 @@
 use super::Dropped;
 use crate::wire::json_reader::{JsonError, Kind, Reader};
 
-/// Digits that any number keeps.
+/// Most digits that a number of a tree is written with.
 const MOST_DIGITS: usize = 17;
 
 /// Names the numbers of a body that lose digits.

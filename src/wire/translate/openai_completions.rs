@@ -71,6 +71,9 @@ fn prompt(fields: &mut Fields) -> Result<String, TranslateError> {
 }
 
 pub(super) fn write_answer(answer: Answer, facts: &AnswerFacts, dropped: &mut Dropped) -> Value {
+    if !answer.logprobs.is_empty() {
+        dropped.add("logprobs");
+    }
     let mut text = String::new();
     for part in answer.parts {
         match part {
@@ -109,7 +112,16 @@ pub(super) fn unsaid(piece: Piece<'_>) -> Option<&'static str> {
         Piece::Thinking(_) | Piece::RedactedThinking(_) => Some("thinking"),
         Piece::Tool { .. } => Some("tool_calls"),
         Piece::Logprobs(_) => Some("logprobs"),
-        _ => None,
+        Piece::Start { .. }
+        | Piece::Text(_)
+        | Piece::Refusal(_)
+        | Piece::Signature(_)
+        | Piece::Input { .. }
+        | Piece::PartEnd { .. }
+        | Piece::Usage(_)
+        | Piece::Ping
+        | Piece::Stop { .. }
+        | Piece::End => None,
     }
 }
 

@@ -127,7 +127,7 @@ impl StreamTranslator {
     /// The upstream's body is over. An end that is missing behind a reason to stop is added.
     ///
     /// # Errors
-    /// [`TranslateError::Malformed`] when the stream broke off before it said why it stops.
+    /// [`TranslateError::BrokeOff`] when it has not said why it stops; others where what it said last is not of its format.
     pub fn end(&mut self, out: &mut Vec<u8>) -> Result<(), TranslateError> {
         if self.is_over {
             return Ok(());
@@ -141,7 +141,7 @@ impl StreamTranslator {
             });
         }
         if !self.has_stop {
-            return Err(TranslateError::Malformed("the stream broke off".to_owned()));
+            return Err(TranslateError::BrokeOff);
         }
         self.is_over = true;
         self.writer.write(Piece::End, &mut self.unsaid, out);
@@ -189,9 +189,7 @@ impl Reader {
             )),
         }
     }
-}
 
-impl Reader {
     /// The path of a call's input.
     fn input_path(&self, number: u64) -> String {
         match self {
@@ -285,6 +283,18 @@ fn beside_messages(piece: Piece<'_>, most_in_id: usize) -> Option<&'static str> 
             let signed = signed_id::sign_spelt(id, signature, most_in_id);
             signed.is_none().then_some(signed_id::FIELD)
         }
-        _ => None,
+        Piece::Start { .. }
+        | Piece::Text(_)
+        | Piece::Refusal(_)
+        | Piece::Thinking(_)
+        | Piece::RedactedThinking(_)
+        | Piece::Signature(_)
+        | Piece::Tool { .. }
+        | Piece::Input { .. }
+        | Piece::PartEnd { .. }
+        | Piece::Usage(_)
+        | Piece::Ping
+        | Piece::Stop { .. }
+        | Piece::End => None,
     }
 }

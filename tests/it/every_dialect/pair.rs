@@ -55,6 +55,15 @@ const CLIENTS: &[Client] = &[
         kind: "openai",
     },
     Client {
+        name: "azure",
+        paths: ["/openai/deployments/m-1/chat/completions?api-version=2024-10-21"; 2],
+        body: r#"{"messages":[{"role":"user","content":"Hello?"}]}"#,
+        stream: r#"{"stream":true,"#,
+        key: "api-key: sk-client-0123456789\r\n",
+        headers: "",
+        kind: "openai",
+    },
+    Client {
         name: "completions",
         paths: ["/v1/completions"; 2],
         body: r#"{"model":"m-1","prompt":"Hello?"}"#,

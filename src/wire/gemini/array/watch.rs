@@ -5,6 +5,7 @@ use memchr::memchr2;
 
 /// The key of an item that tells an error.
 const ERROR: &[u8] = b"error";
+const ERROR_LENGTH: usize = ERROR.len();
 
 /// How deep the members of items stand.
 const IN_ITEM: u32 = 2;
@@ -100,8 +101,6 @@ impl ArrayWatch {
         self.has_error
     }
 }
-
-const ERROR_LENGTH: usize = ERROR.len();
 
 #[cfg(test)]
 mod tests {

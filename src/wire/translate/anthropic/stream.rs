@@ -6,7 +6,7 @@ use super::answer::{stop_of, usage, word_of, write_metrics, write_usage};
 use crate::wire::json_reader::{JsonError, Reader as Json};
 use crate::wire::translate::canonical::{Stop, Usage};
 use crate::wire::translate::piece::{Give, Piece, spelt};
-use crate::wire::translate::{AnswerFacts, Dropped, TranslateError, fields, signed_id};
+use crate::wire::translate::{AnswerFacts, Dropped, TranslateError, call_id, fields, signed_id};
 
 /// Reads events.
 #[derive(Debug, Default)]
@@ -258,11 +258,12 @@ impl Writer {
                 name,
                 signature,
             } => {
+                let id = call_id::permitted_spelt(id);
                 let signed = match signature {
                     "" => None,
-                    signature => signed_id::sign_spelt(id, signature, usize::MAX),
+                    signature => signed_id::sign_spelt(&id, signature, usize::MAX),
                 };
-                let id = signed.as_deref().unwrap_or(id);
+                let id = signed.as_deref().unwrap_or(&id);
                 let begun = [
                     "{\"type\":\"tool_use\",\"id\":\"",
                     id,

@@ -139,7 +139,7 @@ fn what_a_model_would_refuse_to_be_told_is_left_out_and_named() {
             "argo:gpt-5.5",
             r#""temperature":1.0,"top_p":1"#,
             [Some(1.0), None],
-            &["top_p"],
+            &[],
         ),
         ("gpt55", r#""temperature":null"#, [None, None], &[]),
         ("argo:gpt-5.1", both, [Some(0.5), Some(0.25)], &[]),

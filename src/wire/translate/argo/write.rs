@@ -6,7 +6,7 @@ use serde_json::{Map, Number, Value, json};
 
 use super::prompted;
 use crate::wire::argo::model::{Family, Sampling, id};
-use crate::wire::translate::canonical::{Message, Part, Request, Role};
+use crate::wire::translate::canonical::{Message, Part, Request, Role, is_default};
 use crate::wire::translate::{Dropped, TranslateError, openai_chat};
 
 /// What Anthropic's models must be told, where the client says nothing.
@@ -122,18 +122,18 @@ fn shape(request: &mut Request, family: Family, streams: bool, dropped: &mut Dro
 
 /// Leaves out what the model would refuse to be told.
 fn sampling(request: &mut Request, dropped: &mut Dropped) {
-    let is_one = |temperature: &Number| temperature.as_f64() == Some(1.0);
     let (temperature, top_p) = match Sampling::of(&request.model) {
         Sampling::Any => (true, true),
         Sampling::OneOfBoth => (true, request.temperature.is_none()),
-        Sampling::AsItIs => (request.temperature.as_ref().is_none_or(is_one), false),
+        Sampling::AsItIs => (request.temperature.as_ref().is_none_or(is_default), false),
         Sampling::Nothing => (false, false),
     };
     for (name, value, is_taken) in [
         ("temperature", &mut request.temperature, temperature),
         ("top_p", &mut request.top_p, top_p),
     ] {
-        if !is_taken && value.take().is_some() {
+        let left = value.take_if(|_| !is_taken);
+        if left.is_some_and(|given| !is_default(&given)) {
             dropped.add(name);
         }
     }

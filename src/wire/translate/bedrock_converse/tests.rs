@@ -205,7 +205,7 @@ fn a_stream_is_whole_once_it_says_why_it_stops() {
     assert!(made.ends_with("data: [DONE]\n\n"), "{made}");
     let (cut, _) = EVENTS.split_at(EVENTS.len() - 2);
     let error = streamed(to, &frames(cut), 100).unwrap_err();
-    assert!(matches!(error, TranslateError::Malformed(_)), "{error}");
+    assert!(matches!(error, TranslateError::BrokeOff), "{error}");
     let early = [&EVENTS[EVENTS.len() - 1..], &EVENTS[..EVENTS.len() - 1]].concat();
     let (made, _) = streamed(to, &frames(&early), 100).unwrap();
     assert!(made.contains("Hällo"), "{made}");

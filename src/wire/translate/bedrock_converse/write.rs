@@ -8,10 +8,7 @@ use crate::wire::translate::call_id::permitted;
 use crate::wire::translate::canonical::{
     Form, Message, Part, Reasoning, Request, Role, Schema, Tool, ToolChoice, is_default,
 };
-use crate::wire::translate::{Dropped, TranslateError, schemas, words};
-
-/// Longest id of a call. (`ToolUseBlock`, the pattern of `toolUseId`.)
-const MOST_LETTERS_OF_ID: usize = 64;
+use crate::wire::translate::{Dropped, TranslateError, schemas, signed_id, words};
 
 pub(in crate::wire::translate) fn write_request(
     mut request: Request,
@@ -296,7 +293,7 @@ fn block(
         Part::ToolUse {
             id, name, input, ..
         } => {
-            json!({ "toolUse": { "toolUseId": permitted(&id, MOST_LETTERS_OF_ID), "name": name, "input": input } })
+            json!({ "toolUse": { "toolUseId": permitted(&id, signed_id::MOST_IN_CONVERSE), "name": name, "input": input } })
         }
         Part::ToolResult {
             id,
@@ -307,8 +304,7 @@ fn block(
             for part in parts {
                 content.extend(block(part, path, names, dropped)?);
             }
-            let mut result =
-                json!({ "toolUseId": permitted(&id, MOST_LETTERS_OF_ID), "content": content });
+            let mut result = json!({ "toolUseId": permitted(&id, signed_id::MOST_IN_CONVERSE), "content": content });
             // Some models do not take the word; success is what is meant without it.
             if is_error {
                 result["status"] = json!("error");

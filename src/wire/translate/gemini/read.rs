@@ -1,4 +1,5 @@
-//! A request of Gemini's, read. Over 400 lines: one place for all of its parts. Names of fields may be spelt as in JSON or as in Google's own files (`inline_data`).
+//! A request of Gemini's, read. Over 400 lines: one place for all of its parts. Names of fields may be spelt as in JSON
+//! or as in Google's own files (`inline_data`).
 
 use serde_json::{Map, Value};
 
@@ -411,8 +412,8 @@ const ENDS: &[(&str, &str)] = &[
     (".pdf", "application/pdf"),
 ];
 
-/// The type of what is at a URL that every provider can fetch and that takes things from there. `None`: it can be fetched by
-/// Google alone, or is of no such type.
+/// The media type of what is at a URL that any provider can fetch. `None`: only Google can, or it is neither an image nor
+/// a PDF.
 fn type_at(url: &str, said: Option<&str>) -> Option<String> {
     let rest = url
         .strip_prefix("https://")

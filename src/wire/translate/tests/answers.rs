@@ -286,8 +286,7 @@ fn deltas_of(stream: &[u8], kind: &str, key: &str) -> String {
 }
 
 /// What a client is told by an answer, whole, and by its stream: the reason (in the record's words), the text and what is
-/// not carried; or the
-/// code of an error, empty where it has none.
+/// not carried; or the code of an error, empty where it has none.
 fn told(
     from: Format,
     client: (ClientFormat, Endpoint),

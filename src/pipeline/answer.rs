@@ -379,9 +379,14 @@ async fn error(
 
 /// Whether an error answer is about our key. Some providers refuse models with the same status.
 pub(super) fn refuses_our_key(provider: &Provider, status: u16, body: &[u8]) -> bool {
-    let mut words = provider.quirks.model_refusals.iter();
-    let is_of_model = words.any(|words| memchr::memmem::find(body, words.as_bytes()).is_some());
-    matches!(status, 401 | 403) && provider.key.is_some() && !is_of_model
+    let says = |words: &&str| memchr::memmem::find(body, words.as_bytes()).is_some();
+    let quirks = provider.quirks;
+    let is_of_key = match status {
+        400 => quirks.key_refusals.iter().any(says),
+        401 | 403 => !quirks.model_refusals.iter().any(says),
+        _ => false,
+    };
+    is_of_key && provider.key.is_some()
 }
 
 /// What an upstream says about trying again, for an error in our words.

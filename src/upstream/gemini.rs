@@ -28,6 +28,8 @@ pub(super) const API: Api = Api {
 pub(super) const QUIRKS: Quirks = Quirks {
     // What came as `x-goog-api-key` would be told there that it lacks an `Authorization`.
     openai_path: Some("/v1beta/openai/"),
+    // "API key not valid. Please pass a valid API key.", "API key expired. Please renew the API key."
+    key_refusals: &["API_KEY_INVALID", "API key not valid", "API key expired"],
     ..Quirks::NONE
 };
 

@@ -22,10 +22,8 @@ pub(super) const QUIRKS: Quirks = Quirks {
     }),
     tags: &[("x-computing-node", "computing_node")],
     // What its forwarding says when it does not reach a peer, under 200 and as text.
-    model_refusals: &[],
     failure_mark: Some("ERROR: "),
-    timeout_member: false,
-    openai_path: None,
+    ..Quirks::NONE
 };
 
 /// Where a node forwards calls of the service that makes text.

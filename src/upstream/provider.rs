@@ -83,6 +83,8 @@ pub struct Quirks {
     pub tags: &'static [(&'static str, &'static str)],
     /// Words by which a 401 or 403 speaks of the model that is asked for, and not of our key.
     pub model_refusals: &'static [&'static str],
+    /// Words by which a 400 speaks of our key.
+    pub key_refusals: &'static [&'static str],
     /// How a body begins that is no answer but a failure, in spite of a good status.
     pub failure_mark: Option<&'static str>,
     /// Where its API is OpenAI's, and the key is shown as OpenAI's clients do: how such paths begin behind the base URL.
@@ -97,6 +99,7 @@ impl Quirks {
         listing: None,
         tags: &[],
         model_refusals: &[],
+        key_refusals: &[],
         failure_mark: None,
         openai_path: None,
         timeout_member: false,

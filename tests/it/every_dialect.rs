@@ -38,9 +38,16 @@ fn f27_nobody_is_sent_elsewhere() {
 fn f29_a_refusal_of_our_key_is_ours() {
     every_pair(|pair| {
         let body = format!(r#"{{"error":{{"message":"no such key {PROVIDER_KEY}"}}}}"#);
-        let answers = [401, 403].map(|status| (json(status, "", &body), false));
-        let seen = pair.each_answered(answers.into());
-        for (seen, status) in seen.iter().zip([401, 403]) {
+        let mut answers = [401, 403]
+            .map(|status| (json(status, "", &body), false))
+            .to_vec();
+        if pair.kind.name == "gemini" {
+            // Google's status for it.
+            let body = r#"{"error":{"code":400,"message":"API key not valid. Please pass a valid API key.","status":"INVALID_ARGUMENT","details":[{"reason":"API_KEY_INVALID"}]}}"#;
+            answers.push((json(400, "", body), false));
+        }
+        let seen = pair.each_answered(answers);
+        for (seen, status) in seen.iter().zip([401, 403, 400]) {
             seen.is_error(502, "upstream_auth", "upstream_error");
             assert_eq!(seen.row.upstream_status, Some(status));
         }

@@ -26,6 +26,8 @@ pub(super) struct Request {
     /// Who asks, in the client's own naming.
     pub user: Option<String>,
     pub reasoning: Option<Reasoning>,
+    /// The tokens that the client itself gives to thinking, which `max_tokens` includes.
+    pub thinking_tokens: Option<u64>,
     /// Whether the client itself leaves to the model how much of that it needs.
     pub adaptive: bool,
     /// What the answer must be, if not just a text.

@@ -8,6 +8,7 @@ mod pairs;
 pub(super) mod properties;
 mod requests;
 mod responses;
+mod thinking_tokens;
 mod words;
 
 use serde_json::{Value, json};

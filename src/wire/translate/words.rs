@@ -81,6 +81,15 @@ const FIELDS: &[Words] = &[
         ],
     ),
     (
+        "thinking_tokens",
+        [
+            "reasoning.effort",
+            "thinking.budget_tokens",
+            "generationConfig.thinkingConfig.thinkingBudget",
+            "additionalModelRequestFields.thinking.budget_tokens",
+        ],
+    ),
+    (
         "parallel_tool_calls",
         [
             "parallel_tool_calls",

@@ -123,6 +123,7 @@ pub(in crate::wire::translate) fn read_output(
                 let budget = budget
                     .and_then(|budget| budget.as_u64())
                     .unwrap_or_default();
+                request.thinking_tokens = Some(budget).filter(|budget| 0 < *budget);
                 Some(effort.unwrap_or(match budget {
                     0..=2048 => Reasoning::Low,
                     2049..=8192 => Reasoning::Medium,

@@ -10,7 +10,12 @@ use crate::wire::translate::canonical::{Message, Part, Reasoning, Request, Role,
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::wire::translate) enum Thinking {
     /// At most so many tokens.
-    Budget(u64),
+    Budget {
+        /// At least as many as Anthropic wants.
+        tokens: u64,
+        /// Whether the client gave them itself, out of its limit.
+        is_own: bool,
+    },
     /// As much as it finds right, within an effort if there is one.
     Adaptive(Option<&'static str>),
 }
@@ -23,22 +28,27 @@ impl Thinking {
         if !may_think {
             dropped.add("reasoning_effort");
         }
+        if may_think && matches!(thinking, Self::Adaptive(_)) && request.thinking_tokens.is_some() {
+            dropped.add("thinking_tokens");
+        }
         may_think.then_some(thinking)
     }
 
-    /// The tokens to add to the client's limit, for thinking counts there and must leave room for the answer. Of those
-    /// who think as much as they like none are known to be wanted.
-    pub(in crate::wire::translate) fn budget(self) -> Option<u64> {
+    /// The limit of tokens with it. Thinking counts there and must leave room for the answer; of those who think as much
+    /// as they like no number is known to be wanted.
+    pub(in crate::wire::translate) fn limit(self, limit: u64) -> u64 {
         match self {
-            Self::Budget(tokens) => Some(tokens),
-            Self::Adaptive(_) => None,
+            Self::Budget { tokens, is_own } if !is_own || limit <= tokens => {
+                limit.saturating_add(tokens)
+            }
+            Self::Budget { .. } | Self::Adaptive(_) => limit,
         }
     }
 
     /// The members that say it, in Anthropic's own words.
     pub(in crate::wire::translate) fn write(self, output: &mut Map<String, Value>) -> Value {
         match self {
-            Self::Budget(tokens) => json!({ "type": "enabled", "budget_tokens": tokens }),
+            Self::Budget { tokens, .. } => json!({ "type": "enabled", "budget_tokens": tokens }),
             Self::Adaptive(effort) => {
                 if let Some(effort) = effort {
                     output.insert("effort".to_owned(), json!(effort));
@@ -52,7 +62,7 @@ impl Thinking {
 fn wanted(request: &Request) -> Option<Thinking> {
     let (tokens, effort) = match request.reasoning? {
         Reasoning::Off => return None,
-        Reasoning::Low => (1_024, Some("low")),
+        Reasoning::Low => (LEAST, Some("low")),
         Reasoning::Medium => (4_096, Some("medium")),
         Reasoning::High => (16_384, Some("high")),
         Reasoning::Auto => (4_096, None),
@@ -64,9 +74,15 @@ fn wanted(request: &Request) -> Option<Thinking> {
     };
     Some(match is_adaptive {
         true => Thinking::Adaptive(effort),
-        false => Thinking::Budget(tokens),
+        false => Thinking::Budget {
+            tokens: request.thinking_tokens.map_or(tokens, |own| own.max(LEAST)),
+            is_own: request.thinking_tokens.is_some(),
+        },
     })
 }
+
+/// Fewest tokens that a budget may have.
+const LEAST: u64 = 1_024;
 
 /// The first version that takes `adaptive`.
 const FIRST_ADAPTIVE: (u64, u64) = (4, 6);

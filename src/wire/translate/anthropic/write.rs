@@ -19,7 +19,6 @@ pub(in crate::wire::translate) fn write_request(
 ) -> Result<Value, TranslateError> {
     request.drop_seed_and_penalties(dropped);
     let thinking = Thinking::of(&request, dropped);
-    let budget = thinking.and_then(Thinking::budget);
     let Request {
         model,
         messages,
@@ -42,15 +41,12 @@ pub(in crate::wire::translate) fn write_request(
         asked.drop_into(dropped);
     }
     let (system, messages) = conversation(messages, dropped)?;
-    let limit = max_tokens.as_ref().and_then(Number::as_u64);
-    let max_tokens = match (max_tokens, budget) {
-        (Some(max_tokens), None) => max_tokens,
-        (None, budget) => (MAX_TOKENS + budget.unwrap_or_default()).into(),
-        // Thinking counts there, and must leave room for the answer.
-        (Some(max_tokens), Some(budget)) => match limit {
-            Some(limit) => (limit + budget).into(),
-            None => max_tokens,
-        },
+    let with_thinking = |limit: u64| thinking.map_or(limit, |thinking| thinking.limit(limit));
+    let max_tokens = match max_tokens {
+        None => with_thinking(MAX_TOKENS).into(),
+        Some(limit) => limit
+            .as_u64()
+            .map_or(limit, |limit| with_thinking(limit).into()),
     };
     let mut body = Map::new();
     let mut put = |key: &str, value: Option<Value>| {

@@ -46,6 +46,9 @@ pub(in crate::wire::translate) fn write_request(
         has_system.then(|| json!(system.join("\n\n"))),
     );
     put("temperature", request.temperature.map(Value::Number));
+    if request.thinking_tokens.is_some() {
+        dropped.add("thinking_tokens");
+    }
     put("reasoning_effort", request.reasoning.and_then(effort));
     let has_tools = !request.tools.is_empty();
     let tools: Vec<Value> = request.tools.into_iter().map(tool).collect();

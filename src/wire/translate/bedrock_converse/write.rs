@@ -18,7 +18,6 @@ pub(in crate::wire::translate) fn write_request(
     let schema = request.form.take().map(Form::into_schema).transpose()?;
     let is_claude = may_be_claude(&request.model);
     let thinking = thinking(&request, is_claude, dropped);
-    let budget = thinking.and_then(Thinking::budget);
     let choice = request.tool_choice.as_ref();
     let tools = tool_config(&request.tools, choice, &request.messages)?;
     let mut settings = Map::new();
@@ -29,9 +28,8 @@ pub(in crate::wire::translate) fn write_request(
         }
     };
     let limit = request.max_tokens.as_ref().and_then(Number::as_u64);
-    let max_tokens = match limit.zip(budget) {
-        // Thinking counts there, and must leave room for the answer.
-        Some((limit, budget)) => Some(limit.saturating_add(budget).into()),
+    let max_tokens = match limit.zip(thinking) {
+        Some((limit, thinking)) => Some(thinking.limit(limit).into()),
         None => request.max_tokens,
     };
     put("maxTokens", max_tokens.map(Value::Number));

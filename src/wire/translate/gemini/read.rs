@@ -213,7 +213,11 @@ fn settings(
         }
     };
     if let Some(mut thinking) = settings.object("thinkingConfig")? {
-        request.reasoning = reasoning(&mut thinking)?;
+        let budget = thinking.number("thinkingBudget")?;
+        let budget = budget.and_then(|budget| budget.as_i64());
+        request.reasoning = reasoning(&mut thinking, budget)?;
+        let given = budget.and_then(|budget| u64::try_from(budget).ok());
+        request.thinking_tokens = given.filter(|given| 0 < *given);
         thinking.ignore(&["includeThoughts"]);
         thinking.drop_rest(dropped);
     }
@@ -222,10 +226,11 @@ fn settings(
 }
 
 /// Where the model is to decide itself, nothing is said.
-fn reasoning(thinking: &mut Fields) -> Result<Option<Reasoning>, TranslateError> {
+fn reasoning(
+    thinking: &mut Fields,
+    budget: Option<i64>,
+) -> Result<Option<Reasoning>, TranslateError> {
     let level = thinking.text("thinkingLevel")?.unwrap_or_default();
-    let budget = thinking.number("thinkingBudget")?;
-    let budget = budget.and_then(|budget| budget.as_i64());
     Ok(match level.to_ascii_lowercase().as_str() {
         "minimal" => Some(Reasoning::Off),
         "low" => Some(Reasoning::Low),

@@ -43,6 +43,7 @@ pub(in crate::wire::translate) fn write_request(
     put("frequencyPenalty", penalty.map(Value::Number));
     let stop = request.stop;
     put("stopSequences", (!stop.is_empty()).then(|| json!(stop)));
+    let thinking = |reasoning| thinking(reasoning, request.thinking_tokens);
     put("thinkingConfig", request.reasoning.map(thinking));
     if let Some(asked) = request.logprobs {
         put("responseLogprobs", Some(json!(true)));
@@ -118,7 +119,10 @@ fn sign(turn: &mut Value) {
 
 /// Budgets of thinking in tokens, as OpenAI's words are read by Google's own compatible API. (ai.google.dev, OpenAI
 /// compatibility, read 2026-11.)
-fn thinking(reasoning: Reasoning) -> Value {
+fn thinking(reasoning: Reasoning, given: Option<u64>) -> Value {
+    if let Some(given) = given {
+        return json!({ "thinkingBudget": given, "includeThoughts": true });
+    }
     match reasoning {
         Reasoning::Off => json!({ "thinkingBudget": 0 }),
         Reasoning::Low => json!({ "thinkingBudget": 1024, "includeThoughts": true }),

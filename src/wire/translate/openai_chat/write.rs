@@ -42,6 +42,9 @@ pub(in crate::wire::translate) fn write_request(
     let stop = request.stop;
     put("stop", (!stop.is_empty()).then(|| json!(stop)));
     put("user", request.user.map(Value::String));
+    if request.thinking_tokens.is_some() {
+        dropped.add("thinking_tokens");
+    }
     put("reasoning_effort", request.reasoning.and_then(effort));
     let has_tools = !request.tools.is_empty();
     let tools: Vec<Value> = request.tools.into_iter().map(tool).collect();

@@ -452,6 +452,9 @@ impl Seen {
             _ => assert_eq!(code(&self.answer.body), expected),
         }
         assert!(!self.text().contains(PROVIDER_KEY));
+        let payload = self.row.payload.as_ref().expect("bodies");
+        let stored = payload.response_body.as_ref().map(|body| &*body.bytes);
+        assert_eq!(stored, Some(&*self.answer.body), "{self:#?}");
     }
 
     /// What the client got, frames as the texts that they mean.

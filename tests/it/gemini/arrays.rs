@@ -35,7 +35,12 @@ fn f37_f38_arrays_that_end_badly_never_look_complete() {
     let gateway = before(&upstream, "");
     let answer = ask(&gateway, ARRAY_PATH, REQUEST);
     assert!(!answer.complete || answer.status == 502);
-    assert_eq!(gateway.row().record.outcome, "upstream_truncated");
+    let row = gateway.row().record;
+    assert_eq!(row.outcome, "upstream_truncated");
+    // Nothing had been sent when the end was seen, or what came before it.
+    let payload = row.payload.expect("bodies");
+    let stored = payload.response_body.expect("a body");
+    assert_eq!(&*stored.bytes, &*answer.body);
 }
 
 /// An item that tells an error, as Google writes it.

@@ -207,7 +207,7 @@ pub async fn filter_array(
 
 /// The events of a stream; what stands behind the last empty line counts as one too.
 fn events(codec: &mut EventCodec, stream: &Bytes) -> Result<Vec<StreamEvent>, Failure> {
-    let pushed = codec.push(stream);
+    let pushed = codec.push(stream.clone());
     let rest = codec.finish();
     match pushed.failure.or(rest.failure) {
         Some(failure) => Err(failure),

@@ -59,11 +59,11 @@ impl EventCodec {
     }
 
     /// Takes the next bytes; what could be read of them counts in any case.
-    pub fn push(&mut self, bytes: &[u8]) -> Decoded {
+    pub fn push(&mut self, bytes: Bytes) -> Decoded {
         match &mut self.form {
             Form::Events(decoder) => {
                 let mut events = Vec::new();
-                let pushed = decoder.push(bytes, &mut events);
+                let pushed = decoder.push(&bytes, &mut events);
                 decoded(self.endpoint, events, None, pushed)
             }
             Form::Frames(decoder, shown) => {
@@ -180,8 +180,8 @@ mod tests {
         *damaged.last_mut().expect("a checksum") ^= 1;
         let stream = [frame(&delta("a")), damaged, frame(&delta("a"))].concat();
         let mut codec = EventCodec::new(Framing::Frames, Endpoint::BedrockConverse, 1_000);
-        let (first, rest) = stream.split_at(20);
-        let mut events = codec.push(first).events;
+        let mut rest = Bytes::from(stream.clone());
+        let mut events = codec.push(rest.split_to(20)).events;
         assert!(events.is_empty());
         events.extend(codec.push(rest).events);
         let out: Vec<Bytes> = events.iter().map(|event| codec.encode(event)).collect();
@@ -192,7 +192,7 @@ mod tests {
     fn a_changed_event_is_a_frame_of_its_own() {
         let mut codec = EventCodec::new(Framing::Frames, Endpoint::BedrockConverse, 1_000);
         let mut events = codec
-            .push(&[frame(&delta("a")), frame(&delta("b"))].concat())
+            .push([frame(&delta("a")), frame(&delta("b"))].concat().into())
             .events;
         let [first, second] = events.as_mut_slice() else {
             panic!("{events:?}");
@@ -212,7 +212,7 @@ mod tests {
     #[test]
     fn a_border_that_is_lost_is_no_stream_any_more() {
         let mut codec = EventCodec::new(Framing::Frames, Endpoint::BedrockInvoke, 1_000);
-        let read = codec.push(&[frame(&delta("a")), vec![0; 16]].concat());
+        let read = codec.push([frame(&delta("a")), vec![0; 16]].concat().into());
         assert_eq!(read.events.len(), 1);
         assert!(matches!(
             read.failure,

@@ -46,7 +46,7 @@ impl FilteredStream {
 
     /// Passes the next bytes. Behind the end only events go on that carry nothing, `[DONE]` and comments: nobody
     /// looks at them any more.
-    pub async fn pass(&mut self, bytes: &[u8]) -> LetOut {
+    pub async fn pass(&mut self, bytes: Bytes) -> LetOut {
         let decoded = self.codec.push(bytes);
         self.pass_events(decoded).await
     }

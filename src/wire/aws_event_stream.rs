@@ -11,11 +11,9 @@ mod header;
 
 use std::ops::Range;
 
-use bytes::{Bytes, BytesMut};
-use crc::{CRC_32_ISO_HDLC, Crc, Table};
-
 pub use self::encode::{EncodeError, encode, event, exception};
 pub use self::header::{Header, HeaderValue};
+use bytes::{Bytes, BytesMut};
 
 /// The media type of such a stream.
 pub const CONTENT_TYPE: &str = "application/vnd.amazon.eventstream";
@@ -28,9 +26,6 @@ const PRELUDE: usize = 12;
 /// Bytes of the checksum at the end.
 const TRAILER: usize = 4;
 const OVERHEAD: usize = PRELUDE + TRAILER;
-
-/// IEEE CRC-32, as in zip files.
-const CRC: Crc<u32, Table<16>> = Crc::<u32, Table<16>>::new(&CRC_32_ISO_HDLC);
 
 /// Why a stream cannot be cut into frames any further: nobody knows where the next one begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -64,7 +59,7 @@ impl Prelude {
         else {
             return Ok(None);
         };
-        if CRC.checksum(&bytes[..8]) != crc {
+        if crc32fast::hash(&bytes[..8]) != crc {
             return Err(FrameError::PreludeCrc);
         }
         let length = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
@@ -103,39 +98,52 @@ impl<'a> Frame<'a> {
         let (body, trailer) = raw.split_at(raw.len().saturating_sub(TRAILER));
         Self {
             raw,
-            crc_holds: number(trailer, 0) == Some(CRC.checksum(body)),
+            crc_holds: number(trailer, 0) == Some(crc32fast::hash(body)),
             headers: prelude.headers,
         }
     }
 
     /// Its headers in their order; `None` where they are not what they should be.
     pub fn headers(&self) -> Option<Vec<Header<'a>>> {
-        header::read(self.raw.get(PRELUDE..PRELUDE + self.headers)?)
+        self.each_header().collect()
     }
 
     /// The text of the first header of this name.
     pub fn header(&self, name: &str) -> Option<&'a str> {
-        let headers = self.headers()?;
-        let header = headers.into_iter().find(|header| header.name == name)?;
-        match header.value {
+        self.first_texts([name]).and_then(|[text]| text)
+    }
+
+    /// What kind of message it is. `None` where its headers are not what they should be.
+    pub fn kind(&self) -> Option<FrameKind<'a>> {
+        let names = [":message-type", ":event-type", ":exception-type"];
+        let [message, event, exception] = self.first_texts(names)?;
+        Some(FrameKind {
+            message,
+            event,
+            exception,
+        })
+    }
+
+    /// The texts of the first headers of these names, in one pass and with no list of them: this is asked of each frame.
+    fn first_texts<const N: usize>(&self, names: [&str; N]) -> Option<[Option<&'a str>; N]> {
+        let mut first = [None; N];
+        for header in self.each_header() {
+            let header = header?;
+            for (name, first) in names.iter().zip(&mut first) {
+                if *name == header.name && first.is_none() {
+                    *first = Some(header.value);
+                }
+            }
+        }
+        Some(first.map(|value| match value? {
             HeaderValue::Text(text) => Some(text),
             _ => None,
-        }
+        }))
     }
 
-    /// `:message-type`: `event`, `exception` or `error`.
-    pub fn message_type(&self) -> Option<&'a str> {
-        self.header(":message-type")
-    }
-
-    /// `:event-type`, of an event.
-    pub fn event_type(&self) -> Option<&'a str> {
-        self.header(":event-type")
-    }
-
-    /// `:exception-type`, of an exception.
-    pub fn exception_type(&self) -> Option<&'a str> {
-        self.header(":exception-type")
+    fn each_header(&self) -> header::Headers<'a> {
+        let end = PRELUDE + self.headers;
+        header::Headers::new(self.raw.get(PRELUDE..end).unwrap_or_default())
     }
 
     /// `:content-type`, of the payload.
@@ -152,6 +160,17 @@ impl<'a> Frame<'a> {
     fn payload_start(&self) -> usize {
         PRELUDE + self.headers
     }
+}
+
+/// What the headers of a frame say about its kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FrameKind<'a> {
+    /// `:message-type`: `event`, `exception` or `error`.
+    pub message: Option<&'a str>,
+    /// `:event-type`, of an event.
+    pub event: Option<&'a str>,
+    /// `:exception-type`, of an exception.
+    pub exception: Option<&'a str>,
 }
 
 /// One frame of a stream with the bytes it stood in.
@@ -231,17 +250,28 @@ impl Decoder {
         }
     }
 
-    /// Takes the next bytes and appends the frames that they complete to `out`.
+    /// Takes the next bytes and appends the frames that they complete to `out`. Frames that came whole share the
+    /// chunk's memory.
     ///
     /// # Errors
     /// When the next frame's lengths say nothing that can be followed. Frames before it are in `out`; the decoder takes
     /// no more bytes then and says the same again.
-    pub fn push(&mut self, chunk: &[u8], out: &mut Vec<RawFrame>) -> Result<(), FrameError> {
+    pub fn push(&mut self, mut chunk: Bytes, out: &mut Vec<RawFrame>) -> Result<(), FrameError> {
         if let Some(error) = self.failed {
             return Err(error);
         }
-        self.pending.extend_from_slice(chunk);
-        let drained = self.drain(out);
+        if !self.pending.is_empty() {
+            self.pending.extend_from_slice(&chunk);
+            // A long frame in many chunks is not copied for each of them.
+            chunk = match Prelude::read(&self.pending, self.max_frame_bytes) {
+                Ok(prelude) if prelude.is_none_or(|next| self.pending.len() < next.total) => {
+                    return Ok(());
+                }
+                _ => self.pending.split().freeze(),
+            };
+        }
+        let drained = self.drain(&mut chunk, out);
+        self.pending.extend_from_slice(&chunk);
         self.failed = drained.err();
         drained
     }
@@ -258,12 +288,13 @@ impl Decoder {
         rest
     }
 
-    fn drain(&mut self, out: &mut Vec<RawFrame>) -> Result<(), FrameError> {
-        while let Some(prelude) = Prelude::read(&self.pending, self.max_frame_bytes)? {
-            if self.pending.len() < prelude.total {
+    /// Takes the whole frames from the front of `bytes`.
+    fn drain(&mut self, bytes: &mut Bytes, out: &mut Vec<RawFrame>) -> Result<(), FrameError> {
+        while let Some(prelude) = Prelude::read(bytes, self.max_frame_bytes)? {
+            if bytes.len() < prelude.total {
                 break;
             }
-            let raw = self.pending.split_to(prelude.total).freeze();
+            let raw = bytes.split_to(prelude.total);
             let end = self.offset + raw.len() as u64;
             out.push(RawFrame {
                 range: self.offset..end,

@@ -62,7 +62,7 @@ impl FrameScanner {
             return Ok(());
         }
         let mut frames = Vec::new();
-        let decoded = self.decoder.push(&chunk, &mut frames);
+        let decoded = self.decoder.push(chunk, &mut frames);
         self.take(frames, out);
         match decoded {
             Ok(()) => Ok(()),
@@ -99,7 +99,10 @@ impl FrameScanner {
             self.facts.is_damaged = true;
             return Class::Ordinary;
         }
-        match (frame.message_type(), frame.event_type()) {
+        let Some(kind) = frame.kind() else {
+            return Class::Ordinary;
+        };
+        match (kind.message, kind.event) {
             (Some("exception" | "error"), _) => {
                 self.facts.saw_error_event = true;
                 self.ended()

@@ -61,7 +61,7 @@ impl Relay {
         };
         self.guard.upstream_response_piece(bytes.clone());
         // In boxes: most streams have no filters, and need no room for them.
-        let passed = Box::pin(filters.pass(&bytes)).await;
+        let passed = Box::pin(filters.pass(bytes)).await;
         if !is_terminal || passed.cut.is_some() {
             return (passed.bytes, passed.cut);
         }

@@ -67,7 +67,7 @@ impl Events {
             }
             Decoder::Frames(decoder) => {
                 let mut frames = Vec::new();
-                let decoded = decoder.push(&piece, &mut frames);
+                let decoded = decoder.push(piece.clone(), &mut frames);
                 self.tap.piece(piece);
                 let made = self.frames(&frames);
                 if self.failure.is_none() {

@@ -1,7 +1,7 @@
 //! Writes frames: those of our own errors, and the mock's.
 
+use super::OVERHEAD;
 use super::header::{self, Header, HeaderValue};
-use super::{CRC, OVERHEAD};
 
 /// What cannot be said in a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -31,11 +31,11 @@ pub fn encode(headers: &[Header<'_>], payload: &[u8]) -> Result<Vec<u8>, EncodeE
     let mut frame = Vec::with_capacity(total);
     frame.extend_from_slice(&length(total)?.to_be_bytes());
     frame.extend_from_slice(&length(written.len())?.to_be_bytes());
-    let crc = CRC.checksum(&frame);
+    let crc = crc32fast::hash(&frame);
     frame.extend_from_slice(&crc.to_be_bytes());
     frame.extend_from_slice(&written);
     frame.extend_from_slice(payload);
-    let crc = CRC.checksum(&frame);
+    let crc = crc32fast::hash(&frame);
     frame.extend_from_slice(&crc.to_be_bytes());
     Ok(frame)
 }

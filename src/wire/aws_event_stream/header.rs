@@ -32,14 +32,32 @@ pub enum HeaderValue<'a> {
     Uuid([u8; 16]),
 }
 
-/// All headers of a frame; `None` when these bytes are none.
-pub(super) fn read(bytes: &[u8]) -> Option<Vec<Header<'_>>> {
-    let mut rest = Reader { rest: bytes };
-    let mut headers = Vec::new();
-    while !rest.rest.is_empty() {
-        headers.push(rest.header()?);
+/// The headers of a frame one after another, without a list of them. `None` is the last: from there on these bytes are
+/// none.
+pub(super) struct Headers<'a> {
+    rest: Reader<'a>,
+}
+
+impl<'a> Headers<'a> {
+    pub(super) fn new(bytes: &'a [u8]) -> Self {
+        let rest = Reader { rest: bytes };
+        Self { rest }
     }
-    Some(headers)
+}
+
+impl<'a> Iterator for Headers<'a> {
+    type Item = Option<Header<'a>>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.rest.rest.is_empty() {
+            return None;
+        }
+        let header = self.rest.header();
+        if header.is_none() {
+            self.rest.rest = &[];
+        }
+        Some(header)
+    }
 }
 
 /// Writes one header; `None` when its name is empty or it is longer than its lengths can say.

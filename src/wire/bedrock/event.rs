@@ -45,12 +45,13 @@ fn read(frame: &Frame<'_>) -> Option<String> {
         let payload = if payload.is_empty() { "{}" } else { payload };
         is_object(payload).then(|| format!("{{\"{kind}\":{payload}}}"))
     };
-    match frame.message_type()? {
-        "event" => match frame.event_type()? {
+    let kind = frame.kind()?;
+    match kind.message? {
+        "event" => match kind.event? {
             "chunk" => chunk(payload),
             kind => of_kind(kind),
         },
-        "exception" => of_kind(frame.exception_type()?),
+        "exception" => of_kind(kind.exception?),
         "error" => {
             let message = frame.header(":error-message").unwrap_or_default();
             Some(json!({ "internalServerException": { "message": message } }).to_string())

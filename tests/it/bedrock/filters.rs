@@ -19,7 +19,10 @@ fn exception(body: &[u8]) -> (String, String) {
     let last = read(body).last().expect("a frame");
     let said: Value = serde_json::from_slice(last.payload()).expect("JSON");
     let word = |text: Option<&str>| text.unwrap_or_default().to_owned();
-    (word(last.exception_type()), word(said["message"].as_str()))
+    (
+        word(last.kind().and_then(|kind| kind.exception)),
+        word(said["message"].as_str()),
+    )
 }
 
 #[test]

@@ -4,6 +4,8 @@ use aiproxy::access_log::record::LogRecord;
 use aiproxy::wire::aws_event_stream::{CONTENT_TYPE, Decoder};
 use aiproxy::wire::bedrock::text_of;
 
+use bytes::Bytes;
+
 use super::fake_upstream::{FakeUpstream, Step};
 use super::gateway::{TestGateway, Wanted};
 use super::raw_client::RawResponse;
@@ -115,7 +117,9 @@ pub(crate) fn answer_text(answer: &RawResponse) -> String {
 pub(crate) fn events_of(body: &[u8]) -> Vec<String> {
     let mut decoder = Decoder::new(usize::MAX);
     let mut frames = Vec::new();
-    decoder.push(body, &mut frames).expect("frames");
+    decoder
+        .push(Bytes::copy_from_slice(body), &mut frames)
+        .expect("frames");
     assert!(decoder.is_at_border(), "half a frame");
     let texts = frames.iter().map(|frame| text_of(&frame.frame()));
     texts

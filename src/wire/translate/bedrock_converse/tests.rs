@@ -115,7 +115,9 @@ fn streamed(
     let mut out = Vec::new();
     for piece in stream.chunks(bytes) {
         let mut frames = Vec::new();
-        decoder.push(piece, &mut frames).unwrap();
+        decoder
+            .push(bytes::Bytes::copy_from_slice(piece), &mut frames)
+            .unwrap();
         for frame in frames {
             let text = text_of(&frame.frame()).into_text().unwrap();
             translator.event(text.as_bytes(), &mut out)?;

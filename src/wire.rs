@@ -118,7 +118,9 @@ pub fn prompt_pieces(endpoint: Endpoint, body: &[u8]) -> Option<PromptPieces<'_>
         Endpoint::Responses => Some(openai_responses::prompt_pieces(text)),
         Endpoint::Messages => Some(anthropic::prompt_pieces(text)),
         Endpoint::GenerateContent | Endpoint::EmbedContent => Some(gemini::prompt_pieces(text)),
-        Endpoint::BedrockInvoke => Some(bedrock::invoke_prompt_pieces(text)),
+        // Models that make pictures or vectors may be asked in ways that nobody knows.
+        Endpoint::BedrockInvoke => Some(bedrock::invoke_prompt_pieces(text))
+            .filter(|pieces| 0 < pieces.messages || !pieces.texts.is_empty()),
         Endpoint::BedrockConverse => Some(bedrock::converse_prompt_pieces(text)),
         Endpoint::AsksageQuery => Some(asksage::prompt_pieces(text)),
         Endpoint::ArgoChat => Some(argo::prompt_pieces(text)),

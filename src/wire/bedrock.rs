@@ -7,6 +7,7 @@
 mod converse;
 mod event;
 mod invoke;
+mod makers;
 mod path;
 
 use aiproxy_filters::Endpoint;
@@ -19,7 +20,7 @@ use super::usage::{self, Usage};
 
 pub use self::converse::{prompt_pieces as converse_prompt_pieces, request_text};
 pub use self::event::{EventText, frame_of, frames_of, text_of};
-pub use self::invoke::{has_prompt, last_turn, prompt_pieces as invoke_prompt_pieces};
+pub use self::invoke::{PROMPTS, has_prompt, last_turn, prompt_pieces as invoke_prompt_pieces};
 pub use self::path::{ModelPath, is_stream};
 
 /// The header that says what kind an error is.
@@ -61,10 +62,23 @@ pub fn decode_stream(endpoint: Endpoint, stream: &[u8]) -> Decoded {
 pub fn usage_in_headers(headers: &str) -> Option<(Usage, String)> {
     let headers: serde_json::Map<String, Value> = serde_json::from_str(headers).ok()?;
     let number = |name: &str| headers.get(name)?.as_str()?.parse::<u64>().ok();
-    let metrics = json!({
-        "inputTokenCount": number("x-amzn-bedrock-input-token-count")?,
-        "outputTokenCount": number("x-amzn-bedrock-output-token-count")?,
-    });
+    let mut metrics = json!({ "inputTokenCount": number("x-amzn-bedrock-input-token-count")? });
+    for (name, header) in [
+        // Vectors have none.
+        ("outputTokenCount", "x-amzn-bedrock-output-token-count"),
+        (
+            "cacheReadInputTokenCount",
+            "x-amzn-bedrock-cache-read-input-token-count",
+        ),
+        (
+            "cacheWriteInputTokenCount",
+            "x-amzn-bedrock-cache-write-input-token-count",
+        ),
+    ] {
+        if let Some(number) = number(header) {
+            metrics[name] = number.into();
+        }
+    }
     let metrics = metrics.to_string();
     Some((usage::read_bedrock(&metrics)?, metrics))
 }

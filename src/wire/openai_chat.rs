@@ -30,17 +30,20 @@ pub fn decode_whole(text: &str) -> Decoded {
 /// Reads an event stream. Events that are not JSON teach nothing.
 pub fn decode_stream(stream: &[u8]) -> Decoded {
     let mut assembly = Assembly::default();
-    let event_count = sse::each_text(stream, |_, text| {
-        let mut reader = Reader::new(text);
-        let (chunk, read) = Chunk::read(&mut reader);
-        if read.and_then(|()| reader.end()).is_ok() {
-            assembly.apply(&chunk);
-        }
-    });
+    let event_count = sse::each_text(stream, |_, text| assembly.see(text));
     Decoded {
         event_count,
         ..assembly.into_decoded()
     }
+}
+
+/// Reads the data of events.
+pub(super) fn decode_texts<'a>(texts: impl IntoIterator<Item = &'a str>) -> Decoded {
+    let mut assembly = Assembly::default();
+    for text in texts {
+        assembly.see(text);
+    }
+    assembly.into_decoded()
 }
 
 /// The usage object of one chunk, such as the one that was taken out of a stream.

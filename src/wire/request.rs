@@ -56,10 +56,12 @@ pub(super) fn decode(endpoint: Endpoint, text: &str, wants_text: bool) -> Reques
                     Ok(())
                 })?;
             }
+            name if endpoint == Endpoint::BedrockInvoke && bedrock::PROMPTS.contains(&name) => {
+                prompt = Some(reader.raw()?);
+            }
             "prompt" if field == "messages" => prompt = Some(reader.raw()?),
             // In the place of messages: see `chat_forms`.
             "input" if endpoint == Endpoint::ChatCompletions => asked = Some(reader.raw()?),
-            "inputText" if endpoint == Endpoint::BedrockInvoke => prompt = Some(reader.raw()?),
             name if name == field && !field.is_empty() => asked = Some(reader.raw()?),
             _ => reader.skip()?,
         }
@@ -79,7 +81,7 @@ pub(super) fn decode(endpoint: Endpoint, text: &str, wants_text: bool) -> Reques
         Endpoint::GenerateContent | Endpoint::CountTokens | Endpoint::EmbedContent => {
             gemini::request_text(text)
         }
-        // Messages, or one prompt: of earlier Claudes, of Llama's and of Titan's models.
+        // Messages, or one prompt.
         Endpoint::BedrockInvoke => match (last, prompt) {
             (Some(last), _) => message_text(last),
             (None, prompt) => prompt

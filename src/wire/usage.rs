@@ -116,14 +116,23 @@ pub fn read_gemini(raw: &str) -> Option<Usage> {
     })
 }
 
-/// Reads Bedrock's numbers, those of `converse` and those that it adds to streams of `invoke`: `inputTokens` are without
-/// those that a cache gave or took. `None` as with [`read`].
+/// Reads Bedrock's numbers, those of `converse`, those that it adds to streams of `invoke`, and those of the makers of its
+/// models: `inputTokens` are without those that a cache gave or took. `None` as with [`read`].
 pub fn read_bedrock(raw: &str) -> Option<Usage> {
     let [mut prompt, mut answer, mut total, mut cached, mut written] = [Number::Absent; 5];
     let read = Reader::new(raw).object(|key, reader| {
         let place = match key.raw {
-            "inputTokens" | "inputTokenCount" => &mut prompt,
-            "outputTokens" | "outputTokenCount" => &mut answer,
+            "inputTokens"
+            | "inputTokenCount"
+            | "inputTextTokenCount"
+            | "prompt_token_count"
+            | "input_tokens" => &mut prompt,
+            "outputTokens"
+            | "outputTokenCount"
+            | "tokenCount"
+            | "totalOutputTextTokenCount"
+            | "generation_token_count"
+            | "output_tokens" => &mut answer,
             "totalTokens" => &mut total,
             "cacheReadInputTokens" | "cacheReadInputTokenCount" => &mut cached,
             "cacheWriteInputTokens" | "cacheWriteInputTokenCount" => &mut written,

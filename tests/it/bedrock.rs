@@ -2,6 +2,7 @@
 //! rest.
 
 mod filters;
+mod invoke;
 mod streams;
 
 use aiproxy::access_log::record::LogRecord;
@@ -217,44 +218,6 @@ fn requests_are_signed_with_our_credentials_and_nobody_elses() {
         .timestamp();
     for (name, value) in signer.sign(&signed, at) {
         assert_eq!(header(name), value);
-    }
-}
-
-#[test]
-fn invoke_is_on_record_in_each_of_its_forms() {
-    let message = r#"{"id":"m","type":"message","role":"assistant","model":"claude-3","content":[{"type":"text","text":"Hi"}],"stop_reason":"end_turn","usage":{"input_tokens":7,"output_tokens":2}}"#;
-    let completion = r#"{"completion":" Hi","stop_reason":"stop_sequence","stop":"\n\nHuman:"}"#;
-    let other = r#"{"generation":"Hi","stop_reason":"stop"}"#;
-    let counts = "x-amzn-bedrock-input-token-count: 8\r\nx-amzn-bedrock-output-token-count: 3\r\n";
-    for (body, answer, asked, said, tokens) in [
-        (MESSAGES, message, Some("And in words?"), Some("Hi"), (7, 2)),
-        (
-            PROMPT,
-            completion,
-            Some("And in words?"),
-            Some(" Hi"),
-            (8, 3),
-        ),
-        (r#"{"inputText":"Hi"}"#, other, Some("Hi"), None, (8, 3)),
-        (r#"{"prompt":"<s>Hi"}"#, other, Some("<s>Hi"), None, (8, 3)),
-        (
-            r#"{"system":[{"text":"s"}],"messages":[{"role":"user","content":[{"text":"Hi"}]}]}"#,
-            other,
-            Some("Hi"),
-            None,
-            (8, 3),
-        ),
-        (r#"{"inputText":7}"#, other, Some("7"), None, (8, 3)),
-        (r#"{"other":"Hi"}"#, other, None, None, (8, 3)),
-    ] {
-        let (got, row) = answered(json_answer(200, counts, answer), "", "invoke", body);
-        assert_eq!((got.status, got.text()), (200, answer));
-        assert_eq!((&*row.endpoint, &*row.outcome), ("bedrock.invoke", "ok"));
-        assert_eq!(row.request_text.as_deref(), asked);
-        assert_eq!(row.response_text.as_deref(), said);
-        let counted = (row.prompt_tokens, row.completion_tokens);
-        assert_eq!(counted, (Some(tokens.0), Some(tokens.1)), "{answer}");
-        assert_eq!(row.usage_source.as_deref(), Some("upstream"));
     }
 }
 

@@ -66,7 +66,10 @@ impl Exchange<'_> {
                 .map_or((None, None), |(usage, raw)| (Some(usage), Some(raw))),
             _ => (usage, raw),
         };
-        let needs_completion = self.opened.endpoint.generates();
+        // Vectors have no completion, and on this path nothing but the answer tells what is asked for.
+        let may_be_vectors =
+            self.upstream_endpoint == Endpoint::BedrockInvoke && !has_content(answer);
+        let needs_completion = self.opened.endpoint.generates() && !may_be_vectors;
         let believed = usage.filter(|usage| {
             let says_something = !usage.is_zero() || !has_content(answer);
             says_something && (usage.completion.is_some() || !needs_completion)
@@ -105,10 +108,8 @@ impl Exchange<'_> {
             .is_present()
             .then(|| count_prompt(&counter, endpoint, &request.bytes))
             .flatten();
-        let completion = self
-            .opened
-            .endpoint
-            .generates()
+        let generates = self.opened.endpoint.generates();
+        let completion = (generates && !self.is_answer_unread())
             .then(|| count_answer(&counter, self.upstream_answer()));
         let response = if self.upstream_response.is_present() {
             &self.upstream_response
@@ -132,10 +133,22 @@ impl Exchange<'_> {
         record.prompt_tokens = prompt.and_then(|count| tokens(count.tokens()));
         record.completion_tokens = completion.and_then(|count| tokens(count.tokens()));
         record.total_tokens = match (record.prompt_tokens, completion, record.completion_tokens) {
-            (Some(prompt), None, _) => Some(prompt),
+            (Some(prompt), None, _) if !generates => Some(prompt),
             (Some(prompt), Some(_), Some(completion)) => prompt.checked_add(completion),
-            (None, ..) | (Some(_), Some(_), None) => None,
+            (None, ..) | (Some(_), None, _) | (Some(_), Some(_), None) => None,
         };
+    }
+
+    /// Whether there is an answer whose form nobody knows, as models that one can call by `invoke` may have it: how much it
+    /// says is not known either.
+    fn is_answer_unread(&self) -> bool {
+        let answer = self.upstream_answer();
+        let is_present = self.response.is_present() || self.upstream_response.is_present();
+        let is_silent = !has_content(answer)
+            && answer.text.is_none()
+            && answer.finish_reason.is_none()
+            && answer.model.is_none();
+        self.upstream_endpoint == Endpoint::BedrockInvoke && is_present && is_silent
     }
 
     /// Tokens a second from the first token to the end of a stream, or over the upstream's whole time.

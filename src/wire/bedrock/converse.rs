@@ -10,6 +10,8 @@ use crate::wire::json_reader::{JsonError, Kind, RawStr, Reader};
 use crate::wire::openai_chat::integer;
 use crate::wire::usage;
 
+use super::makers::within;
+
 type Step = Result<(), JsonError>;
 
 /// Reads a whole answer. One that breaks off, or is followed by anything, gives what could be read but no usage.
@@ -166,19 +168,6 @@ fn thought<'a>(reader: &mut Reader<'a>) -> Result<Option<RawStr<'a>>, JsonError>
         _ => reader.skip(),
     })?;
     Ok(text)
-}
-
-/// Reads one member of an object, and steps over the others.
-fn within<'a>(
-    reader: &mut Reader<'a>,
-    name: &str,
-    mut read: impl FnMut(&mut Reader<'a>) -> Step,
-) -> Step {
-    reader.object(|key, reader| match key.raw == name {
-        true => read(reader),
-        false => reader.skip(),
-    })?;
-    Ok(())
 }
 
 /// The text of the last message: its texts, one a line, or the JSON of its content. `None` without one.

@@ -157,6 +157,11 @@ fn the_prompts_of_every_maker_are_counted() {
             r#"{"messages":[{"role":"user","content":[{"text":"Hi"}]}]}"#,
             vec!["user", "Hi"],
         ),
+        (
+            r#"{"message":"Hi","chat_history":[{"role":"USER","message":"a"},7],"preamble":"Be brief.","p":0.1}"#,
+            vec!["Hi", "a", "Be brief."],
+        ),
+        (r#"{"texts":["Hi","Ho"]}"#, vec!["Hi", "Ho"]),
         (r#"{"inputText":{}}"#, vec![]),
         (r#"{"other":"Hi"}"#, vec![]),
     ] {

@@ -2,7 +2,7 @@
 
 use super::{CallKeys, CallPiece, Chunk, Message, call_of};
 use crate::wire::decoded::{Call, Decoded, ErrorFields, RawText, SeenUsage, calls_json};
-use crate::wire::json_reader::RawStr;
+use crate::wire::json_reader::{RawStr, Reader};
 
 /// An answer as far as it was seen.
 #[derive(Debug, Default)]
@@ -27,6 +27,15 @@ struct Choice {
 }
 
 impl Assembly {
+    /// Takes the data of an event; what is not JSON teaches nothing.
+    pub(super) fn see(&mut self, data: &str) {
+        let mut reader = Reader::new(data);
+        let (chunk, read) = Chunk::read(&mut reader);
+        if read.and_then(|()| reader.end()).is_ok() {
+            self.apply(&chunk);
+        }
+    }
+
     /// Adds a chunk of a stream.
     pub(super) fn apply(&mut self, chunk: &Chunk<'_>) {
         self.apply_top(chunk);

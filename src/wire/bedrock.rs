@@ -7,6 +7,7 @@
 mod converse;
 mod event;
 mod invoke;
+mod invoke_form;
 mod makers;
 mod path;
 
@@ -21,6 +22,7 @@ use super::usage::{self, Usage};
 pub use self::converse::{prompt_pieces as converse_prompt_pieces, request_text};
 pub use self::event::{EventText, frame_of, frames_of, text_of};
 pub use self::invoke::{PROMPTS, has_prompt, last_turn, prompt_pieces as invoke_prompt_pieces};
+pub use self::invoke_form::InvokeForm;
 pub use self::path::{ModelPath, is_stream};
 
 /// The header that says what kind an error is.

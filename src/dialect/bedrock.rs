@@ -109,7 +109,7 @@ mod tests {
             let said = wire::decode_stream(endpoint, &frame)
                 .error
                 .expect("an error");
-            assert_eq!(said.kind.as_deref(), Some("modelTimeoutException"));
+            assert_eq!(said.kind.as_deref(), Some("ModelTimeoutException"));
             assert_eq!(said.message.as_deref(), Some("too \"late\""));
         }
         assert_eq!(error_body(&error), r#"{"message":"too \"late\""}"#);

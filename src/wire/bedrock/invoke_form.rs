@@ -23,7 +23,7 @@ pub enum InvokeForm {
     MistralChat,
     /// OpenAI's chats.
     Chat,
-    /// DeepSeek's and others' to a prompt: `choices` with `text`.
+    /// `DeepSeek`'s and others' to a prompt: `choices` with `text`.
     Choices,
     /// Command R's: `text`.
     CommandR,

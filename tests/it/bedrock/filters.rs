@@ -80,7 +80,7 @@ fn filters_answer_in_bedrocks_form() {
     );
 }
 
-/// Each maker's clients read an answer in its form. (The paths are those that LangChain's and AWS's own examples read.)
+/// Each maker's clients read an answer in its form. (The paths are those that `LangChain`'s and AWS's own examples read.)
 #[test]
 fn filters_answer_in_the_form_of_the_models_maker() {
     let gateway = before_nobody("filters: [{ kind: canned_answer, text: \"no\" }]");
@@ -226,7 +226,7 @@ fn filters_change_answers_and_requests() {
     assert_eq!(gateway.row().record.model.as_deref(), Some("other:1"));
 }
 
-/// The prompts of Titan's, Llama's and Nova's models, and a body of which nothing is known.
+/// The prompts of Titan's, Llama's, Nova's and Cohere's models, and a body of which nothing is known.
 #[test]
 fn filters_see_the_prompts_of_other_makers() {
     let masking = "filters: [{ kind: block_patterns, words: [secret], action: mask }]";
@@ -236,6 +236,10 @@ fn filters_see_the_prompts_of_other_makers() {
         r#"{"prompt":"<|begin_of_text|>a secret","max_gen_len":9}"#,
         r#"{"schemaVersion":"messages-v1","messages":[{"role":"user","content":[{"text":"a secret"}]}]}"#,
         r#"{"system":[{"text":"a secret"}],"messages":[{"role":"user","content":[{"text":"Hi"}]}]}"#,
+        r#"{"message":"a secret","chat_history":[]}"#,
+        r#"{"message":"Hi","chat_history":[{"role":"USER","message":"a secret"}]}"#,
+        r#"{"message":"Hi","preamble":"a secret"}"#,
+        r#"{"texts":["Hi","a secret"],"input_type":"search_query"}"#,
     ] {
         let upstream = FakeUpstream::answering(json_answer(200, "", "{}"));
         let answer = ask(&before(&upstream, masking), "invoke", body);

@@ -271,8 +271,8 @@ fn errors_of_bedrocks_mean_the_same_in_heads_and_frames() {
         assert_eq!(told, (meant, &json!(name), &json!(kind)));
         let head_row = gateway.row().record;
 
-        let mut in_frame = name.to_owned();
-        in_frame[..1].make_ascii_lowercase();
+        let (first, rest) = name.split_at(1);
+        let in_frame = first.to_ascii_lowercase() + rest;
         let event = json!({ in_frame: { "message": "no" } }).to_string();
         let stream = frames(&[&EVENTS[..2], &[&*event]].concat()).concat();
         let upstream = FakeUpstream::answering(in_pieces(&stream, 1_000));

@@ -406,8 +406,7 @@ fn note_upstream_error(guard: &mut RecordGuard, body: &[u8], kind: Option<&str>)
     if let Some(kind) = kind {
         let said = wire::decode_whole(Endpoint::BedrockConverse, body).error;
         guard.closed_mut().error = Some(RecordedError {
-            // A URL may follow.
-            kind: kind.split(':').next().map(str::to_owned),
+            kind: Some(wire::bedrock::error_name(kind)),
             code: None,
             message: said.and_then(|said| said.message),
         });

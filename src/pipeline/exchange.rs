@@ -20,8 +20,9 @@ use crate::pipeline::reply::{
 use crate::pipeline::{Worker, answer, filtering, models, openai_at_google};
 use crate::upstream::provider::{Place, Provider, ProviderKey};
 use crate::upstream::transport::BodyStream;
+use crate::wire::aws_event_stream;
+use crate::wire::bedrock::InvokeForm;
 use crate::wire::gemini::{array, asks_for_events};
-use crate::wire::{aws_event_stream, bedrock};
 
 /// An accepted request, its body read or flowing.
 pub struct Exchange {
@@ -105,9 +106,13 @@ pub async fn run(mut exchange: Exchange, worker: &Rc<Worker>) -> Reply {
                     }
                 }
             }
-            Ok(filtering::Asked::Answered { by, response }) => {
+            Ok(filtering::Asked::Answered {
+                by,
+                response,
+                invoke_form,
+            }) => {
                 filtering::note(run, &mut exchange.guard);
-                return answered_by_filter(exchange, &asked, by, &response, worker);
+                return answered_by_filter(exchange, &asked, by, &response, invoke_form, worker);
             }
             Err(failure) => {
                 filtering::note(run, &mut exchange.guard);
@@ -145,6 +150,7 @@ fn answered_by_filter(
     asked: &Asked,
     by: String,
     response: &LlmResponse,
+    invoke_form: InvokeForm,
     worker: &Worker,
 ) -> Reply {
     let Exchange {
@@ -152,20 +158,15 @@ fn answered_by_filter(
         request_id,
         endpoint,
         query,
-        body,
         ..
     } = exchange;
-    let has_prompt = match (endpoint, &body) {
-        (Endpoint::BedrockInvoke, Body::Whole(body)) => bedrock::has_prompt(body),
-        _ => false,
-    };
     let to = AnswerTo {
         endpoint,
         request_id: &request_id,
         created_s: worker.clock.wall_us() / 1_000_000,
         stream: asked.stream.unwrap_or(false),
         with_usage: asked.has_include_usage,
-        has_prompt,
+        invoke_form,
     };
     let (body, is_stream) = filtering::answer_body(worker.form.as_ref(), response, &to);
     let as_array = is_stream && endpoint == Endpoint::GenerateContent && !asks_for_events(&query);

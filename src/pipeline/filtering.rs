@@ -8,13 +8,14 @@ use bytes::Bytes;
 use crate::access_log::draft::VerdictDraft;
 use crate::access_log::guard::RecordGuard;
 use crate::filter::{
-    Caller, Capabilities, Chain, ChainRun, Dialect, ExchangeInfo, FailureKind, FilterVerdict,
-    LlmRequest, LlmResponse, Phase, Refusal, RequestOutcome, Stop, StopCause,
+    Caller, Capabilities, Chain, ChainRun, Dialect, Endpoint, ExchangeInfo, FailureKind,
+    FilterVerdict, LlmRequest, LlmResponse, Phase, Refusal, RequestOutcome, Stop, StopCause,
 };
 use crate::pipeline::exchange::{Body, Exchange};
 use crate::pipeline::failure::{Failure, FilterFailure, FilterPhase};
 use crate::pipeline::reply::{AnswerTo, ClientForm};
-use crate::wire::{bedrock, gemini};
+use crate::wire::bedrock::{self, InvokeForm};
+use crate::wire::gemini;
 
 /// The configured filters, and what the program gives to them.
 #[derive(Clone)]
@@ -37,6 +38,8 @@ pub enum Asked {
         by: String,
         /// Its answer.
         response: Box<LlmResponse>,
+        /// In which form Bedrock's `invoke` would have answered.
+        invoke_form: InvokeForm,
     },
 }
 
@@ -114,15 +117,17 @@ pub async fn request(run: &mut ChainRun, exchange: &mut Exchange) -> Result<Aske
         }
         RequestOutcome::Answered { by, response } => {
             let by = by.to_string();
+            let form = invoke_form(exchange);
             match response.answer_text() {
-                // A client would not understand it in the place of numbers, vectors or lists.
-                Some(text) if !exchange.endpoint.generates() => {
+                // A client would not understand it in the place of numbers, vectors or lists, nor in another maker's form.
+                Some(text) if !exchange.endpoint.generates() || form.is_none() => {
                     let refusal = Refusal::new(text);
                     Err(refused(by, FilterPhase::Request, &refusal))
                 }
                 _ => Ok(Asked::Answered {
                     by,
                     response: Box::new(response),
+                    invoke_form: form.unwrap_or(InvokeForm::Messages),
                 }),
             }
         }
@@ -130,6 +135,17 @@ pub async fn request(run: &mut ChainRun, exchange: &mut Exchange) -> Result<Aske
         RequestOutcome::Malformed(error) => Err(Failure::InvalidJson {
             reason: error.to_string(),
         }),
+    }
+}
+
+/// In which form Bedrock's `invoke` would answer. `None` when nobody knows; of other calls it is not asked.
+fn invoke_form(exchange: &Exchange) -> Option<InvokeForm> {
+    match &exchange.body {
+        Body::Whole(body) if exchange.endpoint == Endpoint::BedrockInvoke => {
+            let model = exchange.deployment.as_deref().unwrap_or_default();
+            InvokeForm::of(model, body)
+        }
+        Body::Whole(_) | Body::None | Body::Flowing(..) => Some(InvokeForm::Messages),
     }
 }
 

@@ -8,6 +8,7 @@ use crate::access_log::guard::RecordGuard;
 use crate::filter::{Dialect, Endpoint, Headers};
 use crate::pipeline::failure::Failure;
 use crate::pipeline::generator::Generator;
+use crate::wire::bedrock::InvokeForm;
 
 /// An answer for the client.
 pub struct Reply {
@@ -108,8 +109,8 @@ pub struct AnswerTo<'a> {
     pub stream: bool,
     /// Whether it asked for the usage chunk.
     pub with_usage: bool,
-    /// Whether its request is one prompt and no messages, where an API takes both.
-    pub has_prompt: bool,
+    /// In which form Bedrock's `invoke` would answer it.
+    pub invoke_form: InvokeForm,
 }
 
 /// An error in the client's form.

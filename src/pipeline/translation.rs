@@ -21,7 +21,7 @@ use crate::pipeline::translation::text::TextDecoder;
 use crate::pipeline::{Worker, collected};
 use crate::upstream::provider::{Generation, Place, Provider, Timeouts};
 use crate::upstream::transport::{UpstreamBody, UpstreamReply};
-use crate::wire::bedrock;
+use crate::wire::bedrock::{self, error_name, error_status};
 use crate::wire::translate::{
     self, AnswerFacts, ClientFormat, Format, ProviderError, StreamTranslator, TranslateError,
     embeddings,
@@ -175,8 +175,9 @@ impl Translation {
                 guard.upstream_ends(Instant::now());
                 tap.piece(body.clone());
                 let refused_our_key = refuses_our_key(provider, reply.status, &body);
-                let status = reply.status;
-                let kind = kind_in(&reply.headers);
+                let kind = reply.headers.get(bedrock::ERROR_TYPE).map(error_name);
+                let meant = kind.as_deref().and_then(error_status);
+                let status = meant.unwrap_or(reply.status);
                 Err(match refused_our_key {
                     true => Failure::UpstreamAuth { status },
                     false => Failure::UpstreamSaid {
@@ -283,12 +284,6 @@ impl Translation {
             ..error
         }
     }
-}
-
-/// What Bedrock says in a header of the kind of an error. A URL may follow.
-fn kind_in(headers: &Headers) -> Option<String> {
-    let kind = headers.get(bedrock::ERROR_TYPE)?.split(':').next()?;
-    Some(kind.to_owned())
 }
 
 /// A body of ours, which is an object with members, with further ones.

@@ -69,7 +69,7 @@ impl ClientForm for Forms {
         Bytes::from(match family(endpoint) {
             Dialect::Anthropic => anthropic::text_answer(&id, text),
             Dialect::Gemini => gemini::text_answer(&id, text),
-            Dialect::Bedrock => bedrock::text_answer(endpoint, &id, text, to.has_prompt),
+            Dialect::Bedrock => bedrock::text_answer(&text_for(to), text),
             Dialect::Openai | Dialect::Azure => {
                 openai::text_answer(endpoint, &id, to.created_s, text)
             }
@@ -82,11 +82,20 @@ impl ClientForm for Forms {
         Bytes::from(match family(endpoint) {
             Dialect::Anthropic => anthropic::text_stream(&id, text),
             Dialect::Gemini => gemini::text_stream(&id, text),
-            Dialect::Bedrock => return bedrock::text_stream(endpoint, &id, text, to.has_prompt),
+            Dialect::Bedrock => return bedrock::text_stream(&text_for(to), text),
             Dialect::Openai | Dialect::Azure => {
                 openai::text_stream(endpoint, &id, to.created_s, text, to.with_usage)
             }
         })
+    }
+}
+
+fn text_for<'a>(to: &AnswerTo<'a>) -> bedrock::TextFor<'a> {
+    bedrock::TextFor {
+        endpoint: to.endpoint,
+        form: to.invoke_form,
+        request_id: to.request_id,
+        created_s: to.created_s,
     }
 }
 

@@ -6,7 +6,9 @@
 
 mod converse;
 mod event;
+mod exception;
 mod invoke;
+mod invoke_form;
 mod makers;
 mod path;
 
@@ -20,7 +22,9 @@ use super::usage::{self, Usage};
 
 pub use self::converse::{prompt_pieces as converse_prompt_pieces, request_text};
 pub use self::event::{EventText, frame_of, frames_of, text_of};
+pub use self::exception::{error_name, error_status};
 pub use self::invoke::{PROMPTS, has_prompt, last_turn, prompt_pieces as invoke_prompt_pieces};
+pub use self::invoke_form::InvokeForm;
 pub use self::path::{ModelPath, is_stream};
 
 /// The header that says what kind an error is.
@@ -92,7 +96,7 @@ fn exception(event: &str) -> Option<ErrorFields> {
             if key.raw.ends_with("Exception") {
                 let said = ErrorFields::read(value).unwrap_or_default();
                 error = Some(ErrorFields {
-                    kind: Some(key.raw.to_owned()),
+                    kind: Some(error_name(key.raw)),
                     ..said
                 });
             }

@@ -150,12 +150,12 @@ impl LlmRequest {
             | Endpoint::MessagesCountTokens
             | Endpoint::BedrockConverse => self.messages().last()?.text(),
             Endpoint::BedrockInvoke | Endpoint::ArgoChat => {
-                let titan = || {
-                    self.document
-                        .get("inputText")
-                        .filter(|_| self.endpoint == Endpoint::BedrockInvoke)
+                let others = || {
+                    let names = ["inputText", "message", "texts"].iter();
+                    let mut names = names.filter(|_| self.endpoint == Endpoint::BedrockInvoke);
+                    names.find_map(|name| self.document.get(name))
                 };
-                match self.document.get("prompt").or_else(titan) {
+                match self.document.get("prompt").or_else(others) {
                     Some(prompt) => message::content_text(prompt),
                     None => self.messages().last()?.text(),
                 }

@@ -19,6 +19,10 @@ struct Finder<'a> {
     spots: Vec<Spot>,
 }
 
+/// The prompts of models that one can call by Bedrock's `invoke`: of Llama's, Mistral's and earlier Claudes, of Titan's, of
+/// Cohere's with what stands before it, and what its vectors are made of.
+const BEDROCK_PROMPTS: [&str; 5] = ["prompt", "inputText", "message", "preamble", "texts"];
+
 /// The prompt texts of a request.
 pub(crate) fn in_request(endpoint: Endpoint, whole: &str) -> Vec<Spot> {
     let mut finder = Finder {
@@ -48,9 +52,14 @@ pub(crate) fn in_request(endpoint: Endpoint, whole: &str) -> Vec<Spot> {
                 }
             }
             Endpoint::BedrockInvoke
-                if json::key_is(key, "prompt") || json::key_is(key, "inputText") =>
+                if BEDROCK_PROMPTS.iter().any(|name| json::key_is(key, name)) =>
             {
                 finder.strings(value);
+            }
+            Endpoint::BedrockInvoke if json::key_is(key, "chat_history") => {
+                for turn in json::items(value).unwrap_or_default() {
+                    finder.push(json::member(turn, "message").unwrap_or_default(), 0, None);
+                }
             }
             Endpoint::BedrockInvoke if json::key_is(key, "system") => finder.blocks(value),
             Endpoint::BedrockInvoke if json::key_is(key, "messages") => {

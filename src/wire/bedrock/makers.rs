@@ -18,7 +18,7 @@ pub(super) enum Form {
     Messages,
     /// Nova's, which is that of `converse`.
     Converse,
-    /// Choices, as in OpenAI's chats: newer models of Mistral's, Jamba, DeepSeek, gpt-oss, Qwen and others.
+    /// Choices, as in OpenAI's chats: newer models of Mistral's, Jamba, `DeepSeek`, gpt-oss, Qwen and others.
     Choices,
     /// One that is read here.
     Own,

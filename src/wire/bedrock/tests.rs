@@ -185,7 +185,7 @@ fn errors_are_told_whole_and_streamed() {
         let said = decode_stream(endpoint, &stream(endpoint, &events))
             .error
             .expect("an error");
-        assert_eq!(said.kind.as_deref(), Some("throttlingException"));
+        assert_eq!(said.kind.as_deref(), Some("ThrottlingException"));
         assert_eq!(said.message.as_deref(), Some("slow down"));
     }
 }

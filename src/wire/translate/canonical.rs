@@ -67,6 +67,35 @@ impl Request {
     }
 }
 
+/// What a tool says that stands for one which the client had once.
+const GONE: &str = "Not available any more. Do not call this tool.";
+
+impl Request {
+    /// Tools for a history with calls where the client gives no tools, as when it wants a summary: Anthropic and Bedrock refuse
+    /// calls in a history without tools beside them. They have the names of that history, so that what is called anyway is a tool
+    /// of which the client knows; and they take nothing. Empty where none are wanted.
+    pub(super) fn stand_ins(&self) -> Vec<Tool> {
+        let mut tools: Vec<Tool> = Vec::new();
+        if !self.tools.is_empty() {
+            return tools;
+        }
+        for part in self.messages.iter().flat_map(|message| &message.parts) {
+            let Part::ToolUse { name, .. } = part else {
+                continue;
+            };
+            if tools.iter().all(|tool| tool.name != *name) {
+                tools.push(Tool {
+                    name: name.clone(),
+                    description: Some(GONE.to_owned()),
+                    schema: None,
+                    strict: None,
+                });
+            }
+        }
+        tools
+    }
+}
+
 /// Whether a temperature or a share asks for what is the default of every API.
 pub(super) fn is_default(number: &Number) -> bool {
     number.as_f64() == Some(1.0)

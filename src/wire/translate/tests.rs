@@ -9,6 +9,7 @@ pub(super) mod properties;
 mod requests;
 mod responses;
 mod thinking_tokens;
+mod tool_history;
 mod words;
 
 use serde_json::{Value, json};

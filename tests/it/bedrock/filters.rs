@@ -3,11 +3,12 @@
 use aiproxy::filter::Endpoint;
 use aiproxy::wire;
 use aiproxy::wire::aws_event_stream::frames as read;
+use aiproxy::wire::bedrock::text_of;
 use serde_json::Value;
 
 use super::{
-    ANSWER, MESSAGES, PROMPT, REQUEST, STREAMS, answered, ask, before, before_nobody, error,
-    frames, streamed, wanted,
+    ANSWER, CLIENT, MESSAGES, PROMPT, REQUEST, STREAMS, answered, ask, before, before_nobody,
+    error, frames, streamed, wanted,
 };
 use crate::support::fake_upstream::FakeUpstream;
 use crate::support::gateway::{TestGateway, Wanted};
@@ -80,6 +81,79 @@ fn filters_answer_in_bedrocks_form() {
         (answer.status, error(&answer)),
         (400, ("ValidationException".to_owned(), "no".to_owned()))
     );
+}
+
+/// Each maker's clients read an answer in its form. (The paths are those that `LangChain`'s and AWS's own examples read.)
+#[test]
+fn filters_answer_in_the_form_of_the_models_maker() {
+    let gateway = before_nobody("filters: [{ kind: canned_answer, text: \"no\" }]");
+    let ask = |path: &str, body: &str| gateway.send("POST", path, CLIENT, body.as_bytes());
+    let prompt = r#"{"prompt":"Hi","max_tokens":5}"#;
+    for (model, body, whole, streamed) in [
+        (
+            "amazon.titan-text-express-v1",
+            r#"{"inputText":"Hi"}"#,
+            "/results/0/outputText",
+            "/outputText",
+        ),
+        (
+            "us.amazon.nova-pro-v1%3A0",
+            r#"{"messages":[{"role":"user","content":[{"text":"Hi"}]}]}"#,
+            "/output/message/content/0/text",
+            "/contentBlockDelta/delta/text",
+        ),
+        (
+            "us.meta.llama3-3-70b-instruct-v1%3A0",
+            prompt,
+            "/generation",
+            "/generation",
+        ),
+        (
+            "arn%3Aaws%3Abedrock%3Aus-east-1%3A%3Afoundation-model%2Fmistral.mistral-7b-instruct-v0%3A2",
+            prompt,
+            "/outputs/0/text",
+            "/outputs/0/text",
+        ),
+        (
+            "cohere.command-r-v1%3A0",
+            r#"{"message":"Hi"}"#,
+            "/text",
+            "/text",
+        ),
+        (
+            "my-imported",
+            r#"{"prompt":"Hi","max_gen_len":5}"#,
+            "/generation",
+            "/generation",
+        ),
+    ] {
+        let answer = ask(&format!("/model/{model}/invoke"), body);
+        let text = answer.json().pointer(whole).cloned();
+        assert_eq!((answer.status, text), (200, Some("no".into())), "{model}");
+        let answer = ask(&format!("/model/{model}/invoke-with-response-stream"), body);
+        let events = read(&answer.body).filter_map(|frame| text_of(&frame).into_text());
+        let events = events.map(|event| serde_json::from_str::<Value>(&event).expect("JSON"));
+        let texts: Vec<Value> = events
+            .filter_map(|event| event.pointer(streamed).cloned())
+            .collect();
+        assert_eq!(texts.first(), Some(&"no".into()), "{model}");
+        let row = gateway.rows().pop().expect("a row").record;
+        assert_eq!(row.response_text.as_deref(), Some("no"), "{model}");
+        assert_eq!(row.finish_reason.as_deref(), Some("stop"), "{model}");
+    }
+    for (model, body) in [
+        ("my-imported", prompt),
+        ("stability.sd3-5-large-v1%3A0", prompt),
+        ("amazon.titan-embed-text-v2%3A0", r#"{"inputText":"Hi"}"#),
+    ] {
+        for verb in ["invoke", "invoke-with-response-stream"] {
+            let answer = ask(&format!("/model/{model}/{verb}"), body);
+            let refused = ("ValidationException".to_owned(), "no".to_owned());
+            assert_eq!((answer.status, error(&answer)), (400, refused), "{model}");
+            let row = gateway.rows().pop().expect("a row").record;
+            assert_eq!(row.outcome, "filter_blocked");
+        }
+    }
 }
 
 #[test]
@@ -155,7 +229,7 @@ fn filters_change_answers_and_requests() {
     assert_eq!(gateway.row().record.model.as_deref(), Some("other:1"));
 }
 
-/// The prompts of Titan's, Llama's and Nova's models, and a body of which nothing is known.
+/// The prompts of Titan's, Llama's, Nova's and Cohere's models, and a body of which nothing is known.
 #[test]
 fn filters_see_the_prompts_of_other_makers() {
     let masking = "filters: [{ kind: block_patterns, words: [secret], action: mask }]";
@@ -165,6 +239,10 @@ fn filters_see_the_prompts_of_other_makers() {
         r#"{"prompt":"<|begin_of_text|>a secret","max_gen_len":9}"#,
         r#"{"schemaVersion":"messages-v1","messages":[{"role":"user","content":[{"text":"a secret"}]}]}"#,
         r#"{"system":[{"text":"a secret"}],"messages":[{"role":"user","content":[{"text":"Hi"}]}]}"#,
+        r#"{"message":"a secret","chat_history":[]}"#,
+        r#"{"message":"Hi","chat_history":[{"role":"USER","message":"a secret"}]}"#,
+        r#"{"message":"Hi","preamble":"a secret"}"#,
+        r#"{"texts":["Hi","a secret"],"input_type":"search_query"}"#,
     ] {
         let upstream = FakeUpstream::answering(json_answer(200, "", "{}"));
         let answer = ask(&before(&upstream, masking), "invoke", body);

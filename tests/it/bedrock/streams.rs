@@ -99,7 +99,7 @@ fn f36_f37_f38_f44_streams_that_end_badly() {
     );
     assert_eq!(
         facts,
-        ("upstream_error", Some("throttlingException"), Some(false))
+        ("upstream_error", Some("ThrottlingException"), Some(false))
     );
     assert_eq!(row.error_message.as_deref(), Some("slow down"));
 }

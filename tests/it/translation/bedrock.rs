@@ -155,7 +155,7 @@ fn a_stream_that_is_not_what_it_should_be_fails() {
     for (stream, expected, outcome) in [
         (damaged(within), "upstream_protocol", "upstream_error"),
         (damaged(1), "upstream_protocol", "upstream_error"),
-        (throttled.clone(), "throttlingException", "rate_limited"),
+        (throttled.clone(), "ThrottlingException", "rate_limited"),
         (ending(&[]), "upstream_truncated", "upstream_truncated"),
         (
             whole.concat()[..whole[0].len() + whole[1].len() + 20].to_vec(),
@@ -211,5 +211,83 @@ fn an_error_of_bedrocks_is_told_with_its_status_kind_and_message() {
         let row = gateway.row().record;
         let facts = (row.error_code.as_deref(), row.error_message.as_deref());
         assert_eq!(facts, (Some(kind), Some(message)));
+    }
+}
+
+/// Told in a head or in a frame, an error has one name, one status and one outcome.
+#[test]
+fn errors_of_bedrocks_mean_the_same_in_heads_and_frames() {
+    for (name, in_head, meant, kind, outcome) in [
+        (
+            "ValidationException",
+            400,
+            400,
+            "invalid_request_error",
+            "upstream_error",
+        ),
+        (
+            "ThrottlingException",
+            429,
+            429,
+            "rate_limit_error",
+            "rate_limited",
+        ),
+        (
+            "InternalServerException",
+            500,
+            500,
+            "api_error",
+            "upstream_error",
+        ),
+        (
+            "ModelStreamErrorException",
+            424,
+            502,
+            "api_error",
+            "upstream_error",
+        ),
+        (
+            "ServiceUnavailableException",
+            503,
+            503,
+            "api_error",
+            "upstream_error",
+        ),
+        (
+            "ModelTimeoutException",
+            408,
+            504,
+            "api_error",
+            "upstream_error",
+        ),
+    ] {
+        let body = json!({ "message": "no" }).to_string();
+        let header = format!("x-amzn-errortype: {name}:http://internal/\r\n");
+        let upstream = FakeUpstream::answering(json_answer(in_head, &header, &body));
+        let gateway = before_bedrock(&upstream, &with_key());
+        let answer = ask_chat(&gateway);
+        let error = &answer.json()["error"];
+        let told = (answer.status, &error["code"], &error["type"]);
+        assert_eq!(told, (meant, &json!(name), &json!(kind)));
+        let head_row = gateway.row().record;
+
+        let (first, rest) = name.split_at(1);
+        let in_frame = first.to_ascii_lowercase() + rest;
+        let event = json!({ in_frame: { "message": "no" } }).to_string();
+        let stream = frames(&[&EVENTS[..2], &[&*event]].concat()).concat();
+        let upstream = FakeUpstream::answering(in_pieces(&stream, 1_000));
+        let gateway = before_bedrock(&upstream, &with_key());
+        let answer = ask_chat(&gateway);
+        assert_eq!(code(&answer.body), name, "{}", answer.text());
+        let row = gateway.row().record;
+        for row in [&head_row, &row] {
+            let facts = (
+                row.error_code.as_deref(),
+                row.error_type.as_deref(),
+                row.error_message.as_deref(),
+                &*row.outcome,
+            );
+            assert_eq!(facts, (Some(name), Some(kind), Some("no"), outcome));
+        }
     }
 }

@@ -1,11 +1,12 @@
 //! A Messages request, written.
 
-use serde_json::{Map, Number, Value, json};
+use serde_json::{Map, Value, json};
 
-use super::thinking::{Thinking, samples_by_itself};
+use super::sampling::Sampling;
+use super::thinking::Thinking;
 use crate::wire::translate::call_id::permitted;
 use crate::wire::translate::canonical::{
-    Form, Media, Message, Part, Request, Role, Tool, ToolChoice, is_default,
+    Form, Media, Message, Part, Request, Role, Tool, ToolChoice,
 };
 use crate::wire::translate::{Dropped, TranslateError, schemas, words};
 
@@ -19,6 +20,8 @@ pub(in crate::wire::translate) fn write_request(
 ) -> Result<Value, TranslateError> {
     request.drop_seed_and_penalties(dropped);
     let thinking = Thinking::of(&request, dropped);
+    let sampling = Sampling::of_claude(&mut request, thinking.is_some(), dropped);
+    let stand_ins = request.stand_ins();
     let Request {
         model,
         messages,
@@ -26,9 +29,6 @@ pub(in crate::wire::translate) fn write_request(
         tool_choice,
         parallel_tools,
         max_tokens,
-        temperature,
-        top_p,
-        top_k,
         stop,
         stream,
         user,
@@ -54,38 +54,14 @@ pub(in crate::wire::translate) fn write_request(
             body.insert(key.to_owned(), value);
         }
     };
-    let samples_by_itself = samples_by_itself(&model);
     put("model", Some(json!(model)));
     put("max_tokens", Some(Value::Number(max_tokens)));
     put("system", (!system.is_empty()).then(|| texts(system)));
     put("messages", Some(Value::Array(messages)));
     put("stream", stream.then(|| json!(true)));
-    let has_temperature = temperature.is_some();
-    if thinking.is_some() || samples_by_itself {
-        // Refused beside thinking.
-        if temperature.is_some_and(|given| !is_default(&given)) {
-            dropped.add("temperature");
-        }
-        if top_k.is_some() {
-            dropped.add("top_k");
-        }
-    } else {
-        put(
-            "temperature",
-            temperature.map(|given| in_range(given, dropped)),
-        );
-        put("top_k", top_k.map(Value::Number));
-    }
-    // Newer models take the one or the other, the newest neither.
-    let one_of_two = thinking.is_none() && has_temperature;
-    match top_p {
-        Some(given) if one_of_two || samples_by_itself => {
-            if !is_default(&given) {
-                dropped.add("top_p");
-            }
-        }
-        top_p => put("top_p", top_p.map(Value::Number)),
-    }
+    put("temperature", sampling.temperature);
+    put("top_k", sampling.top_k);
+    put("top_p", sampling.top_p);
     let mut output = Map::new();
     if let Some(schema) = schema {
         let schema = schemas::closed(schema, dropped)?;
@@ -98,6 +74,10 @@ pub(in crate::wire::translate) fn write_request(
     );
     put("stop_sequences", (!stop.is_empty()).then(|| json!(stop)));
     put("metadata", user.map(|user| json!({ "user_id": user })));
+    let (tools, tool_choice) = match stand_ins.is_empty() {
+        true => (tools, tool_choice),
+        false => (stand_ins, Some(ToolChoice::None)),
+    };
     let has_tools = !tools.is_empty();
     let tools: Vec<Value> = tools.into_iter().map(tool).collect();
     put("tools", has_tools.then(|| json!(tools)));
@@ -110,15 +90,6 @@ pub(in crate::wire::translate) fn write_request(
         (!output.is_empty()).then_some(Value::Object(output)),
     );
     Ok(Value::Object(body))
-}
-
-/// Temperatures end at 1 here, and at 2 elsewhere.
-pub(in crate::wire::translate) fn in_range(given: Number, dropped: &mut Dropped) -> Value {
-    if given.as_f64().is_some_and(|degrees| 1.0 < degrees) {
-        dropped.add("temperature");
-        return json!(1);
-    }
-    Value::Number(given)
 }
 
 /// The one text, or all of them as blocks.

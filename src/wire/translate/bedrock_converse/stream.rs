@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::answer::{SERVERS_OWN, stop_of, usage};
 use super::error;
+use crate::wire::bedrock::{error_name, error_status};
 use crate::wire::json_reader::{JsonError, Reader as Json};
 use crate::wire::translate::piece::{Give, Piece};
 use crate::wire::translate::{Dropped, ProviderError, TranslateError};
@@ -104,9 +105,10 @@ impl Reader {
             }
             _ if kind.ends_with("Exception") => {
                 let body = serde_json::from_str(said).unwrap_or_default();
+                let name = error_name(kind);
                 return Err(TranslateError::Reported(ProviderError {
-                    status: status_of(kind),
-                    kind: Some(kind.to_owned()),
+                    status: error_status(&name),
+                    kind: Some(name),
                     ..error(&body)
                 }));
             }
@@ -224,18 +226,4 @@ fn inside(said: &str) -> Result<Inside<'_>, JsonError> {
         Ok(())
     })?;
     Ok(inside)
-}
-
-/// The status that an exception stands for; what failed behind the provider is a gateway's error to the client.
-/// (`ConverseStreamOutput`.)
-fn status_of(exception: &str) -> Option<u16> {
-    Some(match exception {
-        "validationException" => 400,
-        "throttlingException" => 429,
-        "internalServerException" => 500,
-        "modelStreamErrorException" => 502,
-        "serviceUnavailableException" => 503,
-        "modelTimeoutException" => 504,
-        _ => return None,
-    })
 }

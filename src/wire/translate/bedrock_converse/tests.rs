@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use crate::wire::aws_event_stream::Decoder;
-use crate::wire::bedrock::{frame_of, text_of};
+use crate::wire::bedrock::{error_name, frame_of, text_of};
 use crate::wire::sse;
 use crate::wire::translate::tests::properties::json_of;
 use crate::wire::translate::{
@@ -230,7 +230,7 @@ fn exceptions_are_the_providers_errors() {
             let error = streamed(ClientFormat::Anthropic, &frames(&events), 9).unwrap_err();
             let expected = ProviderError {
                 status,
-                kind: Some(kind.to_owned()),
+                kind: Some(error_name(kind)),
                 code: None,
                 message: "slöw".to_owned(),
             };
@@ -344,14 +344,20 @@ fn what_a_model_does_not_know_is_dropped() {
     let thinking = json!({ "thinking": { "type": "enabled", "budget_tokens": 1024 } });
     let profile = "arn:aws:bedrock:us-east-1:1:application-inference-profile/abc";
     for (model, own, max_tokens, expected) in [
-        (CLAUDE, &thinking, 1034, &["temperature", "top_k"]),
-        (profile, &thinking, 1034, &["temperature", "top_k"]),
+        (
+            CLAUDE,
+            &thinking,
+            1034,
+            &["temperature", "top_k", "top_p"][..],
+        ),
+        (profile, &thinking, 1034, &["temperature", "top_k", "top_p"]),
         (NOVA, &Value::Null, 10, &["reasoning_effort", "top_k"]),
     ] {
         let (made, dropped) = asked_chat(&body, model);
         assert_eq!(&made["additionalModelRequestFields"], own, "{model}");
         assert_eq!(made["inferenceConfig"]["maxTokens"], max_tokens);
-        assert_eq!(made["inferenceConfig"]["topP"], 0.5);
+        let top_p = made["inferenceConfig"]["topP"].as_f64();
+        assert_eq!(top_p, (model == NOVA).then_some(0.5), "{model}");
         assert_eq!(dropped, expected, "{model}");
     }
     let body = chat(json!({ "top_k": 5, "temperature": 0.5, "top_p": 0.5 }));

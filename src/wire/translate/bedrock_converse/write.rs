@@ -3,10 +3,10 @@
 use serde_json::{Map, Number, Value, json};
 
 use super::document::{document, image};
-use crate::wire::translate::anthropic::{Thinking, in_range, samples_by_itself};
+use crate::wire::translate::anthropic::{Sampling, Thinking};
 use crate::wire::translate::call_id::permitted;
 use crate::wire::translate::canonical::{
-    Form, Message, Part, Reasoning, Request, Role, Schema, Tool, ToolChoice, is_default,
+    Form, Message, Part, Reasoning, Request, Role, Schema, Tool, ToolChoice,
 };
 use crate::wire::translate::{Dropped, TranslateError, schemas, signed_id, words};
 
@@ -18,8 +18,19 @@ pub(in crate::wire::translate) fn write_request(
     let schema = request.form.take().map(Form::into_schema).transpose()?;
     let is_claude = may_be_claude(&request.model);
     let thinking = thinking(&request, is_claude, dropped);
-    let choice = request.tool_choice.as_ref();
-    let tools = tool_config(&request.tools, choice, &request.messages)?;
+    let sampling = match is_claude {
+        true => Sampling::of_claude(&mut request, thinking.is_some(), dropped),
+        false => Sampling::of_others(&mut request, dropped),
+    };
+    let stand_ins = request.stand_ins();
+    let tools = match stand_ins.is_empty() {
+        true => {
+            let choice = request.tool_choice.as_ref();
+            tool_config(&request.tools, choice, &request.messages)?
+        }
+        // Calls cannot be forbidden here but by what the tools say.
+        false => tool_config(&stand_ins, None, &[])?,
+    };
     let mut settings = Map::new();
     let mut own = Map::new();
     let mut put = |key: &str, value: Option<Value>| {
@@ -33,38 +44,12 @@ pub(in crate::wire::translate) fn write_request(
         None => request.max_tokens,
     };
     put("maxTokens", max_tokens.map(Value::Number));
-    let has_temperature = request.temperature.is_some();
-    let samples_by_itself = is_claude && samples_by_itself(&request.model);
-    if thinking.is_some() || samples_by_itself {
-        // Refused beside thinking.
-        if request.temperature.is_some_and(|given| !is_default(&given)) {
-            dropped.add("temperature");
-        }
-    } else {
-        let temperature = request.temperature;
-        put(
-            "temperature",
-            temperature.map(|given| in_range(given, dropped)),
-        );
-    }
-    // Newer models of Claude's take the one or the other, the newest neither.
-    let one_of_two = is_claude && thinking.is_none() && has_temperature;
-    match request.top_p {
-        Some(given) if one_of_two || samples_by_itself => {
-            if !is_default(&given) {
-                dropped.add("top_p");
-            }
-        }
-        top_p => put("topP", top_p.map(Value::Number)),
-    }
+    put("temperature", sampling.temperature);
+    put("topP", sampling.top_p);
     let stop = request.stop;
     put("stopSequences", (!stop.is_empty()).then(|| json!(stop)));
-    match request.top_k {
-        None => {}
-        Some(top_k) if is_claude && thinking.is_none() && !samples_by_itself => {
-            own.insert("top_k".to_owned(), Value::Number(top_k));
-        }
-        Some(_) => dropped.add("top_k"),
+    if let Some(top_k) = sampling.top_k {
+        own.insert("top_k".to_owned(), top_k);
     }
     if let Some(thinking) = thinking {
         let mut output = Map::new();

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use crate::wire::translate::canonical::{
     Form, Media, Message, Part, Reasoning, Request, Role, Tool, ToolChoice,
 };
-use crate::wire::translate::{Dropped, TranslateError, words};
+use crate::wire::translate::{Dropped, TranslateError, signed_id, words};
 
 pub(in crate::wire::translate) fn write_request(
     request: Request,
@@ -15,7 +15,11 @@ pub(in crate::wire::translate) fn write_request(
 ) -> Result<Value, TranslateError> {
     let (system, mut contents) = conversation(request.messages, dropped)?;
     if wants_signatures(&request.model) {
-        contents.iter_mut().for_each(sign);
+        for turn in &mut contents {
+            if sign(turn) {
+                dropped.add(signed_id::FIELD);
+            }
+        }
     }
     let mut body = Map::new();
     body.insert("contents".to_owned(), Value::Array(contents));
@@ -105,15 +109,19 @@ fn wants_signatures(model: &str) -> bool {
     }
 }
 
-/// Signs the first call of a turn, which signs for those beside it.
-fn sign(turn: &mut Value) {
+/// Signs the first call of a turn, which signs for those beside it. Whether that was needed: the thought behind it is lost.
+fn sign(turn: &mut Value) -> bool {
     let parts = turn["parts"].as_array_mut().into_iter().flatten();
     let mut calls = parts.filter(|part| part.get("functionCall").is_some());
-    if let Some(first) = calls
+    let unsigned = calls
         .next()
-        .filter(|call| call.get("thoughtSignature").is_none())
-    {
-        first["thoughtSignature"] = json!(UNSIGNED);
+        .filter(|call| call.get("thoughtSignature").is_none());
+    match unsigned {
+        Some(first) => {
+            first["thoughtSignature"] = json!(UNSIGNED);
+            true
+        }
+        None => false,
     }
 }
 

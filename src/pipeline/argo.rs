@@ -48,7 +48,10 @@ pub(super) fn plan(
     let model = target.model.clone().unwrap_or_else(|| model.into_owned());
     let timeouts = timeouts(provider, body)?;
     let settings = settings(provider, &exchange.headers)?;
-    let written = raw::request(body, &model, &settings).ok_or(Failure::Internal)?;
+    let written = raw::request(body, &model, &settings).map_err(|unsent| match unsent {
+        raw::Unsent::NoTexts(field) => untold(field, "it must be a text or a list of texts"),
+        raw::Unsent::NoObject => Failure::Internal,
+    })?;
     let written = Bytes::from(written);
     let stream = head.stream.unwrap_or(false);
     (exchange.rest, exchange.query) = {

@@ -16,6 +16,7 @@ mod folding;
 pub mod generator;
 mod lacking;
 pub mod link;
+mod marked;
 pub mod models;
 pub mod openai_at_google;
 mod other_form;

@@ -17,6 +17,7 @@ pub mod json_error;
 pub mod json_reader;
 pub mod json_text;
 pub mod listed_model;
+pub mod model_list;
 pub mod ocf;
 pub mod openai_chat;
 pub mod openai_completions;

@@ -10,6 +10,7 @@ use crate::filter::{Filter, OnError};
 mod guard;
 mod order;
 mod policy;
+mod presence;
 mod report;
 mod run;
 mod stage;
@@ -18,6 +19,7 @@ mod validate;
 
 pub use order::Selection;
 pub use policy::{Glob, When};
+pub use presence::Presence;
 pub use report::{
     Failure, FailureKind, FilterVerdict, Phase, RequestOutcome, ResponseOutcome, Stop, StopCause,
     StreamStep, VerdictKind,

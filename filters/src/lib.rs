@@ -41,7 +41,7 @@ mod stream;
 pub mod testing;
 
 pub use chain::{
-    Chain, ChainRun, Delivery, Entry, Failure, FailureKind, FilterVerdict, Glob, Phase,
+    Chain, ChainRun, Delivery, Entry, Failure, FailureKind, FilterVerdict, Glob, Phase, Presence,
     RequestOutcome, ResponseOutcome, Selection, Stop, StopCause, StreamChain, StreamStep,
     VerdictKind, When, WholeStream,
 };

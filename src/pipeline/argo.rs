@@ -13,7 +13,7 @@ use crate::pipeline::exchange::{Body, Exchange};
 use crate::pipeline::failure::Failure;
 use crate::pipeline::plan::{self, Plan, settings, timeouts, unknown_target};
 use crate::pipeline::translation::text;
-use crate::pipeline::{Worker, collected, filtering};
+use crate::pipeline::{Worker, collected, filtering, lacking};
 use crate::routing::choose_own;
 use crate::upstream::provider::Provider;
 use crate::upstream::transport::{UpstreamBody, UpstreamReply};
@@ -38,13 +38,20 @@ pub(super) fn plan(
     };
     let endpoint = exchange.endpoint;
     let named = exchange.provider.as_deref();
-    let target = choose_own(&worker.providers, named, &model, endpoint).map_err(unknown_target)?;
+    let target = choose_own(&worker.providers, named, &model, endpoint);
+    if target.is_err() {
+        lacking::check(exchange, Some(&model), worker)?;
+    }
+    let target = target.map_err(unknown_target)?;
     let provider = &worker.providers[target.provider];
     let generation = provider.own_call(endpoint).ok_or(Failure::Internal)?;
     let model = target.model.clone().unwrap_or_else(|| model.into_owned());
     let timeouts = timeouts(provider, body)?;
     let settings = settings(provider, &exchange.headers)?;
-    let written = raw::request(body, &model, &settings).ok_or(Failure::Internal)?;
+    let written = raw::request(body, &model, &settings).map_err(|unsent| match unsent {
+        raw::Unsent::NoTexts(field) => untold(field, "it must be a text or a list of texts"),
+        raw::Unsent::NoObject => Failure::Internal,
+    })?;
     let written = Bytes::from(written);
     let stream = head.stream.unwrap_or(false);
     (exchange.rest, exchange.query) = {

@@ -15,7 +15,6 @@ use crate::access_log::draft::{AttemptDraft, Closed, Tried};
 use crate::access_log::guard::RecordGuard;
 use crate::filter::{Headers, Outcome};
 use crate::pipeline::Worker;
-use crate::pipeline::answer::is_events;
 use crate::pipeline::blame::{LONGEST_WORDS, unmarked};
 use crate::pipeline::failure::{Failure, of_upstream_status};
 use crate::pipeline::link::{ClientLink, Leaving};
@@ -85,7 +84,7 @@ pub async fn attempt(
         }
     }
     match quirks.failure_mark {
-        Some(mark) if reply.status < 400 && !is_events(&reply) => {
+        Some(mark) if reply.status < 400 => {
             Box::pin(unmarked(mark, reply, call, worker, guard)).await
         }
         _ => Ok(reply),

@@ -9,9 +9,10 @@ use tokio::time::timeout_at;
 use crate::access_log::draft::AttemptDraft;
 use crate::access_log::guard::RecordGuard;
 use crate::pipeline::Worker;
-use crate::pipeline::answer::read_bounded;
+use crate::pipeline::answer::{is_events, read_bounded};
 use crate::pipeline::attempt::{Call, draft};
 use crate::pipeline::failure::Failure;
+use crate::pipeline::marked::{Beginning, Lines, Marked, words};
 use crate::upstream::provider::Timeouts;
 use crate::upstream::transport::{BodyFailure, UpstreamBody, UpstreamReply};
 
@@ -54,30 +55,48 @@ pub(super) fn blame(guard: &mut RecordGuard, failure: &Failure, said: &str) {
     });
 }
 
-/// The answer, unless its body begins with the provider's mark of a failure under a good status.
+/// The answer, unless its body begins with the provider's mark of a failure under a good status. Of an event stream the
+/// rest is looked through while it passes.
 pub(super) async fn unmarked(
-    mark: &str,
+    mark: &'static str,
     reply: UpstreamReply,
     call: &Call<'_>,
     worker: &Worker,
     guard: &mut RecordGuard,
 ) -> Result<UpstreamReply, Failure> {
     let (timeouts, started) = (&call.timeouts, guard.started());
-    let (begun, rest) = begin(reply.body, mark.len(), timeouts, worker, started).await;
-    let pieces = begun.iter().flatten();
-    let mut said: Vec<u8> = pieces.flat_map(|piece| piece.iter().copied()).collect();
-    if !said.starts_with(mark.as_bytes()) {
-        let begun = futures_util::stream::iter(begun);
-        return Ok(UpstreamReply {
-            body: UpstreamBody::made(Box::pin(begun.chain(rest))),
-            ..reply
-        });
+    let is_event = is_events(&reply);
+    let (mut pieces, mut said, mut rest) = (Vec::new(), Vec::new(), reply.body);
+    let beginning = loop {
+        let (begun, body) = begin(rest, 1, timeouts, worker, started).await;
+        rest = body;
+        // Also where it broke off: that is told after what came.
+        let is_over = begun.iter().all(Result::is_err);
+        for piece in begun.iter().flatten() {
+            said.extend_from_slice(piece);
+        }
+        pieces.extend(begun);
+        let beginning = Beginning::of(&said, mark, is_event);
+        if is_over || beginning != Beginning::MayBecome {
+            break beginning;
+        }
+    };
+    if beginning != Beginning::Is {
+        let begun = futures_util::stream::iter(pieces);
+        let body = UpstreamBody::made(Box::pin(begun.chain(rest)));
+        let body = match is_event {
+            false => body,
+            true => UpstreamBody::made(Box::pin(Marked {
+                body,
+                lines: Lines::new(mark),
+                secrets: worker.secrets.clone(),
+            })),
+        };
+        return Ok(UpstreamReply { body, ..reply });
     }
     said.extend_from_slice(&read_bounded(rest, call.provider).await);
     guard.upstream_ends(Instant::now());
-    let words = said.utf8_chunks().next().map_or("", |chunk| chunk.valid());
-    let words: String = words.chars().take(LONGEST_WORDS).collect();
-    let words = guard.secrets().mask_text(words.trim());
+    let words = words(&said, guard.secrets());
     match guard.closed_mut().translated_to {
         Some(endpoint) => guard.translated_to(endpoint).piece(Bytes::from(said)),
         None => guard.upstream_response_piece(Bytes::from(said)),

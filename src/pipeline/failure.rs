@@ -67,6 +67,15 @@ pub enum Failure {
         /// The providers that count for these clients.
         counting: Vec<String>,
     },
+    /// The kind of the model's provider has no such call, and none that could stand for it.
+    LacksCall {
+        /// The model as asked for, if one is.
+        model: Option<String>,
+        /// The kind.
+        kind: &'static str,
+        /// What it has none of.
+        lacks: &'static str,
+    },
     /// No model is named, by which a provider could be found.
     MissingModel,
     /// `x-aiproxy-replay` names nothing that this caller may see.
@@ -218,6 +227,7 @@ impl Failure {
             | Self::TwoKeys { .. }
             | Self::UnknownModel { .. }
             | Self::CountNotTranslated { .. }
+            | Self::LacksCall { .. }
             | Self::MissingModel
             | Self::ReplayNotFound
             | Self::ReplayNotComplete

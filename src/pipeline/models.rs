@@ -1,12 +1,11 @@
-//! Lists of models that no provider gives as they are: of several providers their lists in one, in the order of the
-//! configuration; of one whose list has a shape of its own that list in OpenAI's, or the one model of it that is asked for.
+//! Lists of models that no provider gives as they are: of several providers, and of the names that the configuration
+//! lists, one list in the order of the configuration, in the client's form; of one whose list has a shape of its own that list,
+//! or the one model of it that is asked for.
 
-use std::collections::HashSet;
 use std::rc::Rc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use serde_json::value::RawValue;
 
 use crate::filter::{ChainRun, Dialect, Endpoint, Outcome};
 use crate::pipeline::attempt::{Call, CallBody, attempt};
@@ -18,75 +17,101 @@ use crate::pipeline::{Worker, collected, filtering, translation};
 use crate::routing::choose;
 use crate::upstream::provider::Provider;
 use crate::wire::listed_model::ListedModel;
+use crate::wire::model_list::{ModelList, whole_query};
 pub use crate::wire::percent::decoded as percent_decoded;
 
 /// A list of models, or one of it, that we put together.
 pub struct OwnList {
-    /// The indices of the providers that are asked.
+    /// The indices of the providers whose models are in it.
     providers: Vec<usize>,
     /// The one model that is asked for.
     model: Option<String>,
 }
 
-/// What is put together here of what an exchange asks for: the lists of several providers, and whatever is asked of one
-/// whose list has a shape of its own. `None`: the provider's answer is the client's.
+/// What is put together here of what an exchange asks for: the lists of several providers and of the configuration, and
+/// whatever is asked of one whose list has a shape of its own. `None`: the provider's answer is the client's.
 pub fn own_list(exchange: &Exchange, worker: &Worker) -> Option<OwnList> {
-    let lists_otherwise =
-        |index: &usize| has_listing_for(&worker.providers[*index], exchange.dialect);
+    let dialect = exchange.dialect;
+    let lists_otherwise = |index: &usize| has_listing_for(&worker.providers[*index], dialect);
     let named = exchange.provider.as_deref();
-    let chosen = |model: Option<&str>| {
-        let dialect = exchange.dialect;
-        let target = choose(
-            &worker.providers,
-            named,
-            model,
-            dialect,
-            Some(Endpoint::ChatCompletions),
-        )
-        .ok()?;
-        lists_otherwise(&target.provider).then_some(target)
+    let choose = |model: Option<&str>| {
+        let endpoint = Some(Endpoint::ChatCompletions);
+        choose(&worker.providers, named, model, dialect, endpoint).ok()
     };
-    // Names with slashes are written with and without their escapes.
-    let model = exchange.rest.strip_prefix("/models/");
-    let model = model.filter(|model| exchange.method == "GET" && !model.is_empty());
-    if let Some(model) = model.and_then(percent_decoded) {
-        let target = chosen(Some(&model))?;
-        return Some(OwnList {
+    if let Some(model) = one_model(exchange) {
+        let target = choose(Some(&model))?;
+        let provider = &worker.providers[target.provider];
+        let model = target.model.unwrap_or(model);
+        // Only who understands the client can be asked for one of its list.
+        let is_listed = target.is_translated && provider.list.contains(&model);
+        return (is_listed || lists_otherwise(&target.provider)).then(|| OwnList {
             providers: vec![target.provider],
-            model: Some(target.model.unwrap_or(model)),
+            model: Some(model),
         });
     }
-    if exchange.endpoint != Endpoint::Models || exchange.rest != "/models" {
+    if exchange.endpoint != Endpoint::Models || !is_list(exchange) {
         return None;
     }
     let providers: Vec<usize> = match named {
-        Some(_) => vec![chosen(None)?.provider],
+        Some(_) => vec![choose(None)?.provider],
         None => {
             let all = worker.providers.iter().enumerate();
-            all.filter(|(_, provider)| lists(provider, exchange.dialect))
+            all.filter(|(_, provider)| has_models_for(provider, dialect))
                 .map(|(index, _)| index)
                 .collect()
         }
     };
-    let is_own = 1 < providers.len() || providers.iter().any(lists_otherwise);
+    let is_listed = |index: &usize| named.is_none() && !worker.providers[*index].list.is_empty();
+    let is_own = 1 < providers.len()
+        || providers.iter().any(lists_otherwise)
+        || providers.iter().any(is_listed);
     is_own.then_some(OwnList {
         providers,
         model: None,
     })
 }
 
-/// Whether clients of a dialect understand a provider's list.
-fn lists(provider: &Provider, dialect: Dialect) -> bool {
+/// Whether a path is of the list; Gemini's has its version.
+fn is_list(exchange: &Exchange) -> bool {
+    match exchange.dialect {
+        Dialect::Gemini => exchange.rest.ends_with("/models"),
+        Dialect::Openai | Dialect::Azure | Dialect::Anthropic => exchange.rest == "/models",
+        Dialect::Bedrock => false,
+    }
+}
+
+/// The one model that is asked for.
+fn one_model(exchange: &Exchange) -> Option<String> {
+    match exchange.dialect {
+        Dialect::Gemini if exchange.endpoint == Endpoint::Models => exchange.deployment.clone(),
+        Dialect::Gemini | Dialect::Bedrock => None,
+        Dialect::Openai | Dialect::Azure | Dialect::Anthropic => {
+            // Names with slashes are written with and without their escapes.
+            let model = exchange.rest.strip_prefix("/models/");
+            let model = model.filter(|model| exchange.method == "GET" && !model.is_empty());
+            model.and_then(percent_decoded)
+        }
+    }
+}
+
+/// Whether a provider is asked for its list: one that clients of a dialect understand, or that has a shape of its own.
+fn is_asked(provider: &Provider, dialect: Dialect) -> bool {
     provider.speaks(dialect) || has_listing_for(provider, dialect)
 }
 
-/// Whether a provider's list has a shape of its own, which is put into OpenAI's for clients of that.
+/// Whether models of a provider are in the list of these clients.
+fn has_models_for(provider: &Provider, dialect: Dialect) -> bool {
+    is_asked(provider, dialect) || is_reached(provider, dialect) && !provider.list.is_empty()
+}
+
+/// Whether clients of a dialect can ask a provider for texts.
+fn is_reached(provider: &Provider, dialect: Dialect) -> bool {
+    provider.speaks(dialect) || provider.generation(Endpoint::ChatCompletions).is_some()
+}
+
+/// Whether a provider's list has a shape of its own, which is put into the clients'.
 fn has_listing_for(provider: &Provider, dialect: Dialect) -> bool {
-    let is_reached =
-        provider.speaks(dialect) || provider.generation(Endpoint::ChatCompletions).is_some();
-    matches!(dialect, Dialect::Openai | Dialect::Azure)
-        && provider.quirks.listing.is_some()
-        && is_reached
+    provider.quirks.listing.is_some() && is_reached(provider, dialect)
 }
 
 /// The model that a path `/models/{id}` names, percent signs resolved.
@@ -111,24 +136,35 @@ pub async fn merged_list(
     }
     exchange.guard.begin();
     exchange.link.expect_whole_answer();
-    let mut list = MergedList::default();
+    let dialect = exchange.dialect;
+    // What a client asks for page by page is given on one.
+    exchange.query = whole_query(&exchange.query, dialect);
+    let mut list = ModelList::of(dialect);
     let mut last_failure = None;
     let is_of_all = 1 < wanted.providers.len();
     for index in wanted.providers {
-        match one_list(&mut exchange, index, worker, !is_of_all).await {
-            Ok(body) => list.add(&body, &worker.providers[index]),
-            Err(failure) => last_failure = Some(failure),
+        let provider = &worker.providers[index];
+        if is_asked(provider, dialect) {
+            match one_list(&mut exchange, index, worker, !is_of_all).await {
+                Ok(Listed::InForm(body)) => list.add_body(&body, |name| provider.takes(name)),
+                Ok(Listed::Read(mut models)) => {
+                    models.retain(|model| provider.takes(&model.id));
+                    list.add(&models);
+                }
+                Err(failure) => last_failure = Some(failure),
+            }
+            exchange.guard.upstream_ends(Instant::now());
         }
+        let named: Vec<ListedModel> = provider.list.iter().map(|id| named(id, provider)).collect();
+        list.add(&named);
     }
-    exchange.guard.upstream_ends(Instant::now());
-    let is_one = wanted.model.is_some();
-    let found = match wanted.model {
-        None => Ok(()),
-        Some(model) => list.keep(model),
-    };
-    let failure = last_failure
-        .filter(|_| list.entries.is_empty())
-        .or(found.err());
+    let model = wanted.model;
+    if let Some(model) = &model {
+        list.keep(model);
+    }
+    let is_one = model.is_some();
+    let unknown = model.map(|model| Failure::UnknownModel { model });
+    let failure = last_failure.or(unknown).filter(|_| list.is_empty());
     if let Some(failure) = failure {
         return refuse(
             exchange.guard,
@@ -138,7 +174,10 @@ pub async fn merged_list(
         );
     }
     let mut guard = exchange.guard;
-    let body = list.into_body(is_one);
+    let body = match is_one {
+        true => list.into_one(),
+        false => list.into_body(),
+    };
     let mut headers = ReplyHeaders::of_type("application/json");
     note_headers(&mut guard, &headers);
     headers.extend(own_headers(&mut guard));
@@ -164,13 +203,30 @@ pub async fn merged_list(
 /// The status of a list that we put together.
 const GOOD: u16 = 200;
 
-/// A provider's list in the client's format.
+/// A model of the configuration's.
+fn named(id: &str, provider: &Provider) -> ListedModel {
+    ListedModel {
+        id: id.to_owned(),
+        internal_name: None,
+        owned_by: provider.name.clone(),
+        created_s: None,
+    }
+}
+
+/// A provider's list.
+enum Listed {
+    /// In the client's form.
+    InForm(Bytes),
+    /// Of a shape of its own.
+    Read(Vec<ListedModel>),
+}
+
 async fn one_list(
     exchange: &mut Exchange,
     index: usize,
     worker: &Worker,
     is_alone: bool,
-) -> Result<Bytes, Failure> {
+) -> Result<Listed, Failure> {
     let provider = &worker.providers[index];
     let listing = provider.quirks.listing.as_ref();
     let (method, url, body) = match listing {
@@ -213,79 +269,18 @@ async fn one_list(
     let body = collected::read(reply.body, &provider.timeouts, guard.started(), worker)
         .await
         .map_err(|unread| unread.failure)?;
-    let Some(listing) = listing else {
-        return Ok(body);
-    };
     if is_alone {
         guard.upstream_response_piece(body.clone());
     }
+    let Some(listing) = listing else {
+        return Ok(Listed::InForm(body));
+    };
     match (listing.read)(&body) {
-        Ok(models) => Ok(list_of(models.iter().map(ListedModel::to_json))),
+        Ok(models) => Ok(Listed::Read(models)),
         Err(error) => {
             let failure = translation::untold(error, provider, guard.secrets());
             blame_for(&failure, guard);
             Err(failure)
-        }
-    }
-}
-
-/// OpenAI's list of these entries.
-fn list_of(entries: impl Iterator<Item = String>) -> Bytes {
-    let entries: Vec<String> = entries.collect();
-    let entries = entries.join(",");
-    Bytes::from(format!(r#"{{"object":"list","data":[{entries}]}}"#))
-}
-
-/// Entries as the providers wrote them; of two with one id, the first.
-#[derive(Default)]
-struct MergedList {
-    entries: Vec<Box<RawValue>>,
-    ids: HashSet<String>,
-}
-
-#[derive(serde::Deserialize)]
-struct List {
-    data: Vec<Box<RawValue>>,
-}
-
-#[derive(serde::Deserialize)]
-struct Entry {
-    id: String,
-}
-
-impl MergedList {
-    fn add(&mut self, body: &[u8], provider: &Provider) {
-        let Ok(list) = serde_json::from_slice::<List>(body) else {
-            return;
-        };
-        for entry in list.data {
-            let Ok(Entry { id }) = serde_json::from_str(entry.get()) else {
-                continue;
-            };
-            if provider.takes(&id) && self.ids.insert(id) {
-                self.entries.push(entry);
-            }
-        }
-    }
-
-    /// Keeps the one model that is asked for.
-    fn keep(&mut self, model: String) -> Result<(), Failure> {
-        let is_it = |entry: &RawValue| {
-            let read = serde_json::from_str::<Entry>(entry.get());
-            read.is_ok_and(|read| read.id == model)
-        };
-        self.entries.retain(|entry| is_it(entry));
-        match self.entries.is_empty() {
-            true => Err(Failure::UnknownModel { model }),
-            false => Ok(()),
-        }
-    }
-
-    fn into_body(self, is_one: bool) -> Bytes {
-        let mut entries = self.entries.iter().map(|entry| entry.get().to_owned());
-        match entries.next().filter(|_| is_one) {
-            Some(only) => Bytes::from(only),
-            None => list_of(self.entries.iter().map(|entry| entry.get().to_owned())),
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::filter::{Dialect, Endpoint, Headers};
 use crate::pipeline::exchange::{Body, Exchange};
 use crate::pipeline::failure::Failure;
 use crate::pipeline::translation::{self, Shape, Translation};
-use crate::pipeline::{Worker, argo, counting, models, openai_at_google, other_form};
+use crate::pipeline::{Worker, argo, lacking, models, openai_at_google, other_form};
 use crate::routing::{NoTarget, Target, choose};
 use crate::upstream::provider::{Provider, Timeouts};
 use crate::upstream::signing::is_signature;
@@ -144,7 +144,7 @@ pub fn plan(exchange: &mut Exchange, head: Asked, worker: &Worker) -> Result<Pla
         });
     };
     let model = head.model.as_deref();
-    counting::check(exchange, model, worker)?;
+    lacking::check(exchange, model, worker)?;
     let target = match openai_at_google::is_asked(exchange) {
         true => openai_at_google::target(exchange, model, worker),
         false => {

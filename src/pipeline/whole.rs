@@ -305,6 +305,9 @@ pub(super) fn broken(error: &BodyFailure) -> Failure {
             status: error.status.unwrap_or(502),
             error: error.clone(),
         },
+        BodyFailure::Unreached(words) => Failure::UpstreamUnreachable {
+            detail: words.clone(),
+        },
         BodyFailure::EventTooLarge => Failure::UpstreamEventTooLarge,
     }
 }

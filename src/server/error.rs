@@ -126,6 +126,21 @@ pub fn reply(failure: &Failure) -> ErrorReply {
             );
             plain(400, INVALID, "counting_not_translated", message)
         }
+        Failure::LacksCall { model, kind, lacks } => ErrorReply {
+            param: Some("model".to_owned()),
+            ..plain(
+                400,
+                INVALID,
+                "unsupported_parameter",
+                match model {
+                    None => format!("a provider of the kind '{kind}' has no {lacks}"),
+                    Some(model) => format!(
+                        "the model '{}' is of a provider of the kind '{kind}', which has no {lacks}",
+                        printable(model)
+                    ),
+                },
+            )
+        },
         Failure::MissingModel => ErrorReply {
             param: Some("model".to_owned()),
             ..invalid(

@@ -7,6 +7,7 @@ use crate::upstream::provider::{Api, Generation, Place, Provider};
 const VERSION: &str = "2023-06-01";
 
 pub(super) const API: Api = Api {
+    kind: "anthropic",
     dialects: &[Dialect::Anthropic],
     url,
     model_in_url: false,

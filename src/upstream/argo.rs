@@ -5,6 +5,7 @@ use crate::upstream::provider::{Api, Generation, Listing, Place, Provider, Quirk
 use crate::wire::argo::models;
 
 pub(super) const API: Api = Api {
+    kind: "argo",
     dialects: &[],
     url,
     model_in_url: false,

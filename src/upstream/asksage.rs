@@ -8,6 +8,7 @@ use crate::upstream::provider::{Api, Generation, Listing, Place, Provider, Quirk
 use crate::wire::asksage::models;
 
 pub(super) const API: Api = Api {
+    kind: "asksage",
     dialects: &[],
     url,
     model_in_url: false,

@@ -7,6 +7,7 @@ use crate::upstream::provider::{Api, Generation, Place, Provider};
 use crate::wire::percent::push_encoded;
 
 pub(super) const API: Api = Api {
+    kind: "azure",
     dialects: &[Dialect::Openai, Dialect::Azure],
     url,
     model_in_url: true,

@@ -9,6 +9,7 @@ use crate::wire::percent;
 pub(super) const SERVICE: &str = "bedrock";
 
 pub(super) const API: Api = Api {
+    kind: "bedrock",
     dialects: &[Dialect::Bedrock],
     url,
     model_in_url: true,

@@ -7,6 +7,7 @@ use crate::wire::gemini::ModelPath;
 use crate::wire::percent;
 
 pub(super) const API: Api = Api {
+    kind: "gemini",
     dialects: &[Dialect::Gemini],
     url,
     model_in_url: true,

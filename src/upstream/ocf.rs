@@ -8,6 +8,7 @@ use crate::upstream::provider::{Api, Listing, Place, Provider, Quirks};
 use crate::wire::ocf::models;
 
 pub(super) const API: Api = Api {
+    kind: "ocf",
     url,
     vendor_host: "",
     ..openai::API

@@ -5,6 +5,7 @@ use crate::upstream::azure;
 use crate::upstream::provider::{Api, Generation, Place, Provider};
 
 pub(super) const API: Api = Api {
+    kind: "openai",
     dialects: &[Dialect::Openai, Dialect::Azure],
     url,
     model_in_url: false,

@@ -52,6 +52,8 @@ pub struct Provider {
 /// What a kind of API has of its own; each kind's file has one.
 #[derive(Debug)]
 pub struct Api {
+    /// Its word in the configuration.
+    pub kind: &'static str,
     /// Whose clients it understands as they are, or but for their paths.
     pub dialects: &'static [Dialect],
     /// Where it takes a call.

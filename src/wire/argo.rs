@@ -2,6 +2,7 @@
 //! it does not know gets a notice under HTTP 200 in the place of an answer.
 
 pub mod model;
+pub mod prompt;
 pub mod raw;
 
 use serde_json::{Value, json};

@@ -39,6 +39,7 @@ pub use self::stream::StreamTranslator;
 
 use self::canonical::{Answer, Request, Role};
 use self::fields::parse;
+use super::argo::prompt;
 
 /// The format of a provider's bodies: requests are written in it and answers read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -315,7 +316,13 @@ pub fn request(
     stream: bool,
 ) -> Result<(Vec<u8>, Dropped), TranslateError> {
     let mut dropped = Dropped::default();
-    let mut request = from.read_request(parse(body)?, &mut dropped)?;
+    let asked = match (from, to) {
+        // Its clients have older forms, too.
+        (ClientFormat::OpenaiChat, Format::Argo) => prompt::as_messages(parse(body)?),
+        (ClientFormat::OpenaiCompletions, Format::Argo) => prompt::as_one_prompt(parse(body)?),
+        _ => parse(body)?,
+    };
+    let mut request = from.read_request(asked, &mut dropped)?;
     model.clone_into(&mut request.model);
     request.stream |= stream;
     name_prefill(from, to, &request, &mut dropped);

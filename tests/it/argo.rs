@@ -1,6 +1,7 @@
 //! Clients before Argo's own API: what is sent, what comes back, and the notice under a good status.
 
 mod calls;
+mod prompts;
 mod raw;
 
 use aiproxy::access_log::record::{LogRecord, StoredBody};
@@ -306,7 +307,7 @@ fn a_completion_is_asked_and_answered() {
             code,
         );
     }
-    let two = ask.replace(r#"["Once"]"#, r#"["a","b"]"#);
+    let two = ask.replace(r#"["Once"]"#, r#"["a",7]"#);
     let refused = gateway.post("/v1/completions", &two);
     let told = refused.json()["error"]["code"].clone();
     assert_eq!(

@@ -1,6 +1,8 @@
 //! A node of the Open Compute Framework: OpenAI's clients pass through it, others are translated, and what it says in the
 //! place of an answer is told for what it is.
 
+mod streams;
+
 use aiproxy::access_log::record::{LogRecord, StoredBody};
 use serde_json::{Value, json};
 

@@ -123,3 +123,203 @@ fn a_model_that_nobody_takes_is_not_found() {
     assert_eq!(gateway.row().record.outcome, "client_error");
     assert_eq!(upstream.connections(), 0);
 }
+
+/// A gateway with OpenAI's upstream and these providers behind it.
+fn with_providers(first: &FakeUpstream, more: String) -> TestGateway {
+    TestGateway::with(Wanted {
+        upstream: Some(first.base_url()),
+        provider: more,
+        ..Wanted::default()
+    })
+}
+
+/// One of these kinds, which answers with the body.
+fn entry(name: &str, kind: &str, upstream: &FakeUpstream, models: &str) -> String {
+    let path = match kind {
+        "argo" => "/argoapi\n    user: alice",
+        _ => "",
+    };
+    format!(
+        "  - name: {name}\n    kind: {kind}\n    base_url: http://{}{path}\n    models: {{ {models} }}\n    \
+         api_keys: [{{ key: sk-{name}-0123456789 }}]\n",
+        upstream.addr()
+    )
+}
+
+const VERSION: &str = "anthropic-version: 2023-06-01\r\n";
+
+fn listed(gateway: &TestGateway, path: &str, headers: &str) -> (u16, String) {
+    let answer = gateway.send("GET", path, headers, b"");
+    (answer.status, answer.text().to_owned())
+}
+
+#[test]
+fn names_of_the_configuration_are_in_the_list_of_whoever_reaches_them() {
+    let openais = r#"{"object":"list","data":[{"id":"a-1"},{"id":"a-2","x":1.0}]}"#;
+    let anthropics = r#"{"data":[{"type":"model","id":"c-1"},{"type":"model","id":"c-9"}],"has_more":true,"first_id":"c-1","last_id":"c-9"}"#;
+    let geminis = r#"{"models":[{"name":"models/g-1","version":"1"}],"nextPageToken":"n"}"#;
+    let argos = r#"[{"id":"gpt35","model_name":"GPT-3.5 Turbo"}]"#;
+    let first = answering(openais);
+    let (claude, gem) = (answering(anthropics), answering(geminis));
+    let argo = answering(argos);
+    let gateway = with_providers(
+        &first,
+        [
+            "    models: { allow: [\"a-*\"], list: [a-1, a-3] }\n".to_owned(),
+            entry(
+                "claude",
+                "anthropic",
+                &claude,
+                "allow: [\"c-1\"], list: [c-2, a-3]",
+            ),
+            entry("gem", "gemini", &gem, "allow: [\"*\"]"),
+            entry("argo", "argo", &argo, "allow: [\"argo:*\"]"),
+        ]
+        .concat(),
+    );
+    let openai = |id: &str, owner: &str| {
+        let more = match owner {
+            "argo" => r#","internal_name":"gpt35""#,
+            _ => "",
+        };
+        format!(r#"{{"id":"{id}","object":"model","created":0,"owned_by":"{owner}"{more}}}"#)
+    };
+    let data = [
+        r#"{"id":"a-1"},{"id":"a-2","x":1.0}"#.to_owned(),
+        openai("a-3", "openai"),
+        openai("c-2", "claude"),
+        openai("argo:gpt-3.5-turbo", "argo"),
+    ];
+    let expected = format!(r#"{{"object":"list","data":[{}]}}"#, data.join(","));
+    assert_eq!(listed(&gateway, "/v1/models", ""), (200, expected));
+
+    let anthropic = |id: &str| {
+        format!(
+            r#"{{"type":"model","id":"{id}","display_name":"{id}","created_at":"1970-01-01T00:00:00Z"}}"#
+        )
+    };
+    let data = [
+        anthropic("a-1"),
+        anthropic("a-3"),
+        r#"{"type":"model","id":"c-1"}"#.to_owned(),
+        anthropic("c-2"),
+        anthropic("argo:gpt-3.5-turbo"),
+    ];
+    let expected = format!(
+        r#"{{"data":[{}],"has_more":false,"first_id":"a-1","last_id":"argo:gpt-3.5-turbo"}}"#,
+        data.join(",")
+    );
+    let list = listed(&gateway, "/v1/models?limit=1&after_id=x", VERSION);
+    assert_eq!(list, (200, expected));
+    let asked = String::from_utf8(claude.received(0)).expect("text");
+    assert!(
+        asked.starts_with("GET /v1/models?limit=1000 HTTP/1.1\r\n"),
+        "{asked}"
+    );
+
+    let gemini = |id: &str| {
+        format!(
+            r#"{{"name":"models/{id}","displayName":"{id}","supportedGenerationMethods":["generateContent"]}}"#
+        )
+    };
+    let data = [
+        gemini("a-1"),
+        gemini("a-3"),
+        gemini("c-2"),
+        r#"{"name":"models/g-1","version":"1"}"#.to_owned(),
+        gemini("argo:gpt-3.5-turbo"),
+    ];
+    let expected = format!(r#"{{"models":[{}]}}"#, data.join(","));
+    assert_eq!(
+        listed(&gateway, "/v1beta/models?pageSize=1", ""),
+        (200, expected)
+    );
+    let asked = String::from_utf8(gem.received(0)).expect("text");
+    assert!(
+        asked.starts_with("GET /v1beta/models?pageSize=1000 HTTP/1.1\r\n"),
+        "{asked}"
+    );
+    for row in gateway.rows() {
+        assert_eq!((&*row.record.outcome, row.record.provider), ("ok", None));
+    }
+}
+
+#[test]
+fn one_model_of_the_configuration_is_told_without_asking_anybody() {
+    let (first, claude) = (answering("{}"), answering("{}"));
+    let gateway = with_providers(
+        &first,
+        [
+            "    models: { list: [a-1] }\n".to_owned(),
+            entry("claude", "anthropic", &claude, "list: [c-1]"),
+        ]
+        .concat(),
+    );
+    for (path, headers, begins) in [
+        ("/v1/models/c-1", "", r#"{"id":"c-1","object":"model""#),
+        (
+            "/v1/models/claude%2Fc-1",
+            "",
+            r#"{"id":"c-1","object":"model""#,
+        ),
+        ("/v1/models/a-1", VERSION, r#"{"type":"model","id":"a-1""#),
+        ("/v1beta/models/c-1", "", r#"{"name":"models/c-1""#),
+    ] {
+        let (status, said) = listed(&gateway, path, headers);
+        assert_eq!(status, 200, "{path}: {said}");
+        assert!(said.starts_with(begins), "{path}: {said}");
+    }
+    for (path, headers, word) in [
+        ("/v1/models/nobodys", "", "model_not_found"),
+        ("/v1/models/nobodys", VERSION, "not_found_error"),
+        ("/v1beta/models/nobodys", "", "NOT_FOUND"),
+    ] {
+        let (status, said) = listed(&gateway, path, headers);
+        assert_eq!(status, 404, "{path}: {said}");
+        assert!(said.contains(word), "{path}: {said}");
+    }
+    assert_eq!((first.connections(), claude.connections()), (0, 0));
+    // Its own clients' provider says more of its own models.
+    assert_eq!(
+        listed(&gateway, "/v1/models/c-1", VERSION),
+        (200, "{}".to_owned())
+    );
+    assert_eq!(claude.connections(), 1);
+}
+
+#[test]
+fn the_one_native_provider_answers_byte_for_byte() {
+    for (kind, path, headers, body) in [
+        (
+            "anthropic",
+            "/v1/models?limit=2",
+            VERSION,
+            r#"{ "data" : [], "has_more": false }"#,
+        ),
+        ("gemini", "/v1beta/models", "", r#"{ "models" : [] }"#),
+    ] {
+        let (first, native) = (answering("{}"), answering(body));
+        let gateway = with_providers(&first, entry("own", kind, &native, "allow: [\"*\"]"));
+        assert_eq!(
+            listed(&gateway, path, headers),
+            (200, body.to_owned()),
+            "{kind}"
+        );
+        assert_eq!(gateway.row().record.provider.as_deref(), Some("own"));
+        assert_eq!(first.connections(), 0);
+    }
+}
+
+#[test]
+fn names_of_the_configuration_stand_where_their_provider_fails() {
+    let first = FakeUpstream::answering("HTTP/1.1 500 No\r\ncontent-length: 0\r\n\r\n");
+    let gateway = with_providers(&first, "    models: { list: [a-1] }\n".to_owned());
+    let expected = r#"{"object":"list","data":[{"id":"a-1","object":"model","created":0,"owned_by":"openai"}]}"#;
+    assert_eq!(
+        listed(&gateway, "/v1/models", ""),
+        (200, expected.to_owned())
+    );
+    let row = gateway.row().record;
+    assert_eq!((&*row.outcome, row.attempts, row.tries.len()), ("ok", 1, 1));
+    assert_eq!(row.tries[0].status_code, Some(500));
+}

@@ -8,6 +8,7 @@ mod counts;
 mod embeddings;
 mod gemini;
 mod gemini_clients;
+mod lacking;
 mod made_stream;
 mod missing_model;
 mod responses;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::time::Sleep;
 
+use super::presence::present;
 use super::report::{Failure, FailureKind};
 use crate::context::{Clock, MoreTime};
 
@@ -57,7 +58,7 @@ pub(super) fn call_at_once<T>(
 
 /// Runs something of a filter that is not async; `None` when it panicked.
 fn contain<T>(run: impl FnOnce() -> T) -> Option<T> {
-    match catch_unwind(AssertUnwindSafe(run)) {
+    match present(|| catch_unwind(AssertUnwindSafe(run))) {
         Ok(value) => Some(value),
         Err(panic) => {
             drop_contained(panic);
@@ -68,7 +69,7 @@ fn contain<T>(run: impl FnOnce() -> T) -> Option<T> {
 
 /// Drops something of a filter whose `drop` may panic.
 pub(super) fn drop_contained<T>(value: T) {
-    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(value))) {
+    if let Err(panic) = present(|| catch_unwind(AssertUnwindSafe(|| drop(value)))) {
         std::mem::forget(panic);
     }
 }

@@ -65,19 +65,36 @@ fn vector(index: usize, dimensions: usize) -> Vec<f32> {
         .collect()
 }
 
-/// The list of models.
-pub(super) fn models() -> Reply {
-    let data: Vec<Value> = MODELS.iter().map(|id| model_object(id)).collect();
-    Reply::json(200, &json!({"object": "list", "data": data}))
+/// The list of models, in the form of whoever asks.
+pub(super) fn models(request: &RawRequest) -> Reply {
+    let data: Vec<Value> = MODELS.iter().map(|id| model_object(request, id)).collect();
+    Reply::json(
+        200,
+        &match is_anthropics(request) {
+            false => json!({"object": "list", "data": data}),
+            true => json!({
+                "data": data, "has_more": false, "first_id": MODELS.first(), "last_id": MODELS.last(),
+            }),
+        },
+    )
 }
 
 /// One model; any name is known.
-pub(super) fn model(id: &str) -> Reply {
-    Reply::json(200, &model_object(&percent_decoded(id)))
+pub(super) fn model(request: &RawRequest, id: &str) -> Reply {
+    Reply::json(200, &model_object(request, &percent_decoded(id)))
 }
 
-fn model_object(id: &str) -> Value {
-    json!({"id": id, "object": "model", "created": CREATED, "owned_by": "mock"})
+fn is_anthropics(request: &RawRequest) -> bool {
+    request.header("anthropic-version").is_some()
+}
+
+fn model_object(request: &RawRequest, id: &str) -> Value {
+    match is_anthropics(request) {
+        false => json!({"id": id, "object": "model", "created": CREATED, "owned_by": "mock"}),
+        true => json!({
+            "type": "model", "id": id, "display_name": id, "created_at": "2026-01-01T00:00:00Z",
+        }),
+    }
 }
 
 /// Decodes `%2F` and its like; what is no escape or no UTF-8 stays as it is.

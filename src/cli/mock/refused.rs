@@ -72,7 +72,10 @@ impl Family {
             return Self::Gemini;
         }
         let path = path.strip_prefix("/v1").unwrap_or(path);
-        match path == "/messages" || path.starts_with("/messages/") {
+        let is_anthropics = request.header("anthropic-version").is_some();
+        let is_list = path == "/models" || path.starts_with("/models/");
+        let is_messages = path == "/messages" || path.starts_with("/messages/");
+        match is_messages || is_list && is_anthropics {
             true => Self::Anthropic,
             false => Self::Openai,
         }

@@ -198,8 +198,8 @@ fn route(request: &RawRequest, number: u64, before: u32) -> Answered {
             let (ask, model) = Ask::read(&request.body)?;
             embeddings(request, before, &ask, &model)
         }
-        ("GET" | "HEAD", "models", "") => plain(media::models()),
-        ("GET" | "HEAD", "models", id) => plain(media::model(id)),
+        ("GET" | "HEAD", "models", "") => plain(media::models(request)),
+        ("GET" | "HEAD", "models", id) => plain(media::model(request, id)),
         ("POST", "audio", "speech") => {
             let (_, model) = Ask::read(&request.body)?;
             let behaviour = behaviour(&model)?;

@@ -51,6 +51,9 @@ pub enum BodyFailure {
     /// A stream that is to be translated is not of its format.
     #[error("the stream could not be translated: {0}")]
     Untranslatable(String),
+    /// The provider says in the middle of a stream that it did not reach who answers.
+    #[error("the provider did not reach its peer: {0}")]
+    Unreached(String),
     /// An event of a stream that is to be translated is longer than the limit.
     #[error("an event is too long")]
     EventTooLarge,

@@ -58,7 +58,7 @@ const CLAUDES: &[&str] = &["opus", "sonnet", "haiku"];
 /// Who makes a model, as far as requests depend on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Family {
-    /// OpenAI's that reason from the first generation on, `o1` to `o4`: they know no system role.
+    /// OpenAI's that reason from the first generation on, `o1` to `o4`.
     OpenaiO,
     /// OpenAI's others.
     Openai,
@@ -81,6 +81,12 @@ impl Family {
             _ => Self::Other,
         }
     }
+}
+
+/// Whether a model, by its id, knows no system role: the first two that reasoned. Their successors take one. (argo-proxy from
+/// version 2 on.)
+pub fn knows_no_system(id: &str) -> bool {
+    id.ends_with("o1preview") || id.ends_with("o1mini")
 }
 
 /// What a model lets be said of how it picks its words. (argo-proxy, `tools/argo_probe_out`, read 2026-11: 204 requests to
@@ -270,6 +276,22 @@ mod tests {
             for name in names {
                 assert_eq!(id(name), expected, "{name}");
             }
+        }
+    }
+
+    #[test]
+    fn the_first_that_reasoned_know_no_system_role() {
+        for (name, expected) in [
+            ("argo:gpt-o1-preview", true),
+            ("argo:o1-mini", true),
+            ("gpto1mini", true),
+            ("argo:gpt-o1", false),
+            ("argo:gpt-o3-mini", false),
+            ("argo:o4-mini", false),
+            ("argo:gpt-4o", false),
+            ("argo:gpt-4.1-mini", false),
+        ] {
+            assert_eq!(knows_no_system(&id(name)), expected, "{name}");
         }
     }
 

@@ -87,7 +87,14 @@ fn families_want_different_things() {
     };
     let roles = |made: &Value| made["messages"][0]["role"].clone();
     assert_eq!(roles(&chat("", "gpt4o").0), "system");
-    assert_eq!(roles(&chat("", "argo:gpt-o1-preview").0), "user");
+    for (model, role) in [
+        ("argo:gpt-o1-preview", "user"),
+        ("argo:o1-mini", "user"),
+        ("argo:gpt-o1", "system"),
+        ("argo:gpt-o3-mini", "system"),
+    ] {
+        assert_eq!(roles(&chat("", model).0), role, "{model}");
+    }
     assert_eq!(chat("", "claudeopus41").0["max_tokens"], 4096);
     let (made, dropped) = chat(r#","max_tokens":50000"#, "claudeopus41");
     assert_eq!(

@@ -5,7 +5,7 @@ use serde::de::IgnoredAny;
 use serde_json::{Map, Number, Value, json};
 
 use super::prompted;
-use crate::wire::argo::model::{Family, Sampling, id};
+use crate::wire::argo::model::{Family, Sampling, id, knows_no_system};
 use crate::wire::translate::canonical::{Message, Part, Request, Role, is_default};
 use crate::wire::translate::{Dropped, TranslateError, openai_chat};
 
@@ -80,15 +80,14 @@ fn shape(request: &mut Request, family: Family, streams: bool, dropped: &mut Dro
     for message in systems.filter(|message| message.role == Role::System) {
         joined(&mut message.parts);
     }
-    match family {
-        Family::OpenaiO => {
-            // They know no system role.
-            for message in &mut request.messages {
-                if message.role == Role::System {
-                    message.role = Role::User;
-                }
+    if knows_no_system(&request.model) {
+        for message in &mut request.messages {
+            if message.role == Role::System {
+                message.role = Role::User;
             }
         }
+    }
+    match family {
         Family::Claude => {
             let most = match streams {
                 true => u64::MAX,
@@ -105,7 +104,7 @@ fn shape(request: &mut Request, family: Family, streams: bool, dropped: &mut Dro
                 None => asked,
             };
         }
-        Family::Openai | Family::Gemini | Family::Other => {}
+        Family::OpenaiO | Family::Openai | Family::Gemini | Family::Other => {}
     }
     let has_user = request
         .messages

@@ -1,0 +1,100 @@
+//! What a node says in the place of events when it does not reach a peer.
+
+use super::{CHAT, answering, before, last};
+use crate::support::fake_upstream::{FakeUpstream, Step};
+use crate::support::gateway::chat_body;
+use crate::support::wire::{DONE, FINISH, STREAM, TEXT, stream};
+
+/// Answers of the same failure where events were to come: as the first and only text, as data, and behind an event.
+fn unreached_streams() -> [(String, bool); 4] {
+    let only = |text: &str| {
+        let length = text.len();
+        format!(
+            "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: {length}\r\n\r\n{text}"
+        )
+    };
+    let behind = |text: &str| {
+        let wire = String::from_utf8(stream(&[TEXT, text].concat())).expect("text");
+        (wire, true)
+    };
+    [
+        (only("ERROR: failed to dial\n"), false),
+        (only("data: ERROR: failed to dial\n\n"), false),
+        behind("data: ERROR: failed to dial\n\n"),
+        behind("ERROR: failed to dial"),
+    ]
+}
+
+#[test]
+fn a_peer_that_is_not_reached_is_told_in_streams_too() {
+    for (path, more) in [
+        (CHAT, STREAM),
+        ("/v1/messages", r#","max_tokens":9,"stream":true"#),
+        (
+            "/v1beta/models/node%2Facme%2Fm-1:streamGenerateContent?alt=sse",
+            "",
+        ),
+    ] {
+        for (wire, has_begun) in unreached_streams() {
+            let (_upstream, gateway) = answering(wire.clone());
+            let body = match path {
+                CHAT => chat_body("acme/m-1", more),
+                "/v1/messages" => chat_body("node/acme/m-1", more),
+                _ => r#"{"contents":[{"parts":[{"text":"Hello?"}]}]}"#.to_owned(),
+            };
+            let answer = gateway.post(path, &body);
+            let said = answer.text();
+            assert!(!said.contains("dial"), "{path}: {said}");
+            let row = last(&gateway);
+            assert_eq!(&*row.outcome, "upstream_error", "{path} {wire}: {said}");
+            assert_eq!(row.upstream_status, Some(200), "{path}");
+            let message = row.error_message.expect("a message");
+            assert!(
+                message.contains("ERROR: failed to dial"),
+                "{path}: {message}"
+            );
+            assert_eq!(
+                row.error_code.as_deref(),
+                Some("upstream_unreachable"),
+                "{path}"
+            );
+            if !has_begun {
+                assert_eq!(answer.status, 502, "{path}: {said}");
+                let [only] = &*row.tries else {
+                    panic!("{:?}", row.tries)
+                };
+                assert_eq!(only.outcome.as_str(), "upstream_error");
+                continue;
+            }
+            assert_eq!(answer.status, 200, "{path}: {said}");
+            assert!(
+                !said.contains("[DONE]") && said.contains("Hällo"),
+                "{path}: {said}"
+            );
+            let told = match path {
+                CHAT => r#""code":"upstream_unreachable"}}"#,
+                "/v1/messages" => r#"{"type":"error","error":{"type":"api_error""#,
+                _ => r#""reason":"upstream_unreachable""#,
+            };
+            assert!(said.contains(told), "{path}: {said}");
+            assert_eq!(row.response_complete, Some(false), "{path}");
+        }
+    }
+}
+
+#[test]
+fn streams_that_only_speak_of_errors_pass_byte_for_byte() {
+    let spoken = TEXT.replace("Hällo", "ERROR: is what it said");
+    let events = [&spoken, ": ERROR: a comment\n\n", FINISH, DONE].concat();
+    for bytes in [1, 5, 1_000] {
+        let upstream = FakeUpstream::start(vec![vec![
+            Step::ReadRequest,
+            Step::SendSplit(stream(&events), bytes),
+            Step::Fin,
+        ]]);
+        let gateway = before(&upstream);
+        let answer = gateway.post(CHAT, &chat_body("acme/m-1", STREAM));
+        assert_eq!((answer.status, answer.text()), (200, &*events));
+        assert_eq!(last(&gateway).outcome, "ok");
+    }
+}

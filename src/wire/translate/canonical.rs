@@ -105,6 +105,7 @@ pub(super) enum Part {
     },
     RedactedThinking(String),
     ToolUse {
+        /// Empty where an answer tells none, until one is made.
         id: String,
         name: String,
         /// An object.

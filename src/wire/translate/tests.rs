@@ -2,6 +2,7 @@
 
 mod answers;
 mod bedrock_clients;
+mod calls;
 mod carried;
 mod logprobs;
 mod pairs;

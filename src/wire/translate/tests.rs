@@ -4,6 +4,7 @@ mod answers;
 mod bedrock_clients;
 mod calls;
 mod carried;
+mod efforts;
 mod logprobs;
 mod pairs;
 pub(super) mod properties;

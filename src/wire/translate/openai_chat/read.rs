@@ -122,7 +122,8 @@ pub(in crate::wire::translate) fn effort_of(word: &str) -> Option<Reasoning> {
         "none" | "minimal" => Reasoning::Off,
         "low" => Reasoning::Low,
         "medium" => Reasoning::Medium,
-        "high" | "xhigh" => Reasoning::High,
+        "high" => Reasoning::High,
+        "xhigh" => Reasoning::XHigh,
         _ => return None,
     })
 }

@@ -104,13 +104,18 @@ impl RawText {
         self.present = true;
     }
 
-    pub(super) fn clear(&mut self) {
-        *self = Self::default();
+    /// Adds what is no JSON string itself.
+    pub(super) fn push_text(&mut self, text: &str) {
+        let quoted = serde_json::Value::from(text).to_string();
+        let inside = quoted.get(1..quoted.len() - 1).unwrap_or_default();
+        self.push(RawStr {
+            raw: inside,
+            escaped: inside.contains('\\'),
+        });
     }
 
-    /// As it stands between the quotes.
-    pub(super) fn raw(&self) -> &str {
-        &self.raw
+    pub(super) fn clear(&mut self) {
+        *self = Self::default();
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -136,8 +141,6 @@ impl RawText {
 /// One tool call, or the legacy function call, as it is put together.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Call {
-    /// Its key in the stream.
-    pub(super) index: Option<u64>,
     pub(super) id: RawText,
     pub(super) name: RawText,
     pub(super) arguments: RawText,

@@ -2,6 +2,7 @@
 //! answers: their choices have `text` where these have `message` or `delta`.
 
 mod assembly;
+mod call_places;
 mod prompt;
 
 use super::content::Content;
@@ -10,6 +11,7 @@ use super::json_reader::{JsonError, Kind, RawStr, Reader};
 use super::sse;
 
 pub(super) use self::assembly::Assembly;
+pub(super) use self::call_places::{CallPlaces, Fragment, Input};
 pub use self::prompt::prompt_pieces;
 pub(super) use self::prompt::{count_message, count_rest};
 
@@ -90,39 +92,9 @@ struct CallPiece<'a> {
     id: Option<RawStr<'a>>,
     name: Option<RawStr<'a>>,
     arguments: Option<RawStr<'a>>,
+    /// Arguments that are an object, as Ollama has them, and no text.
+    object: Option<&'a str>,
     custom: bool,
-}
-
-/// By what a streamed call, or a fragment of one, is known; all texts as they are spelt.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct CallKeys<'a> {
-    pub index: Option<u64>,
-    /// Empty where there is none.
-    pub id: &'a str,
-    pub has_name: bool,
-}
-
-/// Which of the calls that have begun a fragment belongs to: that of its index, else of its id, else the last one. `None`:
-/// it begins a call. An id of its own does, even under an index that was used before; without an index a name does too,
-/// where the last call has one.
-pub(super) fn call_of<'a>(
-    mut begun: impl ExactSizeIterator<Item = CallKeys<'a>> + DoubleEndedIterator + Clone,
-    piece: CallKeys<'_>,
-) -> Option<usize> {
-    if piece.index.is_some() {
-        return begun.rposition(|call| {
-            let same_id = piece.id.is_empty() || call.id.is_empty() || call.id == piece.id;
-            same_id && call.index == piece.index
-        });
-    }
-    let of_id = |call: CallKeys<'_>| !piece.id.is_empty() && call.id == piece.id;
-    if let Some(place) = begun.clone().rposition(of_id) {
-        return Some(place);
-    }
-    let last = begun.next_back()?;
-    let has_other_id = !piece.id.is_empty() && !last.id.is_empty();
-    let begins = has_other_id || piece.has_name && last.has_name;
-    (!begins).then_some(begun.len())
 }
 
 type Step = Result<(), JsonError>;
@@ -213,11 +185,17 @@ impl<'a> Message<'a> {
 }
 
 impl<'a> CallPiece<'a> {
-    fn keys(&self) -> CallKeys<'a> {
-        CallKeys {
+    fn fragment(&self) -> Fragment<'a> {
+        let raw = |text: Option<RawStr<'a>>| text.map_or("", |text| text.raw);
+        let input = match self.object {
+            Some(_) => Input::Whole,
+            None => Input::of(raw(self.arguments)),
+        };
+        Fragment {
             index: self.index,
-            id: self.id.map_or("", |id| id.raw),
-            has_name: self.name.is_some_and(|name| !name.raw.is_empty()),
+            id: raw(self.id),
+            name: raw(self.name),
+            input,
         }
     }
 
@@ -240,6 +218,7 @@ impl<'a> CallPiece<'a> {
     fn function_field(&mut self, key: RawStr<'a>, reader: &mut Reader<'a>) -> Step {
         match key.raw {
             "name" => self.name = reader.string()?,
+            "arguments" if reader.peek()? == Kind::Object => self.object = Some(reader.raw()?),
             "arguments" | "input" => self.arguments = reader.string()?,
             _ => reader.skip()?,
         }

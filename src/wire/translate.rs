@@ -381,6 +381,7 @@ fn read_answer(
 ) -> Result<Answer, TranslateError> {
     numbers::note(body, dropped);
     let mut answer = from.read_answer(parse(body)?, facts, dropped)?;
+    call_id::settle(&mut answer, &facts.request_id)?;
     ending::settle(&mut answer, from, to, dropped)?;
     Ok(answer)
 }

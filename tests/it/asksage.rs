@@ -208,9 +208,13 @@ fn calls_of_tools_come_whole_and_streamed() {
         assert_eq!(row.finish_reason.as_deref(), Some("tool_calls"));
         rows.push(calls(&row));
     }
-    assert_eq!(rows[0], rows[1]);
-    assert_eq!(rows[0][0]["function"]["arguments"], r#"{"city":"Paris"}"#);
-    assert_eq!(rows[0][1]["function"]["name"], "now");
+    for calls in rows {
+        assert_eq!(calls[0]["id"], "call_1");
+        assert_eq!(calls[0]["function"]["arguments"], r#"{"city":"Paris"}"#);
+        // It came without an id.
+        assert_ne!(calls[1]["id"], "");
+        assert_eq!(calls[1]["function"]["name"], "now");
+    }
 }
 
 #[test]

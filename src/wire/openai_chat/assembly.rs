@@ -1,6 +1,6 @@
 //! Answers put together: choices by their index, tool calls by theirs, fragments in the order they came.
 
-use super::{CallKeys, CallPiece, Chunk, Message, call_of};
+use super::{CallPiece, CallPlaces, Chunk, Message};
 use crate::wire::decoded::{Call, Decoded, ErrorFields, RawText, SeenUsage, calls_json};
 use crate::wire::json_reader::{RawStr, Reader};
 
@@ -20,6 +20,7 @@ struct Choice {
     refusal: RawText,
     finish_reason: Option<String>,
     calls: Vec<Call>,
+    places: CallPlaces,
     /// Of whole answers: the calls as written.
     calls_as_written: Option<String>,
     function: Option<Call>,
@@ -44,7 +45,7 @@ impl Assembly {
             choice.ended(piece.finish_reason);
             choice.add(&piece.message);
             for call in &piece.message.calls {
-                add_call(&mut choice.calls, call);
+                choice.add_call(call);
             }
             if piece.message.function_call.is_some() {
                 add_fragments(
@@ -133,6 +134,20 @@ impl Choice {
         }
     }
 
+    /// Adds a fragment to the call it belongs to.
+    fn add_call(&mut self, piece: &CallPiece<'_>) {
+        let place = self.places.place(piece.fragment());
+        if place.begins {
+            self.calls.push(Call {
+                custom: piece.custom,
+                ..Call::default()
+            });
+        }
+        if let Some(call) = self.calls.get_mut(place.at) {
+            add_fragments(call, piece);
+        }
+    }
+
     fn into_decoded(self) -> Decoded {
         let text = if self.text.is_empty() && !self.refusal.is_empty() {
             self.refusal
@@ -151,24 +166,6 @@ impl Choice {
     }
 }
 
-/// Adds a fragment to the call it belongs to (see `call_of`).
-fn add_call(calls: &mut Vec<Call>, piece: &CallPiece<'_>) {
-    let begun = calls.iter().map(|call| CallKeys {
-        index: call.index,
-        id: call.id.raw(),
-        has_name: !call.name.is_empty(),
-    });
-    let place = call_of(begun, piece.keys()).unwrap_or_else(|| {
-        calls.push(Call {
-            index: piece.index,
-            custom: piece.custom,
-            ..Call::default()
-        });
-        calls.len() - 1
-    });
-    add_fragments(&mut calls[place], piece);
-}
-
 fn add_fragments(call: &mut Call, piece: &CallPiece<'_>) {
     if let Some(id) = piece.id
         && call.id.is_empty()
@@ -182,5 +179,8 @@ fn add_fragments(call: &mut Call, piece: &CallPiece<'_>) {
     }
     if let Some(arguments) = piece.arguments {
         call.arguments.push(arguments);
+    }
+    if let Some(object) = piece.object {
+        call.arguments.push_text(object);
     }
 }

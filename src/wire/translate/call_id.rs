@@ -1,4 +1,93 @@
-//! Ids of calls, for formats that do not take every one.
+//! Ids of calls: for answers whose calls have none of their own, and for formats that do not take every one.
+
+use std::collections::HashSet;
+
+use super::TranslateError;
+use super::canonical::{Answer, Part};
+use super::piece::{Give, Piece, spelt};
+use crate::wire::json_reader::RawStr;
+
+/// Most calls of one answer: more than any model makes, and few enough to be looked through for every piece.
+pub(super) const MOST_CALLS: usize = 1024;
+
+/// Gives each call of an answer an id that no other has, for clients find a call by the id of its result. Its own stays,
+/// unless there is none or a call before has it. One that is made tells our request and the call's place, so that it is
+/// none of the conversation before, and the same whole and streamed.
+#[derive(Debug)]
+pub(super) struct Ids {
+    request_id: String,
+    calls: usize,
+    given: HashSet<String>,
+}
+
+impl Ids {
+    pub(super) fn new(request_id: &str) -> Self {
+        Self {
+            request_id: request_id.to_owned(),
+            calls: 0,
+            given: HashSet::new(),
+        }
+    }
+
+    /// The next call's id where it is not its own.
+    fn next(&mut self, own: &str) -> Result<Option<String>, TranslateError> {
+        let place = self.calls;
+        if place == MOST_CALLS {
+            let why = format!("there are more than {MOST_CALLS} calls in it");
+            return Err(TranslateError::Malformed(why));
+        }
+        self.calls += 1;
+        if !own.is_empty() && self.given.insert(own.to_owned()) {
+            return Ok(None);
+        }
+        let mut made = format!("call_{}_{place}", self.request_id);
+        while !self.given.insert(made.clone()) {
+            made.push('_');
+        }
+        Ok(Some(made))
+    }
+
+    /// Gives a piece of a stream on, with the id of the call that it begins.
+    pub(super) fn piece(&mut self, piece: Piece<'_>, give: Give<'_>) -> Result<(), TranslateError> {
+        let Piece::Tool {
+            number,
+            id,
+            name,
+            signature,
+        } = piece
+        else {
+            give(piece);
+            return Ok(());
+        };
+        let own = RawStr {
+            raw: id,
+            escaped: id.contains('\\'),
+        };
+        let made = self.next(&own.text())?.as_deref().map(spelt);
+        give(Piece::Tool {
+            number,
+            id: made.as_deref().unwrap_or(id),
+            name,
+            signature,
+        });
+        Ok(())
+    }
+}
+
+/// The same for a whole answer.
+pub(super) fn settle(answer: &mut Answer, request_id: &str) -> Result<(), TranslateError> {
+    let mut ids = Ids::new(request_id);
+    let called = answer.parts.iter_mut().filter_map(|part| match part {
+        Part::ToolUse { id, .. } => Some(id),
+        _ => None,
+    });
+    for id in called.chain(answer.cut_calls.iter_mut().map(|cut| &mut cut.id)) {
+        if let Some(made) = ids.next(id)? {
+            *id = made;
+        }
+    }
+    Ok(())
+}
 
 /// An id as it may be there: of letters, digits, `_` and `-`, and of at most so many. Any other gets a sum of all of it at its
 /// end: the same id always becomes the same, so that a call and its result still meet, and different ones stay different.

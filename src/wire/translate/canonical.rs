@@ -2,7 +2,7 @@
 
 use serde_json::{Number, Value};
 
-use super::{Dropped, TranslateError};
+use super::{Dropped, TranslateError, words};
 
 /// A request.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -134,6 +134,7 @@ pub(super) enum Part {
     },
     RedactedThinking(String),
     ToolUse {
+        /// Empty where an answer tells none, until one is made.
         id: String,
         name: String,
         /// An object.
@@ -183,14 +184,32 @@ pub(super) enum ToolChoice {
 }
 
 /// How much the model is to think.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Reasoning {
     Off,
+    /// As the model finds right.
+    Auto,
     Low,
     Medium,
     High,
-    /// As the model finds right.
-    Auto,
+    XHigh,
+    Max,
+}
+
+impl Reasoning {
+    /// The efforts that every API has.
+    pub(super) const COMMON: &[Self] = &[Self::Low, Self::Medium, Self::High];
+
+    /// An effort as it is written where these are known: the highest that is not beyond it. It is named where that is
+    /// another one.
+    pub(super) fn among(self, known: &[Self], dropped: &mut Dropped) -> Self {
+        let nearest = known.iter().filter(|effort| **effort <= self).max();
+        let nearest = nearest.copied().unwrap_or(self);
+        if nearest != self {
+            dropped.add(words::LOWERED);
+        }
+        nearest
+    }
 }
 
 /// A form of answers.

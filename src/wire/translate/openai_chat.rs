@@ -11,4 +11,4 @@ pub(super) use self::answer::{read_answer, word_of, write_answer, write_usage};
 pub(super) use self::calls::{arguments, signature};
 pub(super) use self::read::{effort_of, form_of, media, named_schema, read_request, stop_words};
 pub(super) use self::stream::{Reader, Writer};
-pub(super) use self::write::{tool, tool_choice, write_request};
+pub(super) use self::write::{effort, tool, tool_choice, write_request};

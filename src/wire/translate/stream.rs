@@ -1,5 +1,6 @@
 //! A stream in another format: each event in, what it comes to out, at once.
 
+use super::call_id::Ids;
 use super::ending::Ending;
 use super::piece::{Give, Piece};
 use super::{
@@ -12,6 +13,7 @@ pub struct StreamTranslator {
     reader: Reader,
     writer: Writer,
     ending: Ending,
+    ids: Ids,
     /// What the reader could not carry, and what the writer.
     dropped: Dropped,
     unsaid: Dropped,
@@ -55,6 +57,7 @@ impl StreamTranslator {
             },
             writer: Writer::new(to, facts),
             ending: Ending::new(from, to),
+            ids: Ids::new(&facts.request_id),
             dropped: Dropped::default(),
             unsaid: Dropped::default(),
             has_stop: false,
@@ -88,6 +91,7 @@ impl StreamTranslator {
             reader,
             writer,
             ending,
+            ids,
             dropped,
             unsaid,
             has_stop,
@@ -100,10 +104,10 @@ impl StreamTranslator {
             }
             *has_stop |= matches!(piece, Piece::Stop { .. });
             *is_over |= matches!(piece, Piece::End);
-            match ending.piece(piece, &mut is_unknown) {
-                Ok(piece) => writer.write(piece, unsaid, out),
-                Err(error) => failure = Some(error),
-            }
+            let settled = ending.piece(piece, &mut is_unknown);
+            let written = settled
+                .and_then(|piece| ids.piece(piece, &mut |piece| writer.write(piece, unsaid, out)));
+            failure = written.err();
         };
         read(reader, dropped, &mut give)?;
         if is_unknown {

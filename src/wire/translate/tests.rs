@@ -2,7 +2,9 @@
 
 mod answers;
 mod bedrock_clients;
+mod calls;
 mod carried;
+mod efforts;
 mod logprobs;
 mod pairs;
 pub(super) mod properties;
@@ -338,7 +340,7 @@ fn a_signature_of_gemini_travels_with_its_call() {
     let message = &made["choices"][0]["message"];
     assert_eq!(made["choices"][0]["finish_reason"], "tool_calls");
     let id = &message["tool_calls"][0]["id"];
-    assert_eq!(id, "call_r9_0", "no id of another answer's");
+    assert_eq!(id, "call_id-1_0", "no id of another answer's");
     let body =
         json!({ "messages": [message, { "role": "tool", "tool_call_id": id, "content": "r" }] });
     let (back, _) = request(CHAT, Format::Gemini, body.to_string().as_bytes(), "m").unwrap();

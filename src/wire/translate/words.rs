@@ -5,6 +5,9 @@ use super::{ClientFormat, Dropped, TranslateError};
 /// A chat's word, and that of Responses, Messages, Gemini and `converse`. Where one has no such field, the chat's.
 type Words = (&'static str, [&'static str; 4]);
 
+/// An effort that is written as a lower one.
+pub(super) const LOWERED: &str = "reasoning_effort (lowered)";
+
 const FIELDS: &[Words] = &[
     (
         "max_tokens",
@@ -78,6 +81,15 @@ const FIELDS: &[Words] = &[
             "thinking",
             "generationConfig.thinkingConfig",
             "additionalModelRequestFields.thinking",
+        ],
+    ),
+    (
+        LOWERED,
+        [
+            "reasoning.effort (lowered)",
+            "output_config.effort (lowered)",
+            "generationConfig.thinkingConfig (lowered)",
+            "additionalModelRequestFields.output_config.effort (lowered)",
         ],
     ),
     (

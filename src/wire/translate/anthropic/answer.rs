@@ -28,7 +28,11 @@ pub(in crate::wire::translate) fn read_answer(
         parts: Vec::with_capacity(content.len()),
         ..Answer::default()
     };
-    for (at, item) in content.into_iter().enumerate() {
+    for (at, mut item) in content.into_iter().enumerate() {
+        if item["type"] == "tool_use" && item["id"].is_null() {
+            // Some servers of this API have none.
+            item["id"] = json!("");
+        }
         let path = format!("content[{at}]");
         let mut fields = Fields::of(item, &path)?;
         match block(&mut fields, dropped) {

@@ -102,7 +102,9 @@ pub(in crate::wire::translate) fn read_output(
             None => None,
             Some("low") => Some(Reasoning::Low),
             Some("medium") => Some(Reasoning::Medium),
-            Some("high" | "xhigh" | "max") => Some(Reasoning::High),
+            Some("high") => Some(Reasoning::High),
+            Some("xhigh") => Some(Reasoning::XHigh),
+            Some("max") => Some(Reasoning::Max),
             Some(_) => return Err(output.invalid("effort", "low, medium, high, xhigh or max")),
         };
         if let Some(format) = output.object("format")? {

@@ -23,10 +23,15 @@ pub(in crate::wire::translate) enum Thinking {
 impl Thinking {
     /// What a request asks for, where it may. `None`: nothing is said.
     pub(in crate::wire::translate) fn of(request: &Request, dropped: &mut Dropped) -> Option<Self> {
-        let thinking = wanted(request)?;
+        let mut lowered = Dropped::default();
+        let thinking = wanted(request, &mut lowered)?;
         let may_think = may_think(&request.messages, request.tool_choice.as_ref(), thinking);
-        if !may_think {
-            dropped.add("reasoning_effort");
+        match may_think {
+            false => dropped.add("reasoning_effort"),
+            true => lowered
+                .into_fields()
+                .into_iter()
+                .for_each(|field| dropped.add(field)),
         }
         if may_think && matches!(thinking, Self::Adaptive(_)) && request.thinking_tokens.is_some() {
             dropped.add("thinking_tokens");
@@ -59,18 +64,25 @@ impl Thinking {
     }
 }
 
-fn wanted(request: &Request) -> Option<Thinking> {
-    let (tokens, effort) = match request.reasoning? {
-        Reasoning::Off => return None,
-        Reasoning::Low => (LEAST, Some("low")),
-        Reasoning::Medium => (4_096, Some("medium")),
-        Reasoning::High => (16_384, Some("high")),
-        Reasoning::Auto => (4_096, None),
-    };
-    let is_adaptive = match version(&request.model) {
+fn wanted(request: &Request, dropped: &mut Dropped) -> Option<Thinking> {
+    let version = version(&request.model);
+    let is_adaptive = match version {
         Some(version) => FIRST_ADAPTIVE <= version,
         // A name that tells no version is that of a model the client knows.
         None => request.adaptive,
+    };
+    let known = match is_adaptive {
+        true => efforts(version),
+        false => Reasoning::COMMON,
+    };
+    let (tokens, effort) = match request.reasoning?.among(known, dropped) {
+        Reasoning::Off => return None,
+        Reasoning::Auto => (4_096, None),
+        Reasoning::Low => (LEAST, Some("low")),
+        Reasoning::Medium => (4_096, Some("medium")),
+        Reasoning::High => (16_384, Some("high")),
+        Reasoning::XHigh => (16_384, Some("xhigh")),
+        Reasoning::Max => (16_384, Some("max")),
     };
     Some(match is_adaptive {
         true => Thinking::Adaptive(effort),
@@ -79,6 +91,27 @@ fn wanted(request: &Request) -> Option<Thinking> {
             is_own: request.thinking_tokens.is_some(),
         },
     })
+}
+
+/// The efforts that a model knows which thinks as much as it finds right. (platform.claude.com, Effort, read 2026-11.)
+fn efforts(version: Option<(u64, u64)>) -> &'static [Reasoning] {
+    const FIRST: &[Reasoning] = &[
+        Reasoning::Low,
+        Reasoning::Medium,
+        Reasoning::High,
+        Reasoning::Max,
+    ];
+    const ALL: &[Reasoning] = &[
+        Reasoning::Low,
+        Reasoning::Medium,
+        Reasoning::High,
+        Reasoning::XHigh,
+        Reasoning::Max,
+    ];
+    match version {
+        Some(version) if version < FIRST_ADAPTIVE_ALONE => FIRST,
+        Some(_) | None => ALL,
+    }
 }
 
 /// Fewest tokens that a budget may have.

@@ -31,7 +31,6 @@ pub(in crate::wire::translate) fn read_answer(
     if let Some(text) = text.as_ref().filter(|text| Notice::of(text) == Notice::Is) {
         return Err(TranslateError::Reported(Notice::error(text)));
     }
-    let digest = prompted::digest(&response.to_string());
     let mut parts = match text {
         Some(text) if calls.is_empty() && tools_in_words => prompted::parts(&text),
         // An empty text is an answer too, where there is no other.
@@ -39,7 +38,7 @@ pub(in crate::wire::translate) fn read_answer(
         Some(_) | None => Vec::new(),
     };
     for (at, item) in calls.iter().enumerate() {
-        parts.push(call(item, digest, at)?);
+        parts.push(call(item, at)?);
     }
     let calls = parts
         .iter()
@@ -53,7 +52,7 @@ pub(in crate::wire::translate) fn read_answer(
 }
 
 /// A call as OpenAI (`function.arguments`, a text), Anthropic (`input`) or Google (`args`) has it.
-fn call(item: &Value, digest: u32, at: usize) -> Result<Part, TranslateError> {
+fn call(item: &Value, at: usize) -> Result<Part, TranslateError> {
     let invalid = |key: &str, expected| TranslateError::Invalid {
         field: format!("response.tool_calls[{at}].{key}"),
         expected,
@@ -73,9 +72,8 @@ fn call(item: &Value, digest: u32, at: usize) -> Result<Part, TranslateError> {
     if !input.is_object() {
         return Err(invalid("arguments", "an object"));
     }
-    let id = item["id"].as_str().filter(|id| !id.is_empty());
     Ok(Part::ToolUse {
-        id: id.map_or_else(|| prompted::call_id(digest, at), str::to_owned),
+        id: item["id"].as_str().unwrap_or_default().to_owned(),
         name: name.to_owned(),
         input,
         signature: None,

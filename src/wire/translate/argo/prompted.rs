@@ -119,21 +119,19 @@ fn in_words(part: Part, path: &str) -> Result<Part, TranslateError> {
 
 /// The parts of a text: what is said, and the calls in it. A tag that holds no call stays text.
 pub(super) fn parts(text: &str) -> Vec<Part> {
-    let digest = digest(text);
     let mut parts = Vec::new();
-    let (mut said, mut rest, mut calls) = (String::new(), text, 0);
+    let (mut said, mut rest) = (String::new(), text);
     while let Some((before, behind)) = rest.split_once(BEGIN) {
         said.push_str(before);
         rest = match call(behind) {
             Some((name, input, after)) => {
                 push(&mut said, &mut parts);
                 parts.push(Part::ToolUse {
-                    id: call_id(digest, calls),
+                    id: String::new(),
                     name,
                     input,
                     signature: None,
                 });
-                calls += 1;
                 after
             }
             None => {
@@ -183,14 +181,4 @@ fn call(text: &str) -> Option<(String, Value, &str)> {
         Some(_) => return None,
     };
     Some((name, input, after))
-}
-
-/// What the ids of an answer's calls are made of.
-pub(super) fn digest(answer: &str) -> u32 {
-    crc32c::crc32c(answer.as_bytes())
-}
-
-/// An id for a call that has none: the same answer gives the same.
-pub(super) fn call_id(digest: u32, at: usize) -> String {
-    format!("call_{digest:08x}_{at}")
 }

@@ -6,7 +6,7 @@ use serde_json::{Map, Number, Value, json};
 
 use super::prompted;
 use crate::wire::argo::model::{Family, Sampling, id, knows_no_system};
-use crate::wire::translate::canonical::{Message, Part, Request, Role, is_default};
+use crate::wire::translate::canonical::{Message, Part, Reasoning, Request, Role, is_default};
 use crate::wire::translate::{Dropped, TranslateError, openai_chat};
 
 /// What Anthropic's models must be told, where the client says nothing.
@@ -42,6 +42,8 @@ pub(in crate::wire::translate) fn write_request(
         asked.drop_into(dropped);
     }
     request.drop_seed_and_penalties(dropped);
+    // It takes no effort, so none is lowered.
+    request.reasoning = request.reasoning.map(|asked| asked.min(Reasoning::High));
     request.model = id(&request.model);
     let family = Family::of(&request.model);
     let streams = request.stream && request.tools.is_empty();

@@ -21,7 +21,6 @@ pub(in crate::wire::translate) fn read_answer(
     if !is_answer {
         return Err(TranslateError::Malformed("no message in it".to_owned()));
     }
-    let id = body["uuid"].as_str().unwrap_or_default();
     // An empty text is an answer too, where there is no other.
     let mut parts: Vec<Part> = text
         .filter(|text| !text.is_empty() || calls.is_none())
@@ -31,7 +30,7 @@ pub(in crate::wire::translate) fn read_answer(
     let texts = parts.len();
     let calls = calls.and_then(Value::as_array).into_iter().flatten();
     for (at, item) in calls.enumerate() {
-        parts.push(call(item, id, at)?);
+        parts.push(call(item, at)?);
     }
     let read = Answer {
         model: body["model"].as_str().map(str::to_owned),
@@ -68,7 +67,7 @@ pub(in crate::wire::translate) fn read_answer(
 }
 
 /// A call in OpenAI's shape; its arguments are a text or the object itself.
-fn call(item: &Value, answer_id: &str, at: usize) -> Result<Part, TranslateError> {
+fn call(item: &Value, at: usize) -> Result<Part, TranslateError> {
     let function = match &item["function"] {
         Value::Null => item,
         function => function,
@@ -88,13 +87,8 @@ fn call(item: &Value, answer_id: &str, at: usize) -> Result<Part, TranslateError
     if !input.is_object() {
         return Err(invalid("arguments", "the JSON of an object"));
     }
-    let id = item["id"].as_str().filter(|id| !id.is_empty());
     Ok(Part::ToolUse {
-        id: match (id, answer_id) {
-            (Some(id), _) => id.to_owned(),
-            (None, "") => format!("call_{at}"),
-            (None, answer_id) => format!("call_{answer_id}_{at}"),
-        },
+        id: item["id"].as_str().unwrap_or_default().to_owned(),
         name: name.to_owned(),
         input,
         signature: None,

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use crate::wire::translate::canonical::{
     Media, Message, Part, Reasoning, Request, Role, is_default,
 };
-use crate::wire::translate::openai_chat::{tool, tool_choice};
+use crate::wire::translate::openai_chat::{effort, tool, tool_choice};
 use crate::wire::translate::{Dropped, TranslateError};
 
 pub(in crate::wire::translate) fn write_request(
@@ -49,7 +49,9 @@ pub(in crate::wire::translate) fn write_request(
     if request.thinking_tokens.is_some() {
         dropped.add("thinking_tokens");
     }
-    put("reasoning_effort", request.reasoning.and_then(effort));
+    let asked = request.reasoning;
+    let asked = asked.map(|asked| asked.among(Reasoning::COMMON, dropped));
+    put("reasoning_effort", asked.and_then(effort));
     let has_tools = !request.tools.is_empty();
     let tools: Vec<Value> = request.tools.into_iter().map(tool).collect();
     put("tools", has_tools.then(|| json!(tools)));
@@ -78,16 +80,6 @@ pub(in crate::wire::translate) fn write_request(
         }
     }
     Ok(Value::Object(body))
-}
-
-fn effort(reasoning: Reasoning) -> Option<Value> {
-    match reasoning {
-        // What the model does by itself.
-        Reasoning::Off => None,
-        Reasoning::Low => Some(json!("low")),
-        Reasoning::Medium | Reasoning::Auto => Some(json!("medium")),
-        Reasoning::High => Some(json!("high")),
-    }
 }
 
 /// All system prompts, and what was said by whom.

@@ -54,7 +54,7 @@ fn part(block: &mut Fields) -> Result<Option<Part>, TranslateError> {
             return Ok(None);
         }
         return Ok(Some(Part::ToolUse {
-            id: call.wanted_text("toolUseId")?,
+            id: call.text("toolUseId")?.unwrap_or_default(),
             name: call.wanted_text("name")?,
             input: match call.take("input") {
                 None => Value::Object(serde_json::Map::new()),

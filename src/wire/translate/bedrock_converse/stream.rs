@@ -31,8 +31,9 @@ struct Inside<'a> {
     thought: Option<&'a str>,
     signature: Option<&'a str>,
     redacted: Option<&'a str>,
+    is_call: bool,
     kind: &'a str,
-    id: Option<&'a str>,
+    id: &'a str,
     name: &'a str,
     input: Option<&'a str>,
     /// A member that has no counterpart.
@@ -126,19 +127,16 @@ impl Reader {
     ) -> Result<(), JsonError> {
         let Event { index, said } = event(said)?;
         let block = inside(said.unwrap_or("{}"))?;
-        match block.id {
-            Some(id) if block.kind != SERVERS_OWN => {
-                self.calls.push(index);
-                give(Piece::Tool {
-                    number: index,
-                    id,
-                    name: block.name,
-                    signature: "",
-                });
-            }
-            Some(_) => dropped.add(path(index)),
-            None if block.other.is_some() => dropped.add(path(index)),
-            None => {}
+        if block.is_call && block.kind != SERVERS_OWN {
+            self.calls.push(index);
+            give(Piece::Tool {
+                number: index,
+                id: block.id,
+                name: block.name,
+                signature: "",
+            });
+        } else if block.is_call || block.other.is_some() {
+            dropped.add(path(index));
         }
         Ok(())
     }
@@ -196,10 +194,10 @@ fn inside(said: &str) -> Result<Inside<'_>, JsonError> {
         match key.raw {
             "text" => inside.text = json.string()?.map(|text| text.raw),
             "toolUse" => {
-                json.object(|key, json| {
+                inside.is_call = json.object(|key, json| {
                     match key.raw {
                         "type" => inside.kind = json.string()?.map_or("", |kind| kind.raw),
-                        "toolUseId" => inside.id = json.string()?.map(|id| id.raw),
+                        "toolUseId" => inside.id = json.string()?.map_or("", |id| id.raw),
                         "name" => inside.name = json.string()?.map_or("", |name| name.raw),
                         "input" => inside.input = json.string()?.map(|json| json.raw),
                         _ => json.skip()?,

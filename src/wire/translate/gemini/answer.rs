@@ -14,7 +14,6 @@ pub(in crate::wire::translate) fn read_answer(
         return Err(TranslateError::Reported(fields::error(&body)));
     }
     let mut answer = Fields::of(body, "")?;
-    let id = answer.text("responseId")?.unwrap_or_default();
     let mut read = Answer {
         model: answer.text("modelVersion")?,
         usage: answer.take("usageMetadata").as_ref().map(usage),
@@ -25,19 +24,18 @@ pub(in crate::wire::translate) fn read_answer(
     }
     let mut candidates = answer.list("candidates")?.unwrap_or_default().into_iter();
     if let Some(first) = candidates.next() {
-        candidate(first, &id, &mut read, dropped)?;
+        candidate(first, &mut read, dropped)?;
     }
     if candidates.next().is_some() {
         dropped.add("candidates[1]");
     }
-    answer.ignore(&["createTime"]);
+    answer.ignore(&["createTime", "responseId"]);
     answer.drop_rest(dropped);
     Ok(read)
 }
 
 fn candidate(
     candidate: Value,
-    id: &str,
     read: &mut Answer,
     dropped: &mut Dropped,
 ) -> Result<(), TranslateError> {
@@ -51,11 +49,7 @@ fn candidate(
             .enumerate()
         {
             let path = format!("candidates[0].content.parts[{at}]");
-            match part(
-                Fields::of(item, &path)?,
-                &call_id(id, read.parts.len()),
-                dropped,
-            )? {
+            match part(Fields::of(item, &path)?, dropped)? {
                 Some(part) => read.parts.push(part),
                 // Such as code that was run: the answer stands without it.
                 None => dropped.add(path),
@@ -81,18 +75,9 @@ fn candidate(
     Ok(())
 }
 
-/// An id for a call that has none, unlike those of other answers of a conversation.
-pub(super) fn call_id(answer: &str, number: usize) -> String {
-    match answer {
-        "" => format!("call_{number}"),
-        answer => format!("call_{answer}_{number}"),
-    }
-}
-
-/// A part; `None` for one that has no counterpart. `own_id`: for a call without one.
+/// A part; `None` for one that has no counterpart.
 pub(super) fn part(
     mut part: Fields,
-    own_id: &str,
     dropped: &mut Dropped,
 ) -> Result<Option<Part>, TranslateError> {
     let is_thought = part.truth("thought")?.unwrap_or(false);
@@ -112,9 +97,8 @@ pub(super) fn part(
     let Some(mut call) = part.object("functionCall")? else {
         return Ok(None);
     };
-    let id = call.text("id")?;
     Ok(Some(Part::ToolUse {
-        id: id.unwrap_or_else(|| own_id.to_owned()),
+        id: call.text("id")?.unwrap_or_default(),
         name: call.wanted_text("name")?,
         input: match call.take("args") {
             None => Value::Object(serde_json::Map::new()),

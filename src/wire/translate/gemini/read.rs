@@ -328,8 +328,9 @@ fn part(
             Some(input @ Value::Object(_)) => input,
             Some(_) => return Err(call.invalid("args", "an object")),
         };
+        let id = call.text("id")?.filter(|id| !id.is_empty());
         return Ok(Part::ToolUse {
-            id: calls.begin(call.text("id")?, &name),
+            id: calls.begin(id, &name),
             name,
             input,
             signature,
@@ -337,7 +338,7 @@ fn part(
     }
     if let Some(mut result) = part.object("functionResponse")? {
         let name = result.wanted_text("name")?;
-        let id = result.text("id")?;
+        let id = result.text("id")?.filter(|id| !id.is_empty());
         let Some(id) = calls.result(id, &name) else {
             return Err(part.unsupported("functionResponse", "a result needs its call before it"));
         };

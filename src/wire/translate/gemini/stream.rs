@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::answer::{call_id, part, stop_of, usage};
+use super::answer::{part, stop_of, usage};
 use crate::wire::translate::canonical::{Part, Stop};
 use crate::wire::translate::fields::{Fields, parse};
 use crate::wire::translate::piece::{Give, Piece, spelt};
@@ -12,8 +12,6 @@ use crate::wire::translate::{Dropped, TranslateError, fields, logprobs, numbers}
 #[derive(Debug, Default)]
 pub(in crate::wire::translate) struct Reader {
     has_begun: bool,
-    /// Of the answer.
-    id: String,
     /// How many calls have begun.
     calls: u64,
 }
@@ -36,10 +34,6 @@ impl Reader {
             return Err(TranslateError::Reported(fields::error(&chunk)));
         }
         if !std::mem::replace(&mut self.has_begun, true) {
-            chunk["responseId"]
-                .as_str()
-                .unwrap_or_default()
-                .clone_into(&mut self.id);
             let model = chunk["modelVersion"].as_str().map(spelt);
             give(Piece::Start {
                 model: model.as_deref(),
@@ -62,12 +56,7 @@ impl Reader {
         }
         for (at, item) in parts.into_iter().enumerate() {
             let path = format!("candidates[0].content.parts[{at}]");
-            let number = usize::try_from(self.calls).unwrap_or(usize::MAX);
-            match part(
-                Fields::of(item, &path)?,
-                &call_id(&self.id, number),
-                dropped,
-            )? {
+            match part(Fields::of(item, &path)?, dropped)? {
                 Some(part) => self.part(part, give),
                 None => dropped.add(path),
             }

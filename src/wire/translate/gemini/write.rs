@@ -47,8 +47,12 @@ pub(in crate::wire::translate) fn write_request(
     put("frequencyPenalty", penalty.map(Value::Number));
     let stop = request.stop;
     put("stopSequences", (!stop.is_empty()).then(|| json!(stop)));
-    let thinking = |reasoning| thinking(reasoning, request.thinking_tokens);
-    put("thinkingConfig", request.reasoning.map(thinking));
+    let given = request.thinking_tokens;
+    let thinking = request.reasoning.map(|asked| {
+        let asked = asked.among(Reasoning::COMMON, dropped);
+        thinking(asked, given)
+    });
+    put("thinkingConfig", thinking);
     if let Some(asked) = request.logprobs {
         put("responseLogprobs", Some(json!(true)));
         put("logprobs", asked.top.map(Value::Number));
@@ -135,7 +139,9 @@ fn thinking(reasoning: Reasoning, given: Option<u64>) -> Value {
         Reasoning::Off => json!({ "thinkingBudget": 0 }),
         Reasoning::Low => json!({ "thinkingBudget": 1024, "includeThoughts": true }),
         Reasoning::Medium => json!({ "thinkingBudget": 8192, "includeThoughts": true }),
-        Reasoning::High => json!({ "thinkingBudget": 24576, "includeThoughts": true }),
+        Reasoning::High | Reasoning::XHigh | Reasoning::Max => {
+            json!({ "thinkingBudget": 24576, "includeThoughts": true })
+        }
         Reasoning::Auto => json!({ "thinkingBudget": -1, "includeThoughts": true }),
     }
 }

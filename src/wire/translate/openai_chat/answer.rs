@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::calls::calls;
+use super::calls::{CallsOf, calls};
 use super::content;
 use super::read::thoughts;
 use super::write::call;
@@ -43,7 +43,8 @@ pub(in crate::wire::translate) fn read_answer(
             read.parts.extend(refusal.map(Part::Refusal));
             let may_be_cut = read.stop == Some(Stop::Length);
             let cut = may_be_cut.then_some(&mut read.cut_calls);
-            calls(&mut message, &mut read.parts, cut, dropped)?;
+            let of = CallsOf::Answer(cut);
+            calls(&mut message, &mut read.parts, of, dropped)?;
             let is_call = |part: &Part| matches!(part, Part::ToolUse { .. });
             // Some servers say `stop` of calls too.
             if read.stop == Some(Stop::End) && read.parts.iter().any(is_call) {

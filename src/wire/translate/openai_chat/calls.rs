@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use crate::wire::json_reader::{JsonError, Reader as Json};
-use crate::wire::openai_chat::{CallKeys, call_of};
+use crate::wire::json_reader::{JsonError, Kind, Reader as Json};
+use crate::wire::openai_chat::{CallPlaces, Fragment, Input};
 use crate::wire::translate::canonical::{CutCall, Part};
 use crate::wire::translate::fields::Fields;
 use crate::wire::translate::piece::Piece;
@@ -25,8 +25,18 @@ pub(in crate::wire::translate) fn signature(
 
 /// What is passed to a call; nothing is an empty object.
 pub(in crate::wire::translate) fn arguments(call: &mut Fields) -> Result<Value, TranslateError> {
-    let arguments = call.text("arguments")?.unwrap_or_default();
+    let arguments = spelling(call)?;
     input_of(&arguments).ok_or_else(|| no_input(call))
+}
+
+/// The arguments as a text. Some servers, such as Ollama, have the object itself.
+fn spelling(call: &mut Fields) -> Result<String, TranslateError> {
+    match call.take("arguments") {
+        None => Ok(String::new()),
+        Some(Value::String(text)) => Ok(text),
+        Some(object @ Value::Object(_)) => Ok(object.to_string()),
+        Some(_) => Err(no_input(call)),
+    }
 }
 
 fn input_of(arguments: &str) -> Option<Value> {
@@ -40,11 +50,18 @@ fn no_input(call: &Fields) -> TranslateError {
     call.invalid("arguments", "the JSON of an object")
 }
 
-/// `cut`: takes the calls whose input is not whole, where it need not be.
+/// Where calls stand.
+pub(super) enum CallsOf<'a> {
+    /// Their results find them by their ids.
+    Conversation,
+    /// Ids that are missing are made. Takes the calls whose input is not whole, where it need not be.
+    Answer(Option<&'a mut Vec<CutCall>>),
+}
+
 pub(super) fn calls(
     fields: &mut Fields,
     parts: &mut Vec<Part>,
-    mut cut: Option<&mut Vec<CutCall>>,
+    mut of: CallsOf<'_>,
     dropped: &mut Dropped,
 ) -> Result<(), TranslateError> {
     let path = fields.path("tool_calls");
@@ -56,11 +73,14 @@ pub(super) fn calls(
         }
         let function = call.object("function")?;
         let mut function = function.ok_or_else(|| call.invalid("function", "an object"))?;
-        let arguments = function.text("arguments")?.unwrap_or_default();
-        let id = call.wanted_text("id")?;
+        let arguments = spelling(&mut function)?;
+        let id = match of {
+            CallsOf::Conversation => call.wanted_text("id")?,
+            CallsOf::Answer(_) => call.text("id")?.unwrap_or_default(),
+        };
         let name = function.wanted_text("name")?;
         let signature = signature(&mut call)?;
-        match (input_of(&arguments), cut.as_deref_mut()) {
+        match (input_of(&arguments), &mut of) {
             (Some(input), _) => {
                 if numbers::are_lost(&arguments) {
                     dropped.add(function.path("arguments"));
@@ -72,14 +92,16 @@ pub(super) fn calls(
                     signature,
                 });
             }
-            (None, Some(cut)) => cut.push(CutCall {
+            (None, CallsOf::Answer(Some(cut))) => cut.push(CutCall {
                 id,
                 name,
                 input: arguments,
                 signature,
                 path: function.path("arguments"),
             }),
-            (None, None) => return Err(no_input(&function)),
+            (None, CallsOf::Conversation | CallsOf::Answer(None)) => {
+                return Err(no_input(&function));
+            }
         }
         // Where it stands among the others is its index.
         call.take("index");
@@ -92,38 +114,35 @@ pub(super) fn calls(
 /// The calls of a stream that have begun; their places are their numbers.
 #[derive(Debug, Default)]
 pub(super) struct Calls {
-    begun: Vec<Call>,
-}
-
-/// By what a call is known in its source.
-#[derive(Debug)]
-struct Call {
-    index: Option<u64>,
-    /// As it is spelt.
-    id: String,
-    has_name: bool,
+    places: CallPlaces,
 }
 
 impl Calls {
     pub(super) fn is_empty(&self) -> bool {
-        self.begun.is_empty()
+        self.places.is_empty()
     }
 
-    /// Reads a call, or a fragment of one.
+    /// Reads a call, or a fragment of one. `objects`: takes inputs that are objects and no texts, by the numbers of their
+    /// calls.
     pub(super) fn read<'a>(
         &mut self,
         json: &mut Json<'a>,
         pieces: &mut Vec<Piece<'a>>,
+        objects: &mut Vec<(u64, &'a str)>,
     ) -> Result<(), JsonError> {
-        let (mut index, mut id, mut name, mut arguments) = (None, "", "", "");
+        let mut fragment = Fragment::default();
+        let (mut arguments, mut object) = ("", None);
         json.object(|key, json| {
             match key.raw {
-                "index" => index = json.raw()?.parse().ok(),
-                "id" => id = json.string()?.map_or("", |id| id.raw),
+                "index" => fragment.index = json.raw()?.parse().ok(),
+                "id" => fragment.id = json.string()?.map_or("", |id| id.raw),
                 "function" => {
                     json.object(|key, json| {
                         match key.raw {
-                            "name" => name = json.string()?.map_or("", |name| name.raw),
+                            "name" => fragment.name = json.string()?.map_or("", |name| name.raw),
+                            "arguments" if json.peek()? == Kind::Object => {
+                                object = Some(json.raw()?);
+                            }
                             "arguments" => arguments = json.string()?.map_or("", |text| text.raw),
                             _ => json.skip()?,
                         }
@@ -134,43 +153,27 @@ impl Calls {
             }
             Ok(())
         })?;
-        let begun = self.begun.iter().map(|call| CallKeys {
-            index: call.index,
-            id: &call.id,
-            has_name: call.has_name,
-        });
-        let has_name = !name.is_empty();
-        let keys = CallKeys {
-            index,
-            id,
-            has_name,
+        fragment.input = match object {
+            Some(_) => Input::Whole,
+            None => Input::of(arguments),
         };
-        let place = call_of(begun, keys);
-        let number = u64::try_from(place.unwrap_or(self.begun.len())).unwrap_or(u64::MAX);
-        match place.and_then(|place| self.begun.get_mut(place)) {
-            Some(call) => {
-                if call.id.is_empty() {
-                    id.clone_into(&mut call.id);
-                }
-                call.has_name |= has_name;
-            }
-            None => {
-                self.begun.push(Call {
-                    index,
-                    id: id.to_owned(),
-                    has_name,
-                });
-                pieces.push(Piece::Tool {
-                    number,
-                    id,
-                    name,
-                    signature: "",
-                });
-            }
+        let place = self.places.place(fragment);
+        let number = u64::try_from(place.at).unwrap_or(u64::MAX);
+        if place.begins {
+            pieces.push(Piece::Tool {
+                number,
+                id: fragment.id,
+                name: fragment.name,
+                signature: "",
+            });
         }
-        if !arguments.is_empty() {
-            let json = arguments;
-            pieces.push(Piece::Input { number, json });
+        match object {
+            Some(object) => objects.push((number, object)),
+            None if arguments.is_empty() => {}
+            None => pieces.push(Piece::Input {
+                number,
+                json: arguments,
+            }),
         }
         Ok(())
     }

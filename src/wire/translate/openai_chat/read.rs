@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::calls::calls;
+use super::calls::{CallsOf, calls};
 use crate::wire::translate::canonical::{
     Form, Logprobs, Media, Message, Part, Reasoning, Request, Role, Schema, Tool, ToolChoice,
 };
@@ -122,7 +122,8 @@ pub(in crate::wire::translate) fn effort_of(word: &str) -> Option<Reasoning> {
         "none" | "minimal" => Reasoning::Off,
         "low" => Reasoning::Low,
         "medium" => Reasoning::Medium,
-        "high" | "xhigh" => Reasoning::High,
+        "high" => Reasoning::High,
+        "xhigh" => Reasoning::XHigh,
         _ => return None,
     })
 }
@@ -223,7 +224,7 @@ fn message(
             let mut parts = thoughts(&mut fields)?;
             parts.extend(content);
             parts.extend(fields.text("refusal")?.map(Part::Refusal));
-            calls(&mut fields, &mut parts, None, dropped)?;
+            calls(&mut fields, &mut parts, CallsOf::Conversation, dropped)?;
             fields.refuse(&[("function_call", "functions are of an older form: use tools")])?;
             (Role::Assistant, parts)
         }

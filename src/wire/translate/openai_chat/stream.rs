@@ -22,6 +22,8 @@ pub(in crate::wire::translate) struct Reader {
 struct Chunk<'a> {
     model: Option<&'a str>,
     pieces: Vec<Piece<'a>>,
+    /// Inputs of calls that are objects, by the calls' numbers.
+    objects: Vec<(u64, &'a str)>,
     finish: Option<&'a str>,
     has_other_choices: bool,
     /// The first part of its content that has no counterpart.
@@ -82,6 +84,10 @@ impl Reader {
             dropped.add(format!("choices[0].delta.content[{at}]"));
         }
         chunk.pieces.into_iter().for_each(&mut *give);
+        for (number, object) in chunk.objects {
+            let json = &spelt(object);
+            give(Piece::Input { number, json });
+        }
         let usage = chunk.usage.and_then(|raw| serde_json::from_str(raw).ok());
         if let Some(usage) = usage.filter(Value::is_object).as_ref().map(self::usage) {
             give(Piece::Usage(usage));
@@ -135,7 +141,8 @@ impl Reader {
                     return Ok(());
                 }
                 "tool_calls" => {
-                    json.array(|json| self.calls.read(json, &mut chunk.pieces))?;
+                    let (pieces, objects) = (&mut chunk.pieces, &mut chunk.objects);
+                    json.array(|json| self.calls.read(json, pieces, objects))?;
                     return Ok(());
                 }
                 _ => return json.skip(),

@@ -45,7 +45,9 @@ pub(in crate::wire::translate) fn write_request(
     if request.thinking_tokens.is_some() {
         dropped.add("thinking_tokens");
     }
-    put("reasoning_effort", request.reasoning.and_then(effort));
+    let asked = request.reasoning;
+    let asked = asked.map(|asked| asked.among(efforts(&request.model), dropped));
+    put("reasoning_effort", asked.and_then(effort));
     let has_tools = !request.tools.is_empty();
     let tools: Vec<Value> = request.tools.into_iter().map(tool).collect();
     put("tools", has_tools.then(|| json!(tools)));
@@ -81,13 +83,36 @@ fn wants_completion_tokens(model: &str) -> bool {
         .any(|family| name.starts_with(family))
 }
 
-fn effort(reasoning: Reasoning) -> Option<Value> {
+/// The efforts that a model knows. `xhigh` is refused by older models and by most compatible servers.
+/// (platform.openai.com, API reference, `reasoning_effort`, read 2026-11.)
+fn efforts(model: &str) -> &'static [Reasoning] {
+    const NEWER: &[Reasoning] = &[
+        Reasoning::Low,
+        Reasoning::Medium,
+        Reasoning::High,
+        Reasoning::XHigh,
+    ];
+    let name = model.rsplit('/').next().unwrap_or(model);
+    let version = name.strip_prefix("gpt-").unwrap_or_default();
+    let number = |text: &str| text.parse::<u64>().ok();
+    let mut numbers = version.split('-').next().unwrap_or_default().split('.');
+    let major = numbers.next().and_then(number);
+    let minor = numbers.next().and_then(number).unwrap_or(0);
+    let is_newer = major.is_some_and(|major| (5, 2) <= (major, minor));
+    match is_newer || version.starts_with("5.1-codex-max") {
+        true => NEWER,
+        false => Reasoning::COMMON,
+    }
+}
+
+pub(in crate::wire::translate) fn effort(reasoning: Reasoning) -> Option<Value> {
     match reasoning {
         // What the model does by itself; not every model takes the word `none`.
         Reasoning::Off => None,
         Reasoning::Low => Some(json!("low")),
         Reasoning::Medium | Reasoning::Auto => Some(json!("medium")),
         Reasoning::High => Some(json!("high")),
+        Reasoning::XHigh | Reasoning::Max => Some(json!("xhigh")),
     }
 }
 

@@ -63,7 +63,7 @@ fn claude_is_asked_to_think_as_its_version_takes_it() {
         (effort("low"), old, enabled(1024)),
         (effort("xhigh"), old, enabled(16384)),
         (effort("low"), both, adaptive(Some("low"))),
-        (effort("xhigh"), new, adaptive(Some("high"))),
+        (effort("xhigh"), new, adaptive(Some("xhigh"))),
         (effort("minimal"), new, json!({})),
         (effort("medium"), "the-model", enabled(4096)),
         ((MESSAGES, adaptive(None)), old, enabled(4096)),

@@ -2,6 +2,7 @@
 
 import json
 
+import httpx
 import pytest
 from conftest import base_url, open_streams, rows_of, wait_until
 from google import genai
@@ -35,6 +36,24 @@ def content(model, named, gemini, **_):
     return gemini.models.generate_content_stream(model=model, contents="hi", config=config)
 
 
+def array(model, named, **_):
+    """Gemini's stream without events."""
+    url = f"{base_url().removesuffix('/v1')}/v1beta/models/{model.replace('/', '%2F')}:streamGenerateContent"
+    asked = {"contents": [{"role": "user", "parts": [{"text": "hi"}]}]}
+    client = httpx.Client(headers={**named, "x-goog-api-key": "AIza-client-tests"})
+    answer = client.send(client.build_request("POST", url, json=asked), stream=True)
+    return Pieces(answer)
+
+
+class Pieces:
+    def __init__(self, answer):
+        self.answer = answer
+        self.close = answer.close
+
+    def __iter__(self):
+        return self.answer.iter_raw()
+
+
 def converse(model, named, **_):
     return made(named["x-aiproxy-user"]).converse_stream(modelId=model, messages=MESSAGES)["stream"]
 
@@ -56,6 +75,7 @@ LEFT = {
     response: ["openai", "anthropic", "gemini"],
     message: ["anthropic", "openai", "gemini", "azure"],
     content: ["gemini", "openai", "anthropic", "bedrock"],
+    array: ["gemini", "openai", "anthropic", "bedrock"],
     converse: ["bedrock", "openai", "anthropic", "gemini"],
     invoke: ["bedrock", "openai", "anthropic"],
 }

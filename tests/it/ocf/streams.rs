@@ -14,7 +14,7 @@ fn unreached_streams() -> [(String, bool); 4] {
         )
     };
     let behind = |text: &str| {
-        let wire = String::from_utf8(stream(&[TEXT, text].concat())).expect("text");
+        let wire = String::from_utf8(stream([TEXT, text].concat())).expect("text");
         (wire, true)
     };
     [

@@ -30,6 +30,7 @@ mod signed_id;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod turns;
 mod words;
 
 use aiproxy_filters::Endpoint;

@@ -2,6 +2,7 @@
 
 use super::ending::Ending;
 use super::piece::{Give, Piece};
+use super::turns::Turns;
 use super::{
     AnswerFacts, ClientFormat, Dropped, Format, TranslateError, anthropic, argo, bedrock_converse,
     converse_client, gemini, openai_chat, openai_completions, openai_responses, signed_id,
@@ -10,12 +11,13 @@ use super::{
 /// Translates one stream.
 pub struct StreamTranslator {
     reader: Reader,
+    /// For clients whose calls come one behind the other.
+    turns: Option<Turns>,
     writer: Writer,
     ending: Ending,
     /// What the reader could not carry, and what the writer.
     dropped: Dropped,
     unsaid: Dropped,
-    has_stop: bool,
     is_over: bool,
 }
 
@@ -53,11 +55,11 @@ impl StreamTranslator {
                 }
                 Format::Asksage => Reader::None,
             },
+            turns: calls_in_turn(to).then(Turns::default),
             writer: Writer::new(to, facts),
             ending: Ending::new(from, to),
             dropped: Dropped::default(),
             unsaid: Dropped::default(),
-            has_stop: false,
             is_over: false,
         }
     }
@@ -86,24 +88,21 @@ impl StreamTranslator {
     ) -> Result<(), TranslateError> {
         let Self {
             reader,
+            turns,
             writer,
             ending,
             dropped,
             unsaid,
-            has_stop,
             is_over,
         } = self;
         let (mut is_unknown, mut failure) = (false, None);
+        let mut write = |piece: Piece<'_>| writer.write_in_turn(turns, piece, unsaid, out);
         let mut give = |piece: Piece<'_>| {
             if failure.is_some() {
                 return;
             }
-            *has_stop |= matches!(piece, Piece::Stop { .. });
             *is_over |= matches!(piece, Piece::End);
-            match ending.piece(piece, &mut is_unknown) {
-                Ok(piece) => writer.write(piece, unsaid, out),
-                Err(error) => failure = Some(error),
-            }
+            failure = ending.piece(piece, &mut is_unknown, &mut write).err();
         };
         read(reader, dropped, &mut give)?;
         if is_unknown {
@@ -140,24 +139,32 @@ impl StreamTranslator {
                 Ok(())
             });
         }
-        if !self.has_stop {
+        if !self.ending.has_stop() {
             return Err(TranslateError::BrokeOff);
         }
         self.is_over = true;
-        self.writer.write(Piece::End, &mut self.unsaid, out);
+        let Self {
+            turns,
+            writer,
+            unsaid,
+            ..
+        } = self;
+        writer.write_in_turn(turns, Piece::End, unsaid, out);
         self.writer.take_failure().map_or(Ok(()), Err)
     }
 
     /// How many bytes of what was said are kept, because the end says them again in one event or their turn has not come.
     pub fn kept_bytes(&self) -> usize {
-        match &self.writer {
+        let written = match &self.writer {
             Writer::OpenaiChat(_)
             | Writer::OpenaiCompletions(_)
             | Writer::Anthropic(_)
-            | Writer::Gemini(_) => 0,
+            | Writer::Gemini(_)
+            | Writer::Converse(_) => 0,
             Writer::OpenaiResponses(writer) => writer.kept_bytes(),
-            Writer::Converse(writer) => writer.kept_bytes(),
-        }
+        };
+        let waiting = self.turns.as_ref().map_or(0, Turns::kept_bytes);
+        written.saturating_add(waiting)
     }
 
     /// What could not be carried since the last time.
@@ -223,6 +230,21 @@ impl Writer {
         }
     }
 
+    /// Writes what can be said by now.
+    fn write_in_turn(
+        &mut self,
+        turns: &mut Option<Turns>,
+        piece: Piece<'_>,
+        dropped: &mut Dropped,
+        out: &mut Vec<u8>,
+    ) {
+        match turns {
+            None => self.write(piece, dropped, out),
+            Some(turns) => turns.piece(piece, &mut |piece| self.write(piece, dropped, out)),
+        }
+    }
+
+    /// Writes a piece. Where calls come one behind the other, each must have ended before anything else is said.
     pub(super) fn write(&mut self, piece: Piece<'_>, dropped: &mut Dropped, out: &mut Vec<u8>) {
         if let Some(field) = self.unsaid(piece) {
             dropped.add(field);
@@ -272,6 +294,18 @@ impl Writer {
             | Self::Converse(_) => None,
             Self::Gemini(writer) => writer.take_failure(),
         }
+    }
+}
+
+/// Whether clients know one open part at a time, be it that the format itself would permit several.
+fn calls_in_turn(to: ClientFormat) -> bool {
+    match to {
+        ClientFormat::Anthropic
+        | ClientFormat::BedrockInvoke
+        | ClientFormat::BedrockConverse
+        | ClientFormat::OpenaiResponses => true,
+        // Calls of chats have an index in each piece, those of Gemini stand in one, and completions have none.
+        ClientFormat::OpenaiChat | ClientFormat::Gemini | ClientFormat::OpenaiCompletions => false,
     }
 }
 

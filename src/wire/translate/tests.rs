@@ -8,6 +8,7 @@ mod pairs;
 pub(super) mod properties;
 mod requests;
 mod responses;
+mod streams;
 mod thinking_tokens;
 mod words;
 

@@ -182,20 +182,24 @@ pub(in crate::wire::translate) struct Writer {
     has_begun: bool,
     /// Number of the next block.
     next: u64,
-    /// The block of text or thinking that is open.
+    /// The block that is open: clients know one at a time.
     open: Option<(Block, u64)>,
-    /// The calls, all open until the end, for their inputs may come side by side: the source's number and the block's.
-    calls: Vec<(u64, u64)>,
     usage: Usage,
     stop: Option<(Option<Stop>, Option<String>)>,
     /// Whether the last event has the numbers that Bedrock adds.
     has_metrics: bool,
 }
 
+/// What blocks begin with.
+const TEXT: &str = "{\"type\":\"text\",\"text\":\"\"}";
+const THINKING: &str = "{\"type\":\"thinking\",\"thinking\":\"\",\"signature\":\"\"}";
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Block {
     Text,
     Thinking,
+    /// With the source's number.
+    Call(u64),
 }
 
 impl Writer {
@@ -206,7 +210,6 @@ impl Writer {
             has_begun: false,
             next: 0,
             open: None,
-            calls: Vec::new(),
             usage: Usage::default(),
             stop: None,
             has_metrics: false,
@@ -230,17 +233,17 @@ impl Writer {
                 self.begin(out);
             }
             Piece::Text(text) | Piece::Refusal(text) => {
-                let index = self.block(Block::Text, out);
+                let index = self.block(Block::Text, TEXT, out);
                 delta(index, &["text_delta\",\"text\":\"", text], out);
             }
             Piece::Thinking(text) => {
-                let index = self.block(Block::Thinking, out);
+                let index = self.block(Block::Thinking, THINKING, out);
                 delta(index, &["thinking_delta\",\"thinking\":\"", text], out);
             }
             // Anthropic tells of no such thing.
             Piece::Logprobs(_) => {}
             Piece::Signature(signature) => {
-                let index = self.block(Block::Thinking, out);
+                let index = self.block(Block::Thinking, THINKING, out);
                 delta(
                     index,
                     &["signature_delta\",\"signature\":\"", signature],
@@ -272,13 +275,13 @@ impl Writer {
                 ];
                 let block = [begun.as_slice(), &["\",\"input\":{}}"]].concat();
                 let index = self.start_block(&block, out);
-                self.calls.push((number, index));
+                self.open = Some((Block::Call(number), index));
             }
             Piece::Input { number, json } => {
-                let call = self.calls.iter().find(|(call, _)| *call == number);
-                if let Some((_, index)) = call {
+                let is_its = |(open, _): &(Block, u64)| *open == Block::Call(number);
+                if let Some((_, index)) = self.open.filter(is_its) {
                     delta(
-                        *index,
+                        index,
                         &["input_json_delta\",\"partial_json\":\"", json],
                         out,
                     );
@@ -316,15 +319,11 @@ impl Writer {
         event_of("message_start", &message, out);
     }
 
-    /// The open block of this kind, perhaps a new one.
-    fn block(&mut self, kind: Block, out: &mut Vec<u8>) -> u64 {
+    /// The open block of this kind, perhaps a new one. `begun`: what it begins with.
+    fn block(&mut self, kind: Block, begun: &str, out: &mut Vec<u8>) -> u64 {
         if let Some((_, index)) = self.open.filter(|(open, _)| *open == kind) {
             return index;
         }
-        let begun = match kind {
-            Block::Text => "{\"type\":\"text\",\"text\":\"\"}",
-            Block::Thinking => "{\"type\":\"thinking\",\"thinking\":\"\",\"signature\":\"\"}",
-        };
         let index = self.start_block(&[begun], out);
         self.open = Some((kind, index));
         index
@@ -354,9 +353,6 @@ impl Writer {
     fn end(&mut self, out: &mut Vec<u8>) {
         self.begin(out);
         self.close(out);
-        for (_, index) in std::mem::take(&mut self.calls) {
-            stop_block(index, out);
-        }
         let (stop, sequence) = self.stop.take().unwrap_or_default();
         let reason = json!(stop.map(word_of)).to_string();
         let sequence = sequence.map_or("null".to_owned(), |text| format!("\"{text}\""));

@@ -12,7 +12,7 @@ use crate::wire::translate::{
 use crate::wire::{Decoded, decode_stream, decode_whole};
 use aiproxy_filters::Endpoint;
 
-const CLIENTS: [(ClientFormat, Endpoint); 6] = [
+pub(super) const CLIENTS: [(ClientFormat, Endpoint); 6] = [
     (ClientFormat::OpenaiChat, Endpoint::ChatCompletions),
     (ClientFormat::OpenaiResponses, Endpoint::Responses),
     (ClientFormat::Anthropic, Endpoint::Messages),
@@ -22,13 +22,13 @@ const CLIENTS: [(ClientFormat, Endpoint); 6] = [
 ];
 
 /// Bytes, and the fields that are not carried.
-type Made = (Vec<u8>, Vec<String>);
+pub(super) type Made = (Vec<u8>, Vec<String>);
 
 /// A reason, a text, and the fields that are not carried.
 type Told = (String, Option<String>, Vec<String>);
 
 /// A stream's bytes as the client reads them.
-fn shaped(endpoint: Endpoint, events: &[u8]) -> Vec<u8> {
+pub(super) fn shaped(endpoint: Endpoint, events: &[u8]) -> Vec<u8> {
     match endpoint {
         Endpoint::BedrockConverse | Endpoint::BedrockInvoke => frames_of(endpoint, events).unwrap(),
         _ => events.to_vec(),
@@ -36,7 +36,11 @@ fn shaped(endpoint: Endpoint, events: &[u8]) -> Vec<u8> {
 }
 
 /// A stream of these events, in the client's events.
-fn streamed(from: Format, to: ClientFormat, events: &[Value]) -> Result<Made, TranslateError> {
+pub(super) fn streamed(
+    from: Format,
+    to: ClientFormat,
+    events: &[Value],
+) -> Result<Made, TranslateError> {
     let mut translator = StreamTranslator::new(from, to, &facts());
     let mut out = Vec::new();
     for event in events {
@@ -47,7 +51,11 @@ fn streamed(from: Format, to: ClientFormat, events: &[Value]) -> Result<Made, Tr
 }
 
 /// An answer and its fields that are not carried: whole, and as the stream that is made of it.
-fn whole(from: Format, to: ClientFormat, body: &Value) -> Result<[Made; 2], TranslateError> {
+pub(super) fn whole(
+    from: Format,
+    to: ClientFormat,
+    body: &Value,
+) -> Result<[Made; 2], TranslateError> {
     let body = body.to_string();
     let (whole, dropped) = answer(from, to, body.as_bytes(), &facts())?;
     let (made, again) = answer_as_stream(from, to, body.as_bytes(), &facts())?;
@@ -56,7 +64,7 @@ fn whole(from: Format, to: ClientFormat, body: &Value) -> Result<[Made; 2], Tran
 }
 
 /// A whole chat of a choice, and its stream of these deltas.
-fn chat(choice: &Value, deltas: &[Value], reason: &str) -> (Value, Vec<Value>) {
+pub(super) fn chat(choice: &Value, deltas: &[Value], reason: &str) -> (Value, Vec<Value>) {
     let mut choice = choice.clone();
     choice["index"] = json!(0);
     choice["finish_reason"] = json!(reason);

@@ -2,12 +2,14 @@
 
 mod answer;
 mod read;
+mod read_stream;
 mod stream;
 mod thinking;
 mod write;
 
 pub(super) use self::answer::{read_answer, write_answer};
 pub(super) use self::read::{read_fields, read_output, read_request};
-pub(super) use self::stream::{Reader, Writer};
+pub(super) use self::read_stream::Reader;
+pub(super) use self::stream::Writer;
 pub(super) use self::thinking::{Thinking, samples_by_itself};
 pub(super) use self::write::{in_range, write_request};

@@ -20,6 +20,15 @@ pub(super) fn permitted_spelt(id: &str) -> String {
     permitted(plain.as_deref().unwrap_or(id), usize::MAX)
 }
 
+/// An id for a call that has none, unlike those of other answers of a conversation. `answer`: the id of its answer, which may
+/// be empty; `number`: of the call in it.
+pub(super) fn made(answer: &str, number: usize) -> String {
+    match answer {
+        "" => format!("call_{number}"),
+        answer => format!("call_{answer}_{number}"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::permitted;

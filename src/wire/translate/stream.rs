@@ -169,8 +169,8 @@ impl StreamTranslator {
 
     /// What could not be carried since the last time.
     pub fn take_dropped(&mut self) -> Vec<String> {
-        let mut fields = std::mem::take(&mut self.dropped).into_fields();
-        fields.append(&mut std::mem::take(&mut self.unsaid).into_fields());
+        let mut fields = self.dropped.take_new();
+        fields.append(&mut self.unsaid.take_new());
         fields
     }
 }
@@ -200,9 +200,7 @@ impl Reader {
     /// The path of a call's input.
     fn input_path(&self, number: u64) -> String {
         match self {
-            Self::OpenaiChat(_) => {
-                format!("choices[0].message.tool_calls[{number}].function.arguments")
-            }
+            Self::OpenaiChat(_) => openai_chat::input_path(number),
             Self::Anthropic(_) => format!("content[{number}].input"),
             Self::BedrockConverse(_) => {
                 format!("output.message.content[{number}].toolUse.input")

@@ -3,7 +3,9 @@
 mod answers;
 mod bedrock_clients;
 mod carried;
+mod left_out;
 mod logprobs;
+mod old_call;
 mod pairs;
 pub(super) mod properties;
 mod requests;

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::wire::translate::canonical::{Answer, Part, Stop, Usage};
 use crate::wire::translate::fields::Fields;
-use crate::wire::translate::{Dropped, TranslateError, fields, logprobs};
+use crate::wire::translate::{Dropped, TranslateError, call_id, fields, logprobs};
 
 pub(in crate::wire::translate) fn read_answer(
     body: Value,
@@ -53,7 +53,7 @@ fn candidate(
             let path = format!("candidates[0].content.parts[{at}]");
             match part(
                 Fields::of(item, &path)?,
-                &call_id(id, read.parts.len()),
+                &call_id::made(id, read.parts.len()),
                 dropped,
             )? {
                 Some(part) => read.parts.push(part),
@@ -79,14 +79,6 @@ fn candidate(
     candidate.ignore(&["index", "safetyRatings"]);
     candidate.drop_rest(dropped);
     Ok(())
-}
-
-/// An id for a call that has none, unlike those of other answers of a conversation.
-pub(super) fn call_id(answer: &str, number: usize) -> String {
-    match answer {
-        "" => format!("call_{number}"),
-        answer => format!("call_{answer}_{number}"),
-    }
 }
 
 /// A part; `None` for one that has no counterpart. `own_id`: for a call without one.

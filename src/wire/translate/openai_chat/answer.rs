@@ -3,9 +3,9 @@
 use serde_json::{Map, Value, json};
 
 use super::calls::calls;
-use super::content;
 use super::read::thoughts;
 use super::write::call;
+use super::{content, old_call};
 use crate::wire::translate::canonical::{Answer, Part, Stop, Usage};
 use crate::wire::translate::fields::Fields;
 use crate::wire::translate::{AnswerFacts, Dropped, TranslateError, fields, logprobs};
@@ -22,6 +22,8 @@ pub(in crate::wire::translate) fn read_answer(
     let mut choices = choices
         .ok_or_else(|| answer.invalid("choices", "a list"))?
         .into_iter();
+    let id = answer.take("id");
+    let id = id.as_ref().and_then(Value::as_str).unwrap_or_default();
     let mut read = Answer {
         model: answer.text("model")?,
         usage: answer.take("usage").as_ref().map(usage),
@@ -42,9 +44,13 @@ pub(in crate::wire::translate) fn read_answer(
             let refusal = message.text("refusal")?.filter(|text| !text.is_empty());
             read.parts.extend(refusal.map(Part::Refusal));
             let may_be_cut = read.stop == Some(Stop::Length);
-            let cut = may_be_cut.then_some(&mut read.cut_calls);
-            calls(&mut message, &mut read.parts, cut, dropped)?;
+            let mut cut = may_be_cut.then_some(&mut read.cut_calls);
+            calls(&mut message, &mut read.parts, cut.as_deref_mut(), dropped)?;
             let is_call = |part: &Part| matches!(part, Part::ToolUse { .. });
+            let has_cut = cut.as_ref().is_some_and(|cut| !cut.is_empty());
+            if !has_cut && !read.parts.iter().any(is_call) {
+                old_call::read(&mut message, id, &mut read.parts, cut, dropped)?;
+            }
             // Some servers say `stop` of calls too.
             if read.stop == Some(Stop::End) && read.parts.iter().any(is_call) {
                 read.stop = Some(Stop::ToolUse);
@@ -58,13 +64,7 @@ pub(in crate::wire::translate) fn read_answer(
     if choices.next().is_some() {
         dropped.add("choices[1]");
     }
-    answer.ignore(&[
-        "id",
-        "object",
-        "created",
-        "service_tier",
-        "system_fingerprint",
-    ]);
+    answer.ignore(&["object", "created", "service_tier", "system_fingerprint"]);
     answer.drop_rest(dropped);
     Ok(read)
 }

@@ -29,7 +29,7 @@ pub(in crate::wire::translate) fn arguments(call: &mut Fields) -> Result<Value, 
     input_of(&arguments).ok_or_else(|| no_input(call))
 }
 
-fn input_of(arguments: &str) -> Option<Value> {
+pub(super) fn input_of(arguments: &str) -> Option<Value> {
     match arguments.trim() {
         "" => Some(Value::Object(serde_json::Map::new())),
         text => serde_json::from_str(text).ok().filter(Value::is_object),

@@ -127,7 +127,7 @@ fn one_part_is_open_at_a_time() {
     }
 }
 
-const COMPLETIONS: (ClientFormat, Endpoint) =
+pub(super) const COMPLETIONS: (ClientFormat, Endpoint) =
     (ClientFormat::OpenaiCompletions, Endpoint::Completions);
 
 /// As whole answers that do not say why they end.

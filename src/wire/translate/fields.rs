@@ -176,7 +176,7 @@ impl Fields {
     }
 }
 
-/// The same of a value as it stands in an event.
+/// Whether a value says nothing, as it stands in an event.
 pub(super) fn says_nothing(raw: &str) -> bool {
     let inside = |open, close| raw.strip_prefix(open)?.strip_suffix(close);
     let inside = inside('[', ']').or_else(|| inside('{', '}'));

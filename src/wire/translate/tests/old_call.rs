@@ -83,7 +83,11 @@ fn it_is_carried() {
 fn it_may_be_cut() {
     let call = json!({ "name": "f", "arguments": "{\"n\":" });
     let message = json!({ "content": "Look:", "function_call": call });
-    let (body, events) = chat(&json!({ "message": message }), &[message.clone()], "length");
+    let (body, events) = chat(
+        &json!({ "message": message }),
+        std::slice::from_ref(&message),
+        "length",
+    );
     let path = format!("{PATH}.arguments");
     let [(_, dropped), _] = whole(Format::OpenaiChat, ClientFormat::Gemini, &body).unwrap();
     assert_eq!(dropped, [&*path]);
@@ -97,7 +101,11 @@ fn it_may_be_cut() {
 #[test]
 fn it_needs_a_name_and_stands_alone() {
     let nameless = json!({ "function_call": { "arguments": "{}" } });
-    let (body, events) = chat(&json!({ "message": nameless }), &[nameless.clone()], "stop");
+    let (body, events) = chat(
+        &json!({ "message": nameless }),
+        std::slice::from_ref(&nameless),
+        "stop",
+    );
     for (to, _) in CLIENTS {
         let of_whole = whole(Format::OpenaiChat, to, &body).unwrap_err();
         let of_stream = streamed(Format::OpenaiChat, to, &events).unwrap_err();
@@ -108,7 +116,11 @@ fn it_needs_a_name_and_stands_alone() {
     // Beside calls of tools it says the same once more.
     let function = json!({ "name": "f", "arguments": "{}" });
     let both = json!({ "function_call": function, "tool_calls": [{ "index": 0, "id": "a", "function": function }] });
-    let (body, events) = chat(&json!({ "message": both }), &[both.clone()], "tool_calls");
+    let (body, events) = chat(
+        &json!({ "message": both }),
+        std::slice::from_ref(&both),
+        "tool_calls",
+    );
     for (to, endpoint) in CLIENTS {
         let [(answered, dropped), _] = whole(Format::OpenaiChat, to, &body).unwrap();
         let (made, left_out) = streamed(Format::OpenaiChat, to, &events).unwrap();

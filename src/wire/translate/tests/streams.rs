@@ -190,3 +190,30 @@ fn streamed_to_the_end(to: ClientFormat, events: &[Value]) -> Result<Vec<u8>, Tr
     translator.end(&mut out)?;
     Ok(out)
 }
+
+/// What waits for its turn is known, for it counts against a limit.
+#[test]
+fn what_waits_is_counted() {
+    let begun = [call(0, "a", ""), call(1, "b", "{\"m\":2}")];
+    let (_, events) = chat(&json!({}), &begun, "tool_calls");
+    for (to, _) in CLIENTS {
+        let mut translator = super::StreamTranslator::new(Format::OpenaiChat, to, &super::facts());
+        let mut kept = Vec::new();
+        for event in &events {
+            let mut out = Vec::new();
+            translator
+                .event(event.to_string().as_bytes(), &mut out)
+                .unwrap();
+            kept.push(translator.kept_bytes());
+        }
+        match to {
+            ClientFormat::OpenaiChat | ClientFormat::Gemini => assert_eq!(kept, [0, 0, 0]),
+            // It keeps what it has said besides.
+            ClientFormat::OpenaiResponses => assert!(kept[0] < kept[1], "{kept:?}"),
+            _ => assert!(
+                kept[1] > 0 && [kept[0], kept[2]] == [0, 0],
+                "{to:?}: {kept:?}"
+            ),
+        }
+    }
+}

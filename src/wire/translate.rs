@@ -25,11 +25,13 @@ mod openai_chat;
 mod openai_completions;
 mod openai_responses;
 mod piece;
+mod places;
 mod schemas;
 mod signed_id;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod turns;
 mod words;
 
 use aiproxy_filters::Endpoint;
@@ -204,7 +206,11 @@ impl Format {
 
 /// What a translation could not carry: paths of fields in the words of the side that said them, each once.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Dropped(Vec<String>);
+pub struct Dropped {
+    paths: Vec<String>,
+    /// How many of them were taken: they are remembered, so that none is told again.
+    told: usize,
+}
 
 impl Dropped {
     /// Adds a path.
@@ -213,14 +219,32 @@ impl Dropped {
         if MOST_BYTES < path.len() {
             path.truncate(path.floor_char_boundary(MOST_BYTES));
         }
-        if self.0.len() < MOST_DROPPED && !self.0.contains(&path) {
-            self.0.push(path);
+        if self.paths.len() < MOST_DROPPED && !self.paths.contains(&path) {
+            self.paths.push(path);
         }
+    }
+
+    /// Adds a path in pieces. One that is known costs nothing: every event of a stream may say the same.
+    pub(crate) fn add_pieces(&mut self, pieces: &[&str]) {
+        let is_these = |path: &String| {
+            let mut pieces = pieces.iter();
+            pieces.try_fold(&**path, |rest, piece| rest.strip_prefix(piece)) == Some("")
+        };
+        if self.paths.len() < MOST_DROPPED && !self.paths.iter().any(is_these) {
+            self.add(pieces.concat());
+        }
+    }
+
+    /// The paths since the last time.
+    fn take_new(&mut self) -> Vec<String> {
+        let new = self.paths.get(self.told..).unwrap_or_default().to_vec();
+        self.told = self.paths.len();
+        new
     }
 
     /// The paths.
     pub fn into_fields(self) -> Vec<String> {
-        self.0
+        self.paths
     }
 }
 

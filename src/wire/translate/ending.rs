@@ -2,7 +2,7 @@
 //! nothing said at all. Every end that is written has a reason.
 
 use super::canonical::{Answer, Part, Stop};
-use super::piece::Piece;
+use super::piece::{Give, Piece};
 use super::{ClientFormat, Dropped, Format, ProviderError, TranslateError};
 
 /// What an answer says, as far as its end depends on it.
@@ -19,6 +19,7 @@ pub(super) struct Ending {
     from: Format,
     to: ClientFormat,
     said: Said,
+    has_stop: bool,
 }
 
 impl Said {
@@ -73,33 +74,67 @@ impl Said {
 impl Ending {
     pub(super) fn new(from: Format, to: ClientFormat) -> Self {
         let said = Said::default();
-        Self { from, to, said }
+        Self {
+            from,
+            to,
+            said,
+            has_stop: false,
+        }
     }
 
-    /// The piece as it is written. `is_unknown`: whether it tells of a reason that is not carried.
-    pub(super) fn piece<'p>(
+    /// Whether it was said why the answer ends.
+    pub(super) fn has_stop(&self) -> bool {
+        self.has_stop
+    }
+
+    /// Gives the piece as it is written, behind a reason to end where there should have been one. `is_unknown`: whether it
+    /// tells of a reason that is not carried.
+    ///
+    /// # Errors
+    /// [`TranslateError`] when the answer ends with nothing said, and for no reason that other formats know.
+    pub(super) fn piece(
         &mut self,
-        piece: Piece<'p>,
+        piece: Piece<'_>,
         is_unknown: &mut bool,
-    ) -> Result<Piece<'p>, TranslateError> {
+        give: Give<'_>,
+    ) -> Result<(), TranslateError> {
         self.said.see(&piece);
-        let Piece::Stop {
+        match piece {
+            Piece::Stop {
+                stop,
+                word,
+                sequence,
+            } => {
+                self.stop(stop, word, sequence, give)?;
+                // A reason may be missing there as well.
+                *is_unknown |= stop.is_none() && !word.is_empty();
+            }
+            // Some servers' streams end without a reason, as some whole answers do.
+            Piece::End if !self.has_stop => {
+                self.stop(None, "", None, give)?;
+                give(piece);
+            }
+            piece => give(piece),
+        }
+        Ok(())
+    }
+
+    fn stop(
+        &mut self,
+        stop: Option<Stop>,
+        word: &str,
+        sequence: Option<&str>,
+        give: Give<'_>,
+    ) -> Result<(), TranslateError> {
+        self.has_stop = true;
+        let said = Some(word).filter(|word| !word.is_empty());
+        let stop = Some(self.said.stop(self.to, stop, said)?);
+        give(Piece::Stop {
             stop,
             word,
             sequence,
-        } = piece
-        else {
-            return Ok(piece);
-        };
-        // A reason may be missing there as well.
-        let said = Some(word).filter(|word| !word.is_empty());
-        let settled = self.said.stop(self.to, stop, said)?;
-        *is_unknown |= stop.is_none() && said.is_some();
-        Ok(Piece::Stop {
-            stop: Some(settled),
-            word,
-            sequence,
-        })
+        });
+        Ok(())
     }
 
     /// The path of the reason.

@@ -4,6 +4,7 @@ use serde_json::{Map, Number, Value};
 
 use super::canonical::Tool;
 use super::{Dropped, ProviderError, TranslateError};
+use crate::wire::json_reader::{JsonError, RawStr, Reader as Json};
 
 /// An object that is being taken apart.
 pub(super) struct Fields {
@@ -173,6 +174,40 @@ impl Fields {
             }
         }
     }
+}
+
+/// Whether a value says nothing, as it stands in an event.
+pub(super) fn says_nothing(raw: &str) -> bool {
+    let inside = |open, close| raw.strip_prefix(open)?.strip_suffix(close);
+    let inside = inside('[', ']').or_else(|| inside('{', '}'));
+    raw == "null" || inside.is_some_and(|inside| inside.trim().is_empty())
+}
+
+/// Names a member of an event, if it says something. `path`: what stands before its key.
+pub(super) fn drop_member(
+    path: &str,
+    key: RawStr<'_>,
+    json: &mut Json<'_>,
+    dropped: &mut Dropped,
+) -> Result<(), JsonError> {
+    if !says_nothing(json.raw()?) {
+        dropped.add_pieces(&[path, &key.text()]);
+    }
+    Ok(())
+}
+
+/// Names the members of an object in an event that are none of these and say something.
+pub(super) fn drop_members(
+    path: &str,
+    known: &[&str],
+    mut object: Json<'_>,
+    dropped: &mut Dropped,
+) -> Result<(), JsonError> {
+    object.object(|key, json| match known.contains(&key.raw) {
+        true => json.skip(),
+        false => drop_member(path, key, json, dropped),
+    })?;
+    Ok(())
 }
 
 /// Reads a body. Escapes of lone surrogates, which no text can hold, become U+FFFD.

@@ -3,6 +3,7 @@
 use super::call_id::Ids;
 use super::ending::Ending;
 use super::piece::{Give, Piece};
+use super::turns::Turns;
 use super::{
     AnswerFacts, ClientFormat, Dropped, Format, TranslateError, anthropic, argo, bedrock_converse,
     converse_client, gemini, openai_chat, openai_completions, openai_responses, signed_id,
@@ -11,13 +12,14 @@ use super::{
 /// Translates one stream.
 pub struct StreamTranslator {
     reader: Reader,
+    /// For clients whose calls come one behind the other.
+    turns: Option<Turns>,
     writer: Writer,
     ending: Ending,
     ids: Ids,
     /// What the reader could not carry, and what the writer.
     dropped: Dropped,
     unsaid: Dropped,
-    has_stop: bool,
     is_over: bool,
 }
 
@@ -55,12 +57,12 @@ impl StreamTranslator {
                 }
                 Format::Asksage => Reader::None,
             },
+            turns: calls_in_turn(to).then(Turns::default),
             writer: Writer::new(to, facts),
             ending: Ending::new(from, to),
             ids: Ids::new(&facts.request_id),
             dropped: Dropped::default(),
             unsaid: Dropped::default(),
-            has_stop: false,
             is_over: false,
         }
     }
@@ -89,25 +91,26 @@ impl StreamTranslator {
     ) -> Result<(), TranslateError> {
         let Self {
             reader,
+            turns,
             writer,
             ending,
             ids,
             dropped,
             unsaid,
-            has_stop,
             is_over,
         } = self;
         let (mut is_unknown, mut failure) = (false, None);
+        let mut write = |piece: Piece<'_>| writer.write_in_turn(turns, piece, unsaid, out);
         let mut give = |piece: Piece<'_>| {
             if failure.is_some() {
                 return;
             }
-            *has_stop |= matches!(piece, Piece::Stop { .. });
             *is_over |= matches!(piece, Piece::End);
-            let settled = ending.piece(piece, &mut is_unknown);
-            let written = settled
-                .and_then(|piece| ids.piece(piece, &mut |piece| writer.write(piece, unsaid, out)));
-            failure = written.err();
+            let mut ended = Ok(());
+            let named = ids.piece(piece, &mut |piece| {
+                ended = ending.piece(piece, &mut is_unknown, &mut write);
+            });
+            failure = named.and(ended).err();
         };
         read(reader, dropped, &mut give)?;
         if is_unknown {
@@ -144,30 +147,38 @@ impl StreamTranslator {
                 Ok(())
             });
         }
-        if !self.has_stop {
+        if !self.ending.has_stop() {
             return Err(TranslateError::BrokeOff);
         }
         self.is_over = true;
-        self.writer.write(Piece::End, &mut self.unsaid, out);
+        let Self {
+            turns,
+            writer,
+            unsaid,
+            ..
+        } = self;
+        writer.write_in_turn(turns, Piece::End, unsaid, out);
         self.writer.take_failure().map_or(Ok(()), Err)
     }
 
     /// How many bytes of what was said are kept, because the end says them again in one event or their turn has not come.
     pub fn kept_bytes(&self) -> usize {
-        match &self.writer {
+        let written = match &self.writer {
             Writer::OpenaiChat(_)
             | Writer::OpenaiCompletions(_)
             | Writer::Anthropic(_)
-            | Writer::Gemini(_) => 0,
+            | Writer::Gemini(_)
+            | Writer::Converse(_) => 0,
             Writer::OpenaiResponses(writer) => writer.kept_bytes(),
-            Writer::Converse(writer) => writer.kept_bytes(),
-        }
+        };
+        let waiting = self.turns.as_ref().map_or(0, Turns::kept_bytes);
+        written.saturating_add(waiting)
     }
 
     /// What could not be carried since the last time.
     pub fn take_dropped(&mut self) -> Vec<String> {
-        let mut fields = std::mem::take(&mut self.dropped).into_fields();
-        fields.append(&mut std::mem::take(&mut self.unsaid).into_fields());
+        let mut fields = self.dropped.take_new();
+        fields.append(&mut self.unsaid.take_new());
         fields
     }
 }
@@ -197,9 +208,7 @@ impl Reader {
     /// The path of a call's input.
     fn input_path(&self, number: u64) -> String {
         match self {
-            Self::OpenaiChat(_) => {
-                format!("choices[0].message.tool_calls[{number}].function.arguments")
-            }
+            Self::OpenaiChat(_) => openai_chat::input_path(number),
             Self::Anthropic(_) => format!("content[{number}].input"),
             Self::BedrockConverse(_) => {
                 format!("output.message.content[{number}].toolUse.input")
@@ -227,6 +236,21 @@ impl Writer {
         }
     }
 
+    /// Writes what can be said by now.
+    fn write_in_turn(
+        &mut self,
+        turns: &mut Option<Turns>,
+        piece: Piece<'_>,
+        dropped: &mut Dropped,
+        out: &mut Vec<u8>,
+    ) {
+        match turns {
+            None => self.write(piece, dropped, out),
+            Some(turns) => turns.piece(piece, &mut |piece| self.write(piece, dropped, out)),
+        }
+    }
+
+    /// Writes a piece. Where calls come one behind the other, each must have ended before anything else is said.
     pub(super) fn write(&mut self, piece: Piece<'_>, dropped: &mut Dropped, out: &mut Vec<u8>) {
         if let Some(field) = self.unsaid(piece) {
             dropped.add(field);
@@ -276,6 +300,18 @@ impl Writer {
             | Self::Converse(_) => None,
             Self::Gemini(writer) => writer.take_failure(),
         }
+    }
+}
+
+/// Whether clients know one open part at a time, be it that the format itself would permit several.
+fn calls_in_turn(to: ClientFormat) -> bool {
+    match to {
+        ClientFormat::Anthropic
+        | ClientFormat::BedrockInvoke
+        | ClientFormat::BedrockConverse
+        | ClientFormat::OpenaiResponses => true,
+        // Calls of chats have an index in each piece, those of Gemini stand in one, and completions have none.
+        ClientFormat::OpenaiChat | ClientFormat::Gemini | ClientFormat::OpenaiCompletions => false,
     }
 }
 

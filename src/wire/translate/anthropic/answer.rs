@@ -36,6 +36,10 @@ pub(in crate::wire::translate) fn read_answer(
         let path = format!("content[{at}]");
         let mut fields = Fields::of(item, &path)?;
         match block(&mut fields, dropped) {
+            // They are of requests.
+            Ok(Part::Image(_) | Part::Document { .. } | Part::ToolResult { .. }) => {
+                dropped.add(path);
+            }
             Ok(part) => {
                 read.parts.push(part);
                 fields.drop_rest(dropped);

@@ -27,9 +27,10 @@ pub(in crate::wire::translate) fn read_answer(
     for (at, item) in content.into_iter().enumerate() {
         let path = format!("output.message.content[{at}]");
         let mut fields = Fields::of(item, &path)?;
-        match part(&mut fields)? {
+        match part(&mut fields, dropped)? {
             Some(part) => {
-                read.parts.push(part);
+                let says_nothing = matches!(&part, Part::Text(text) if text.is_empty());
+                read.parts.extend((!says_nothing).then_some(part));
                 fields.drop_rest(dropped);
             }
             // Such as a search of the provider's own: the answer stands without it.
@@ -45,8 +46,19 @@ pub(in crate::wire::translate) fn read_answer(
 }
 
 /// A part of an answer; `None` for one that has no counterpart.
-fn part(block: &mut Fields) -> Result<Option<Part>, TranslateError> {
+fn part(block: &mut Fields, dropped: &mut Dropped) -> Result<Option<Part>, TranslateError> {
     if let Some(text) = block.text("text")? {
+        return Ok(Some(Part::Text(text)));
+    }
+    if let Some(mut cited) = block.object(CITED)? {
+        let mut text = String::new();
+        let path = cited.path("content");
+        for (at, item) in (0..).zip(cited.list("content")?.unwrap_or_default()) {
+            let mut item = Fields::of(item, &format!("{path}[{at}]"))?;
+            text.push_str(&item.text("text")?.unwrap_or_default());
+            item.drop_rest(dropped);
+        }
+        cited.drop_rest(dropped);
         return Ok(Some(Part::Text(text)));
     }
     if let Some(mut call) = block.object("toolUse")? {
@@ -75,6 +87,9 @@ fn part(block: &mut Fields) -> Result<Option<Part>, TranslateError> {
     }
     Ok(thought.text("redactedContent")?.map(Part::RedactedThinking))
 }
+
+/// A text with what it cites; in a stream the text comes as any other, and the citations beside it.
+pub(super) const CITED: &str = "citationsContent";
 
 /// The type of a call that the provider makes and answers itself.
 pub(super) const SERVERS_OWN: &str = "server_tool_use";

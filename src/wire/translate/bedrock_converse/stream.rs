@@ -2,18 +2,24 @@
 
 use serde_json::Value;
 
-use super::answer::{SERVERS_OWN, stop_of, usage};
+use super::answer::{CITED, SERVERS_OWN, stop_of, usage};
 use super::error;
 use crate::wire::bedrock::{error_name, error_status};
 use crate::wire::json_reader::{JsonError, Reader as Json};
+use crate::wire::translate::fields::{drop_member, drop_members, says_nothing};
 use crate::wire::translate::piece::{Give, Piece};
 use crate::wire::translate::{Dropped, ProviderError, TranslateError};
+
+/// Letters without a meaning, which hide how long an event is.
+const PADDING: &str = "p";
 
 /// Reads events.
 #[derive(Debug, Default)]
 pub(in crate::wire::translate) struct Reader {
     /// The blocks that are calls of the client's tools.
     calls: Vec<u64>,
+    /// The open blocks that have no counterpart: they are named, and what is said in them is not carried.
+    unknown: Vec<u64>,
     has_stop: bool,
 }
 
@@ -36,8 +42,10 @@ struct Inside<'a> {
     id: &'a str,
     name: &'a str,
     input: Option<&'a str>,
-    /// A member that has no counterpart.
-    other: Option<&'a str>,
+    /// What a text cites.
+    is_citation: bool,
+    /// Whether there is a member that has no counterpart.
+    has_other: bool,
 }
 
 impl Reader {
@@ -76,16 +84,21 @@ impl Reader {
             "messageStart" => give(Piece::Start { model: None }),
             "contentBlockStart" => self.begin(said, dropped, give)?,
             "contentBlockDelta" => self.add(said, dropped, give)?,
-            "contentBlockStop" => give(Piece::PartEnd {
-                number: event(said)?.index,
-            }),
+            "contentBlockStop" => {
+                let number = event(said)?.index;
+                match self.unknown.contains(&number) {
+                    true => self.unknown.retain(|index| *index != number),
+                    false => give(Piece::PartEnd { number }),
+                }
+            }
             "messageStop" => {
                 self.has_stop = true;
                 let mut stop = "";
                 Json::new(said).object(|key, json| {
                     match key.raw {
                         "stopReason" => stop = json.string()?.map_or("", |word| word.raw),
-                        _ => json.skip()?,
+                        PADDING => json.skip()?,
+                        _ => drop_member("", key, json, dropped)?,
                     }
                     Ok(())
                 })?;
@@ -100,6 +113,8 @@ impl Reader {
                 if let Some(counted) = metadata.get("usage").filter(|usage| usage.is_object()) {
                     give(Piece::Usage(usage(counted)));
                 }
+                let known = ["usage", "metrics", PADDING];
+                drop_members("", &known, Json::new(said), dropped)?;
                 if self.has_stop {
                     give(Piece::End);
                 }
@@ -135,14 +150,18 @@ impl Reader {
                 name: block.name,
                 signature: "",
             });
-        } else if block.is_call || block.other.is_some() {
-            dropped.add(path(index));
+        } else if block.is_call || block.has_other {
+            // Such as a search of the provider's own: the answer stands without it.
+            self.drop_block(index, dropped);
         }
         Ok(())
     }
 
     fn add(&mut self, said: &str, dropped: &mut Dropped, give: Give<'_>) -> Result<(), JsonError> {
         let Event { index, said } = event(said)?;
+        if self.unknown.contains(&index) {
+            return Ok(());
+        }
         let delta = inside(said.unwrap_or("{}"))?;
         let said = [
             (delta.text, Piece::Text as fn(_) -> _),
@@ -161,13 +180,21 @@ impl Reader {
                     number: index,
                     json,
                 }),
-                false => dropped.add(path(index)),
+                false => self.drop_block(index, dropped),
             }
         }
-        if let Some(other) = delta.other {
-            dropped.add(format!("{}.{other}", path(index)));
+        if delta.is_citation {
+            dropped.add_pieces(&[&path(index), ".", CITED, ".citations"]);
+        }
+        if delta.has_other {
+            self.drop_block(index, dropped);
         }
         Ok(())
+    }
+
+    fn drop_block(&mut self, index: u64, dropped: &mut Dropped) {
+        self.unknown.push(index);
+        dropped.add(path(index));
     }
 }
 
@@ -216,10 +243,12 @@ fn inside(said: &str) -> Result<Inside<'_>, JsonError> {
                     Ok(())
                 })?;
             }
-            other => {
+            "citation" => {
                 json.skip()?;
-                inside.other = Some(other);
+                inside.is_citation = true;
             }
+            PADDING => json.skip()?,
+            _ => inside.has_other |= !says_nothing(json.raw()?),
         }
         Ok(())
     })?;

@@ -31,7 +31,7 @@ const CLAUDE: &str = "us.anthropic.claude-sonnet-4-20250514-v1:0";
 const NOVA: &str = "amazon.nova-pro-v1:0";
 
 /// Thoughts, a text and a call, counted as 10 and 5 tokens.
-pub(in crate::wire::translate) const ANSWER: &str = r#"{"metrics":{"latencyMs":5},"output":{"message":{"role":"assistant","content":[{"reasoningContent":{"reasoningText":{"text":"Hm \"so\".","signature":"c2ln"}}},{"reasoningContent":{"redactedContent":"eA=="}},{"text":"Hällo \ud83d\ude00"},{"toolUse":{"toolUseId":"tooluse_1","name":"look","input":{"at":"it"}}},{"toolUse":{"toolUseId":"s","name":"search","input":{},"type":"server_tool_use"}},{"citationsContent":{}}]}},"stopReason":"tool_use","usage":{"inputTokens":3,"outputTokens":5,"totalTokens":15,"cacheReadInputTokens":4,"cacheWriteInputTokens":3}}"#;
+pub(in crate::wire::translate) const ANSWER: &str = r#"{"metrics":{"latencyMs":5},"output":{"message":{"role":"assistant","content":[{"reasoningContent":{"reasoningText":{"text":"Hm \"so\".","signature":"c2ln"}}},{"reasoningContent":{"redactedContent":"eA=="}},{"text":"Hällo \ud83d\ude00"},{"toolUse":{"toolUseId":"tooluse_1","name":"look","input":{"at":"it"}}},{"toolUse":{"toolUseId":"s","name":"search","input":{},"type":"server_tool_use"}},{"citationsContent":{"citations":[{}]}}]}},"stopReason":"tool_use","usage":{"inputTokens":3,"outputTokens":5,"totalTokens":15,"cacheReadInputTokens":4,"cacheWriteInputTokens":3}}"#;
 
 /// The same as a stream.
 pub(in crate::wire::translate) const EVENTS: &[&str] = &[

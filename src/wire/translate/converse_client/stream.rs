@@ -1,7 +1,4 @@
-//! A streamed answer of `converse`, written: events as the JSON objects that their frames are shown as. Clients know one
-//! call at a time, so the input of a second one waits until the first is whole.
-
-use std::collections::VecDeque;
+//! A streamed answer of `converse`, written: events as the JSON objects that their frames are shown as.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -18,11 +15,8 @@ pub(in crate::wire::translate) struct Writer {
     has_begun: bool,
     /// Number of the next block.
     next: u64,
-    /// The block of text or thinking that is open.
+    /// The block that is open: clients know one at a time.
     open: Option<(Block, u64)>,
-    /// The call whose block is open: the source's number and the block's.
-    call: Option<(u64, u64)>,
-    waiting: VecDeque<Call>,
     usage: Usage,
     stop: Option<Stop>,
 }
@@ -31,24 +25,11 @@ pub(in crate::wire::translate) struct Writer {
 enum Block {
     Text,
     Thinking,
-}
-
-/// A call whose turn has not come; all texts as they are spelt.
-#[derive(Debug)]
-struct Call {
-    number: u64,
-    id: String,
-    name: String,
-    input: String,
-    is_whole: bool,
+    /// With the source's number.
+    Call(u64),
 }
 
 impl Writer {
-    /// How many bytes wait.
-    pub(in crate::wire::translate) fn kept_bytes(&self) -> usize {
-        self.waiting.iter().map(|call| call.input.len()).sum()
-    }
-
     pub(in crate::wire::translate) fn write(&mut self, piece: Piece<'_>, out: &mut Vec<u8>) {
         match piece {
             Piece::Start { .. } => self.begin(out),
@@ -78,17 +59,15 @@ impl Writer {
                     "" => None,
                     signature => signed_id::sign_spelt(id, signature, most),
                 };
-                self.waiting.push_back(Call {
-                    number,
-                    id: signed.unwrap_or_else(|| id.to_owned()),
-                    name: name.to_owned(),
-                    input: String::new(),
-                    is_whole: false,
-                });
-                self.next_call(out);
+                self.call(number, signed.as_deref().unwrap_or(id), name, out);
             }
-            Piece::Input { number, json } => self.input(number, json, out),
-            Piece::PartEnd { number } => self.part_end(number, out),
+            Piece::Input { number, json } => {
+                let is_its = |(open, _): &(Block, u64)| *open == Block::Call(number);
+                if let Some((_, index)) = self.open.filter(is_its) {
+                    delta(index, &["{\"toolUse\":{\"input\":\"", json, "\"}}"], out);
+                }
+            }
+            Piece::PartEnd { .. } => self.close(out),
             Piece::Usage(usage) => self.usage.update(usage),
             // Frames know no such thing.
             Piece::Ping => out.extend_from_slice(b": ping\n"),
@@ -133,65 +112,22 @@ impl Writer {
         }
     }
 
-    fn input(&mut self, number: u64, json: &str, out: &mut Vec<u8>) {
-        if let Some((_, index)) = self.call.filter(|(open, _)| *open == number) {
-            delta(index, &["{\"toolUse\":{\"input\":\"", json, "\"}}"], out);
-        } else if let Some(call) = self.waiting.iter_mut().find(|call| call.number == number) {
-            call.input.push_str(json);
-        }
-    }
-
-    fn part_end(&mut self, number: u64, out: &mut Vec<u8>) {
-        if self.call.is_some_and(|(open, _)| open == number) {
-            self.end_call(out);
-            self.next_call(out);
-        } else if let Some(call) = self.waiting.iter_mut().find(|call| call.number == number) {
-            call.is_whole = true;
-        } else {
-            self.close(out);
-        }
-    }
-
-    fn end_call(&mut self, out: &mut Vec<u8>) {
-        if let Some((_, index)) = self.call.take() {
-            stop(index, out);
-        }
-    }
-
-    /// Begins the calls whose turn it is.
-    fn next_call(&mut self, out: &mut Vec<u8>) {
-        while self.call.is_none()
-            && let Some(call) = self.waiting.pop_front()
-        {
-            let index = self.next_index(out);
-            let number = index.to_string();
-            let begun = [
-                "\"contentBlockIndex\":",
-                &number,
-                ",\"start\":{\"toolUse\":{\"toolUseId\":\"",
-                &call.id,
-                "\",\"name\":\"",
-                &call.name,
-                "\"}}",
-            ];
-            event("contentBlockStart", &begun, out);
-            self.call = Some((call.number, index));
-            if !call.input.is_empty() {
-                self.input(call.number, &call.input, out);
-            }
-            if call.is_whole {
-                self.end_call(out);
-            }
-        }
+    fn call(&mut self, number: u64, id: &str, name: &str, out: &mut Vec<u8>) {
+        let index = self.next_index(out);
+        let block = index.to_string();
+        let begun = [
+            "\"contentBlockIndex\":",
+            &block,
+            ",\"start\":{\"toolUse\":{",
+        ];
+        let named = ["\"toolUseId\":\"", id, "\",\"name\":\"", name, "\"}}"];
+        event("contentBlockStart", &[&begun[..], &named].concat(), out);
+        self.open = Some((Block::Call(number), index));
     }
 
     fn end(&mut self, out: &mut Vec<u8>) {
         self.begin(out);
         self.close(out);
-        while self.call.is_some() {
-            self.end_call(out);
-            self.next_call(out);
-        }
         let reason = ["\"stopReason\":\"", word_of(self.stop), "\""];
         event("messageStop", &reason, out);
         // Both members are always there, as in a whole answer: clients read them without asking.

@@ -3,9 +3,9 @@
 use serde_json::{Map, Value, json};
 
 use super::calls::{CallsOf, calls};
-use super::content;
 use super::read::thoughts;
 use super::write::call;
+use super::{content, old_call};
 use crate::wire::translate::canonical::{Answer, Part, Stop, Usage};
 use crate::wire::translate::fields::Fields;
 use crate::wire::translate::{AnswerFacts, Dropped, TranslateError, fields, logprobs};
@@ -42,10 +42,14 @@ pub(in crate::wire::translate) fn read_answer(
             let refusal = message.text("refusal")?.filter(|text| !text.is_empty());
             read.parts.extend(refusal.map(Part::Refusal));
             let may_be_cut = read.stop == Some(Stop::Length);
-            let cut = may_be_cut.then_some(&mut read.cut_calls);
-            let of = CallsOf::Answer(cut);
+            let mut cut = may_be_cut.then_some(&mut read.cut_calls);
+            let of = CallsOf::Answer(cut.as_deref_mut());
             calls(&mut message, &mut read.parts, of, dropped)?;
             let is_call = |part: &Part| matches!(part, Part::ToolUse { .. });
+            let has_cut = cut.as_ref().is_some_and(|cut| !cut.is_empty());
+            if !has_cut && !read.parts.iter().any(is_call) {
+                old_call::read(&mut message, &mut read.parts, cut, dropped)?;
+            }
             // Some servers say `stop` of calls too.
             if read.stop == Some(Stop::End) && read.parts.iter().any(is_call) {
                 read.stop = Some(Stop::ToolUse);

@@ -39,7 +39,7 @@ fn spelling(call: &mut Fields) -> Result<String, TranslateError> {
     }
 }
 
-fn input_of(arguments: &str) -> Option<Value> {
+pub(super) fn input_of(arguments: &str) -> Option<Value> {
     match arguments.trim() {
         "" => Some(Value::Object(serde_json::Map::new())),
         text => serde_json::from_str(text).ok().filter(Value::is_object),

@@ -6,6 +6,7 @@ use crate::wire::json_reader::{JsonError, Kind, Reader as Json};
 use crate::wire::translate::canonical::Part;
 use crate::wire::translate::fields::Fields;
 use crate::wire::translate::piece::Piece;
+use crate::wire::translate::places::{self, Places};
 use crate::wire::translate::{Dropped, TranslateError};
 
 /// What was thought, in the word of `OpenRouter` and Groq. Some servers have it beside `reasoning_content`.
@@ -70,23 +71,31 @@ fn part(item: &Value) -> Option<Option<Part>> {
     Some((!text.is_empty()).then(|| make(text)))
 }
 
-/// The same of a stream. Gives the place of the first part that has no counterpart.
+/// The same of a stream. What has no counterpart is named by the place that it would have in a whole answer.
 pub(super) fn read_streamed<'a>(
     json: &mut Json<'a>,
+    places: &mut Places,
     pieces: &mut Vec<Piece<'a>>,
-) -> Result<Option<usize>, JsonError> {
-    let (mut at, mut other) = (0, None);
+    dropped: &mut Dropped,
+) -> Result<(), JsonError> {
+    let mut is_first = true;
     json.array(|json| {
-        let known = streamed_part(json, pieces)?;
-        other = other.or((!known).then_some(at));
-        at += 1;
+        let kind = streamed_part(json, pieces)?;
+        let place = places.place(kind.unwrap_or(places::Kind::Other), is_first);
+        if kind.is_none() {
+            dropped.add(format!("choices[0].message.content[{place}]"));
+        }
+        is_first = false;
         Ok(())
     })?;
-    Ok(other)
+    Ok(())
 }
 
-/// Whether the part is known.
-fn streamed_part<'a>(json: &mut Json<'a>, pieces: &mut Vec<Piece<'a>>) -> Result<bool, JsonError> {
+/// The kind of the part. `None`: it has no counterpart.
+fn streamed_part<'a>(
+    json: &mut Json<'a>,
+    pieces: &mut Vec<Piece<'a>>,
+) -> Result<Option<places::Kind>, JsonError> {
     let (mut kind, mut text, mut refusal, mut thoughts) = (None, None, None, Vec::new());
     json.object(|key, json| {
         match key.raw {
@@ -110,13 +119,37 @@ fn streamed_part<'a>(json: &mut Json<'a>, pieces: &mut Vec<Piece<'a>>) -> Result
         }
         Ok(())
     })?;
-    let (texts, make): (_, fn(&'a str) -> Piece<'a>) = match kind.map(|kind| kind.raw) {
-        Some("text") => (text.into_iter().collect(), Piece::Text),
-        Some("refusal") => (refusal.into_iter().collect(), Piece::Refusal),
-        Some("thinking") => (thoughts, Piece::Thinking),
-        _ => return Ok(false),
+    let (texts, make, kind): (_, fn(&'a str) -> Piece<'a>, _) = match kind.map(|kind| kind.raw) {
+        Some("text") => (text.into_iter().collect(), Piece::Text, places::Kind::Text),
+        Some("refusal") => (
+            refusal.into_iter().collect(),
+            Piece::Refusal,
+            places::Kind::Other,
+        ),
+        Some("thinking") => (thoughts, Piece::Thinking, places::Kind::Thought),
+        _ => return Ok(None),
     };
     let texts = texts.into_iter().map(|text| text.raw);
     pieces.extend(texts.filter(|text| !text.is_empty()).map(make));
-    Ok(true)
+    Ok(Some(kind))
+}
+
+/// A block of thinking, or a piece of one. `says_texts`: whether its text is not said elsewhere.
+pub(super) fn read_block<'a>(
+    json: &mut Json<'a>,
+    says_texts: bool,
+    pieces: &mut Vec<Piece<'a>>,
+) -> Result<(), JsonError> {
+    json.object(|key, json| {
+        let make: fn(&'a str) -> Piece<'a> = match key.raw {
+            "thinking" if says_texts => Piece::Thinking,
+            "signature" => Piece::Signature,
+            "data" => Piece::RedactedThinking,
+            _ => return json.skip(),
+        };
+        let text = json.string()?.filter(|text| !text.raw.is_empty());
+        pieces.extend(text.map(|text| make(text.raw)));
+        Ok(())
+    })?;
+    Ok(())
 }

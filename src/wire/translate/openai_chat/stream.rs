@@ -3,9 +3,8 @@
 use serde_json::Value;
 
 use super::answer::{stop_of, usage, word_of, write_usage};
-use super::calls::Calls;
-use super::content;
-use crate::wire::json_reader::{JsonError, Kind, Reader as Json};
+use super::chunk::{Chunk, SoFar};
+use super::old_call::{self, OldCall};
 use crate::wire::translate::canonical::{Logprob, Stop, Usage};
 use crate::wire::translate::piece::{Give, Piece, spelt};
 use crate::wire::translate::{AnswerFacts, Dropped, TranslateError, fields, logprobs};
@@ -14,23 +13,9 @@ use crate::wire::translate::{AnswerFacts, Dropped, TranslateError, fields, logpr
 #[derive(Debug, Default)]
 pub(in crate::wire::translate) struct Reader {
     has_begun: bool,
-    calls: Calls,
-}
-
-/// What a chunk says of its first choice.
-#[derive(Default)]
-struct Chunk<'a> {
-    model: Option<&'a str>,
-    pieces: Vec<Piece<'a>>,
-    /// Inputs of calls that are objects, by the calls' numbers.
-    objects: Vec<(u64, &'a str)>,
-    finish: Option<&'a str>,
-    has_other_choices: bool,
-    /// The first part of its content that has no counterpart.
-    other_part: Option<usize>,
-    usage: Option<&'a str>,
-    logprobs: Option<&'a str>,
-    error: Option<&'a str>,
+    said: SoFar,
+    /// Whether the one call of the old form has begun.
+    has_old_call: bool,
 }
 
 impl Reader {
@@ -44,35 +29,20 @@ impl Reader {
             give(Piece::End);
             return Ok(());
         }
-        let mut chunk = Chunk::default();
-        let mut json = Json::new(data);
-        json.object(|key, json| {
-            match key.raw {
-                "model" => chunk.model = json.string()?.map(|model| model.raw),
-                "choices" => {
-                    json.array(|json| self.choice(json, &mut chunk))?;
-                }
-                "usage" => chunk.usage = Some(json.raw()?),
-                "error" => chunk.error = Some(json.raw()?),
-                _ => json.skip()?,
-            }
-            Ok(())
-        })?;
+        let chunk = Chunk::read(data, &mut self.said, dropped)?;
         if chunk.error.is_some_and(|error| error != "null") {
             let error = serde_json::from_str(data).map(|body: Value| fields::error(&body));
             return Err(TranslateError::Reported(error.unwrap_or_default()));
         }
         // Azure begins with a chunk that has no choice and no model.
-        let is_empty = chunk.pieces.is_empty() && chunk.finish.is_none() && chunk.usage.is_none();
-        let says_nothing = is_empty && chunk.model.is_none_or(str::is_empty);
-        if !self.has_begun && !says_nothing {
+        if !self.has_begun && !chunk.says_nothing() {
             self.has_begun = true;
             give(Piece::Start {
                 model: chunk.model.filter(|model| !model.is_empty()),
             });
         }
         if chunk.has_other_choices {
-            dropped.add("choices[1]");
+            dropped.add_pieces(&["choices[1]"]);
         }
         if let Some(said) = chunk.logprobs {
             let read = logprobs::of_choice(fields::parse(said.as_bytes())?, dropped);
@@ -80,22 +50,23 @@ impl Reader {
                 give(Piece::Logprobs(&read));
             }
         }
-        if let Some(at) = chunk.other_part {
-            dropped.add(format!("choices[0].delta.content[{at}]"));
-        }
         chunk.pieces.into_iter().for_each(&mut *give);
         for (number, object) in chunk.objects {
             let json = &spelt(object);
             give(Piece::Input { number, json });
+        }
+        if let Some(call) = chunk.old_call {
+            self.old_call(call, dropped, give)?;
         }
         let usage = chunk.usage.and_then(|raw| serde_json::from_str(raw).ok());
         if let Some(usage) = usage.filter(Value::is_object).as_ref().map(self::usage) {
             give(Piece::Usage(usage));
         }
         if let Some(word) = chunk.finish {
+            let has_calls = self.has_old_call || !self.said.calls.is_empty();
             let stop = match stop_of(word) {
                 // Some servers say `stop` of calls too.
-                Some(Stop::End) if !self.calls.is_empty() => Some(Stop::ToolUse),
+                Some(Stop::End) if has_calls => Some(Stop::ToolUse),
                 stop => stop,
             };
             give(Piece::Stop {
@@ -107,52 +78,31 @@ impl Reader {
         Ok(())
     }
 
-    fn choice<'a>(&mut self, json: &mut Json<'a>, chunk: &mut Chunk<'a>) -> Result<(), JsonError> {
-        let (mut index, mut delta, mut finish, mut logprobs) = ("0", None, None, None);
-        json.object(|key, json| {
-            match key.raw {
-                "index" => index = json.raw()?,
-                "delta" => delta = Some(json.raw()?),
-                "logprobs" => logprobs = Some(json.raw()?),
-                "finish_reason" => finish = json.string()?.map(|word| word.raw),
-                _ => json.skip()?,
-            }
-            Ok(())
-        })?;
-        if index != "0" {
-            chunk.has_other_choices = true;
+    /// A fragment of the one call of the old form.
+    fn old_call(
+        &mut self,
+        call: OldCall<'_>,
+        dropped: &mut Dropped,
+        give: Give<'_>,
+    ) -> Result<(), TranslateError> {
+        if !self.said.calls.is_empty() {
+            dropped.add_pieces(&[old_call::PATH]);
             return Ok(());
         }
-        chunk.finish = finish.or(chunk.finish);
-        chunk.logprobs = logprobs.filter(|logprobs| *logprobs != "null");
-        let Some(delta) = delta else { return Ok(()) };
-        let mut thought = None;
-        Json::new(delta).object(|key, json| {
-            let make: fn(&'a str) -> Piece<'a> = match key.raw {
-                "content" if json.peek()? == Kind::Array => {
-                    chunk.other_part = content::read_streamed(json, &mut chunk.pieces)?;
-                    return Ok(());
-                }
-                "content" => Piece::Text,
-                "refusal" => Piece::Refusal,
-                // Compatible servers have the one word or the other, and some both.
-                "reasoning_content" | "reasoning" => {
-                    thought = json.string()?.map(|text| text.raw).or(thought);
-                    return Ok(());
-                }
-                "tool_calls" => {
-                    let (pieces, objects) = (&mut chunk.pieces, &mut chunk.objects);
-                    json.array(|json| self.calls.read(json, pieces, objects))?;
-                    return Ok(());
-                }
-                _ => return json.skip(),
-            };
-            let text = json.string()?.filter(|text| !text.raw.is_empty());
-            chunk.pieces.extend(text.map(|text| make(text.raw)));
-            Ok(())
-        })?;
-        if let Some(thought) = thought.filter(|thought| !thought.is_empty()) {
-            chunk.pieces.insert(0, Piece::Thinking(thought));
+        let number = old_call::NUMBER;
+        if !self.has_old_call {
+            let name = call.name.ok_or_else(old_call::without_name)?;
+            self.has_old_call = true;
+            give(Piece::Tool {
+                number,
+                id: "",
+                name,
+                signature: "",
+            });
+        }
+        if !call.arguments.is_empty() {
+            let json = call.arguments;
+            give(Piece::Input { number, json });
         }
         Ok(())
     }

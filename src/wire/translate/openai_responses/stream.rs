@@ -86,8 +86,8 @@ pub(in crate::wire::translate) struct Writer {
     events: Events,
     has_begun: bool,
     open: Option<Open>,
-    /// Calls whose inputs may come side by side.
-    calls: Vec<Call>,
+    /// The call that is the last item: clients know one item at a time.
+    call: Option<Call>,
     /// What is done, by its index; empty where it is not.
     items: Vec<String>,
     kept_bytes: usize,
@@ -120,7 +120,6 @@ struct Call {
     /// Members of its item.
     named: String,
     input: String,
-    has_ended: bool,
 }
 
 impl Writer {
@@ -130,7 +129,7 @@ impl Writer {
             events: Events::default(),
             has_begun: false,
             open: None,
-            calls: Vec::new(),
+            call: None,
             items: Vec::new(),
             kept_bytes: 0,
             logprobs: String::new(),
@@ -179,12 +178,10 @@ impl Writer {
                 signature,
             } => self.call(number, id, name, signature, out),
             Piece::Input { number, json } => self.input(number, json, out),
-            Piece::PartEnd { number } => {
+            // How the last message or call ends is known with the end.
+            Piece::PartEnd { .. } => {
                 if matches!(self.open, Some(Open::Thought { .. })) {
                     self.close(Status::Completed, out);
-                }
-                for call in self.calls.iter_mut().filter(|call| call.number == number) {
-                    call.has_ended = true;
                 }
             }
             Piece::Usage(usage) => self.usage.update(usage),
@@ -216,11 +213,6 @@ impl Writer {
     fn place(&mut self, prefix: &str, bytes: usize, out: &mut Vec<u8>) -> Place {
         self.begin(out);
         self.close(Status::Completed, out);
-        let (ended, open) = std::mem::take(&mut self.calls)
-            .into_iter()
-            .partition(|call| call.has_ended);
-        self.calls = open;
-        self.close_calls(ended, None, out);
         let index = self.items.len();
         self.items.push(String::new());
         self.kept_bytes += bytes;
@@ -341,16 +333,15 @@ impl Writer {
             place,
             named,
             input: String::new(),
-            has_ended: false,
         };
         let item = call.item("in_progress");
         self.events
             .item("response.output_item.added", &call.place, &item, out);
-        self.calls.push(call);
+        self.call = Some(call);
     }
 
     fn input(&mut self, number: u64, json: &str, out: &mut Vec<u8>) {
-        let call = self.calls.iter_mut().find(|call| call.number == number);
+        let call = self.call.as_mut().filter(|call| call.number == number);
         let Some(call) = call.filter(|_| !json.is_empty()) else {
             return;
         };
@@ -361,8 +352,11 @@ impl Writer {
             .add("response.function_call_arguments.delta", &delta, out);
     }
 
-    /// Closes the thought or the message that is open.
+    /// Closes the item that is open.
     fn close(&mut self, status: Status, out: &mut Vec<u8>) {
+        if let Some(call) = self.call.take() {
+            self.close_call(call, status, out);
+        }
         match self.open.take() {
             None => {}
             Some(Open::Thought {
@@ -404,23 +398,17 @@ impl Writer {
         }
     }
 
-    /// Closes calls. `last`: how the last item of all ends, where there is none behind it.
-    fn close_calls(&mut self, calls: Vec<Call>, last: Option<Status>, out: &mut Vec<u8>) {
-        let end = self.items.len();
-        for mut call in calls {
-            let is_last = call.place.index + 1 == end;
-            let status = last.filter(|_| is_last).unwrap_or(Status::Completed);
-            if call.input.is_empty() {
-                // Nothing to pass is an empty object, which clients parse.
-                call.input.push_str("{}");
-            }
-            let name = ["\"arguments\":\"", &call.input, "\""];
-            let said = [[&*call.place.members].as_slice(), &name].concat();
-            self.events
-                .add("response.function_call_arguments.done", &said, out);
-            let item = call.item(word(status));
-            self.done(&call.place, item, out);
+    fn close_call(&mut self, mut call: Call, status: Status, out: &mut Vec<u8>) {
+        if call.input.is_empty() {
+            // Nothing to pass is an empty object, which clients parse.
+            call.input.push_str("{}");
         }
+        let name = ["\"arguments\":\"", &call.input, "\""];
+        let said = [[&*call.place.members].as_slice(), &name].concat();
+        self.events
+            .add("response.function_call_arguments.done", &said, out);
+        let item = call.item(word(status));
+        self.done(&call.place, item, out);
     }
 
     /// Closes everything and gives the whole response.
@@ -428,8 +416,6 @@ impl Writer {
         self.begin(out);
         let status = Status::of(self.stop);
         self.close(status, out);
-        let calls = std::mem::take(&mut self.calls);
-        self.close_calls(calls, Some(status), out);
         (
             status,
             self.frame.object(Some(status), &self.items, &self.usage),

@@ -278,14 +278,14 @@ fn thoughts_of_compatible_servers_are_read_whichever_way_they_are_told() {
         }
         let path = |place: &str| expected.map(|part: &str| format!("choices[0].{place}.{part}"));
         assert_eq!(dropped, Vec::from_iter(path("message")));
-        assert_eq!(left_out, Vec::from_iter(path("delta")));
+        assert_eq!(left_out, Vec::from_iter(path("message")));
     }
     let wrong = json!({ "choices": [{ "message": { "content": 5 }, "finish_reason": "stop" }] });
     assert!(whole(Format::OpenaiChat, ClientFormat::Anthropic, &wrong).is_err());
 }
 
 /// The text of one kind of delta in a stream of Messages.
-fn deltas_of(stream: &[u8], kind: &str, key: &str) -> String {
+pub(super) fn deltas_of(stream: &[u8], kind: &str, key: &str) -> String {
     sse::events(stream)
         .filter_map(|event| serde_json::from_slice::<Value>(&event.data?).ok())
         .filter(|event| event["delta"]["type"] == kind)

@@ -144,7 +144,9 @@ fn they_are_told_whole_and_streamed() {
     let gemini = json!({ "candidates": [{ "content": { "parts": [{ "text": "Häx" }] },
         "logprobsResult": with_ids, "finishReason": "STOP" }] });
     let mut chunk = chat.clone();
-    chunk["choices"][0]["delta"] = chat["choices"][0]["message"].clone();
+    chunk["choices"][0]["delta"] = chunk["choices"][0]["message"].take();
+    let choice = chunk["choices"][0].as_object_mut().unwrap();
+    choice.shift_remove("message");
     let end = "data: [DONE]\n\n";
     for (from, whole, stream) in [
         (Format::OpenaiChat, &chat, format!("data: {chunk}\n\n{end}")),

@@ -7,6 +7,7 @@ pub mod digest;
 pub mod draft;
 pub mod guard;
 pub mod ledger;
+pub mod long;
 pub mod observer;
 pub mod own_columns;
 pub mod query;

@@ -10,6 +10,7 @@ pub mod ledger;
 pub mod long;
 pub mod observer;
 pub mod own_columns;
+mod pages;
 pub mod query;
 pub mod queue;
 pub mod record;

@@ -20,8 +20,7 @@ pub(crate) struct LaterBodies {
 }
 
 impl LongRecord {
-    /// Takes the bodies' bytes out of a record. `read` gives them again; what it gives should be held by nobody else, for
-    /// it is copied otherwise.
+    /// Takes the bodies' bytes out of a record. `read` gives them again.
     pub fn new(mut record: LogRecord, read: impl FnOnce() -> Bodies + Send + 'static) -> Self {
         let mut lengths = [0; 4];
         if let Some(payload) = &mut record.payload {

@@ -101,6 +101,9 @@ async fn sqlite<'a>(
                     bind_sqlite(&mut arguments, cell).map_err(sqlx::Error::Encode)?;
                 }
             }
+            // Long values are let go of here, where they were made: freed by SQLite's thread, their memory would lie
+            // fallow in this thread's heap while the next values take more.
+            let long = (KEPT_BYTES < bytes).then(|| arguments.clone()); // reference-counted
             let rows = sqlx::query_with(
                 AssertSqlSafe(statements.sqlite(&matrix, count).map_err(encode)?),
                 arguments,
@@ -108,6 +111,7 @@ async fn sqlite<'a>(
             .persistent(bytes <= KEPT_BYTES)
             .fetch_all(&mut *transaction)
             .await?;
+            drop(long);
             for row in rows {
                 new.insert(row.try_get(0)?);
             }

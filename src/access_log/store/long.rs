@@ -83,7 +83,7 @@ fn put_body(matrix: &mut Matrix<'_>, text: &str, bytes: &str, body: Bytes) {
         return;
     }
     let has_nul = memchr::memchr(0, &body).is_some();
-    let body = Vec::from(body); // moved, when nobody else holds it
+    let body = Vec::from(body); // a copy, and the pages that it was read into are gone
     let body = if has_nul {
         Err(body)
     } else {
@@ -111,4 +111,78 @@ fn unreadable() -> sqlx::Error {
     sqlx::Error::Io(std::io::Error::other(
         "a body cannot be read from the spool as it was",
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+    use crate::access_log::draft::{Bodies, Captured};
+    use crate::access_log::record::{Payload, StoredBody};
+
+    /// The value of a column of the only row.
+    fn cell<'a>(matrix: &'a Matrix<'_>, name: &str) -> Option<&'a Cell<'a>> {
+        let (place, _) = matrix.used().find(|(_, place)| place.name == name)?;
+        matrix.column(place).next()
+    }
+
+    fn captured(body: &'static [u8]) -> Option<Captured> {
+        let pieces = vec![Bytes::from_static(body)];
+        Some(Captured {
+            pieces,
+            ..Captured::default()
+        })
+    }
+
+    #[test]
+    fn long_values_move_and_bodies_are_read_behind_the_texts() {
+        let stored = |body: &'static [u8]| {
+            let bytes = Bytes::from_static(body);
+            Some(StoredBody {
+                bytes,
+                ..StoredBody::default()
+            })
+        };
+        let record = LogRecord {
+            request_text: Some("asked".to_owned()),
+            payload: Some(Payload {
+                request_body: stored(b"text"),
+                response_body: stored(b"\xff"),
+                upstream_response_body: stored(b""),
+                ..Payload::default()
+            }),
+            ..LogRecord::default()
+        };
+        let text_at = record.request_text.as_ref().unwrap().as_ptr();
+        let read = Arc::new(AtomicBool::new(false));
+        let reads = Arc::clone(&read);
+        let long = LongRecord::new(record, move || {
+            reads.store(true, Ordering::SeqCst);
+            Bodies {
+                request: captured(b"text"),
+                upstream_request: None,
+                response: captured(b"\xff"),
+                upstream_response: captured(b"says a secret"),
+            }
+        });
+        let Parts { record, long } = Parts::of(long);
+        let mut matrices = matrices(&record, long, &[]);
+
+        let exchanges = matrices.next().unwrap().unwrap();
+        let text = cell(&exchanges, "request_text");
+        assert!(matches!(text, Some(Cell::Text(Cow::Owned(text))) if text.as_ptr() == text_at));
+        assert!(!read.load(Ordering::SeqCst));
+
+        let bodies = matrices.next().unwrap().unwrap();
+        assert!(read.load(Ordering::SeqCst));
+        let texts = ["request_body", "response_body", "upstream_response_body"];
+        let texts = texts.map(|name| cell(&bodies, name).cloned());
+        let text = |text: &'static str| Some(Cell::Text(text.into()));
+        assert_eq!(texts, [text("text"), None, text("")]);
+        let bytes = cell(&bodies, "response_body_bytes");
+        assert!(matches!(bytes, Some(Cell::Bytes(Cow::Owned(bytes))) if bytes == b"\xff"));
+        assert!(matrices.next().is_none());
+    }
 }

@@ -41,7 +41,7 @@ fn sample(number: u32) -> LogRecord {
     record.columns = vec![("team".to_owned(), ColumnValue::Text("blue".to_owned()))];
     record.tries = vec![attempt(1, 1.0), attempt(2, 2.0)];
     record.verdicts = vec![verdict("a")];
-    let payload = record.payload.as_mut().unwrap();
+    let payload = record.payload.as_mut().expect("a payload");
     payload.upstream_response_body = Some(StoredBody::default()); // there, and empty
     record
 }

@@ -6,11 +6,13 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::{BufMut, Bytes};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use aiproxy_filters::{Dialect, Endpoint, Outcome};
+
+use crate::access_log::pages;
 
 /// What is known when the head and body of a request were read: the `begin` record.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -363,10 +365,11 @@ impl Captured {
             [] => Bytes::new(),
             [one] => one.clone(),
             many => {
-                let mut joined = BytesMut::with_capacity(many.iter().map(Bytes::len).sum());
-                many.iter()
-                    .for_each(|piece| joined.extend_from_slice(piece));
-                joined.freeze()
+                let length = many.iter().map(Bytes::len).sum();
+                let copy = |mut joined: &mut [u8]| {
+                    many.iter().for_each(|piece| joined.put_slice(piece));
+                };
+                pages::filled(length, copy).0
             }
         }
     }

@@ -37,6 +37,8 @@ pub struct Item {
     pub bytes: usize,
     /// How often the writer has tried to make it into a record, or to store it alone.
     pub tries: u8,
+    /// Whether observers have seen its record.
+    pub observed: bool,
 }
 
 impl Item {
@@ -57,7 +59,13 @@ impl Item {
             since: Instant::now(),
             bytes,
             tries: 0,
+            observed: false,
         }
+    }
+
+    /// Whether something of its bodies is in the spool only.
+    pub fn is_in_spool(&self) -> bool {
+        self.begin.is_some() || !self.parts.is_empty()
     }
 
     /// It is stored, or dropped and counted: its files need not be kept for it.

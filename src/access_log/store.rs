@@ -5,6 +5,7 @@ mod batch;
 mod custom_columns;
 mod error;
 mod insert;
+mod long;
 mod partitions;
 mod quarantine;
 mod statements;
@@ -19,6 +20,7 @@ use std::sync::Arc;
 use tokio::sync::Mutex;
 
 use crate::access_log::columns::{ColumnError, CustomColumn, TABLES};
+use crate::access_log::long::LongRecord;
 use crate::access_log::record::LogRecord;
 use crate::config::DatabaseUrl;
 use crate::database::{Database, Fault, Pool, fault};
@@ -161,6 +163,37 @@ impl LogStore {
         Ok(inserted)
     }
 
+    /// Stores a long record in one transaction. `Some` says whether it is new; `None`: as it is it can never be stored,
+    /// so give it whole to [`LogStore::insert_isolating`].
+    ///
+    /// # Errors
+    /// All but [`StoreError::Poison`].
+    pub async fn insert_long(&self, long: LongRecord) -> Result<Option<bool>, StoreError> {
+        let database = self.database().await?;
+        let pool = database.write();
+        let long::Parts { record, long } = long::Parts::of(long);
+        if let Pool::Postgres(pool) = pool {
+            self.days.make(pool, std::slice::from_ref(&record)).await?;
+        }
+        let matrices = long::matrices(&record, long, &self.columns);
+        let done = insert::transaction(pool, &self.statements, matrices).await;
+        match done {
+            Ok(new_ids) => Ok(Some(!new_ids.is_empty())),
+            Err(error) => match fault(&error) {
+                Fault::Poison => Ok(None),
+                Fault::NoPartition => {
+                    self.days.forget();
+                    Err(error.into())
+                }
+                Fault::Schema => {
+                    self.close().await;
+                    Err(error.into())
+                }
+                Fault::Unavailable => Err(error.into()),
+            },
+        }
+    }
+
     /// Stores what fits one transaction.
     async fn piece(
         &self,
@@ -171,7 +204,10 @@ impl LogStore {
         if let Pool::Postgres(pool) = pool {
             self.days.make(pool, piece).await?;
         }
-        let insert = || insert::transaction(pool, &self.statements, piece, &self.columns);
+        let insert = || {
+            let matrices = batch::Matrix::all(piece, &self.columns);
+            insert::transaction(pool, &self.statements, matrices.into_iter().map(Ok))
+        };
         let mut done = insert().await;
         if let (Err(error), Pool::Postgres(postgres)) = (&done, pool)
             && fault(error) == Fault::NoPartition

@@ -6,6 +6,7 @@
 
 mod backoff;
 mod intake;
+mod long;
 pub mod sink;
 #[cfg(test)]
 mod tests;
@@ -66,6 +67,8 @@ pub(crate) struct Writer {
     /// Made into records: `items` and `records` run in step.
     items: VecDeque<Box<Item>>,
     records: Vec<LogRecord>,
+    /// Bodies in the spool that are long: read and stored one exchange at a time, when the others are.
+    long: VecDeque<Box<Item>>,
     /// Most records in one insert; small for a while after an insert panicked.
     limit: usize,
     /// Records in the insert that is under way.
@@ -101,6 +104,7 @@ impl Writer {
             taken: VecDeque::new(),
             items: VecDeque::new(),
             records: Vec::new(),
+            long: VecDeque::new(),
             limit,
             inserting: 0,
             turns: 0,
@@ -177,10 +181,9 @@ impl Writer {
         }
         let put_aside = self.make_records();
         if self.records.is_empty() {
-            return if put_aside {
-                Turn::Progress
-            } else {
-                Turn::Idle
+            return match put_aside {
+                true => Turn::Progress,
+                false => self.turn_long().await,
             };
         }
         let count = self.limit.clamp(1, self.records.len());
@@ -207,7 +210,7 @@ impl Writer {
     }
 
     fn is_empty_handed(&self) -> bool {
-        self.taken.is_empty() && self.records.is_empty()
+        self.taken.is_empty() && self.records.is_empty() && self.long.is_empty()
     }
 
     // === making records ===
@@ -224,10 +227,8 @@ impl Writer {
             }
             item.tries += 1; // counted first: the digest may panic
             let record = (self.digest)(&item.finished);
-            if self.origin == Origin::ThisProcess {
-                self.observers
-                    .iter()
-                    .for_each(|observer| show(observer.as_ref(), &record));
+            if self.origin == Origin::ThisProcess && !item.observed {
+                show(&self.observers, &record);
             }
             if let Some(mut item) = self.taken.pop_front() {
                 item.tries = 0;
@@ -272,7 +273,11 @@ impl Writer {
             let item = self.items.pop_front();
             item.into_iter().for_each(|item| self.release(*item));
         }
-        if self.records.is_empty() {
+        self.note_emptiness();
+    }
+
+    fn note_emptiness(&self) {
+        if self.is_empty_handed() {
             *locked(&self.shared.in_hand_since) = None;
         }
     }
@@ -349,6 +354,7 @@ impl Writer {
         if self.origin == Origin::ThisProcess {
             left.append(&mut self.items);
             left.append(&mut self.taken);
+            left.append(&mut self.long);
         }
         self.shared.queue.take(usize::MAX, usize::MAX, &mut left);
         for item in left {
@@ -364,9 +370,11 @@ impl Writer {
     }
 }
 
-fn show(observer: &dyn Observer, record: &LogRecord) {
-    if catch_unwind(AssertUnwindSafe(|| observer.on_complete(record))).is_err() {
-        tracing::error!("an observer of the access log panicked");
+fn show(observers: &[Arc<dyn Observer>], record: &LogRecord) {
+    for observer in observers {
+        if catch_unwind(AssertUnwindSafe(|| observer.on_complete(record))).is_err() {
+            tracing::error!("an observer of the access log panicked");
+        }
     }
 }
 

@@ -67,9 +67,10 @@ impl Kind {
 }
 
 /// A value to be written.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub enum Cell<'a> {
     /// Unknown.
+    #[default]
     Null,
     /// Text without NUL, also JSON.
     Text(Cow<'a, str>),
@@ -82,7 +83,7 @@ pub enum Cell<'a> {
     /// Microseconds since the Unix epoch.
     Time(i64),
     /// Bytes.
-    Bytes(&'a [u8]),
+    Bytes(Cow<'a, [u8]>),
 }
 
 /// A value that was read.
@@ -104,32 +105,32 @@ pub enum Datum {
     Bytes(Vec<u8>),
 }
 
-/// Adds a value to a SQLite statement.
+/// Adds a value to a SQLite statement. One that the cell owns is moved there, not copied.
 ///
 /// # Errors
 /// None that are known: every kind can be encoded.
-pub fn bind_sqlite(arguments: &mut SqliteArguments, cell: &Cell<'_>) -> Result<(), BoxDynError> {
+pub fn bind_sqlite(arguments: &mut SqliteArguments, cell: Cell<'_>) -> Result<(), BoxDynError> {
     match cell {
         Cell::Null => arguments.add(None::<i64>),
-        Cell::Text(text) => arguments.add(text.as_ref()),
+        Cell::Text(text) => arguments.add(text),
         Cell::Integer(number) => arguments.add(number),
         Cell::Double(number) => arguments.add(number),
         Cell::Boolean(truth) => arguments.add(truth),
-        Cell::Time(us) => arguments.add(time_text::format(*us)),
-        Cell::Bytes(bytes) => arguments.add(*bytes),
+        Cell::Time(us) => arguments.add(time_text::format(us)),
+        Cell::Bytes(bytes) => arguments.add(bytes),
     }
 }
 
 /// Adds a value to a PostgreSQL statement. The type is the value's own; NULL goes as text.
-fn bind_postgres(arguments: &mut PgArguments, cell: &Cell<'_>) -> Result<(), BoxDynError> {
+fn bind_postgres(arguments: &mut PgArguments, cell: Cell<'_>) -> Result<(), BoxDynError> {
     match cell {
         Cell::Null => arguments.add(None::<String>),
-        Cell::Text(text) => arguments.add(text.as_ref()),
+        Cell::Text(text) => arguments.add(text),
         Cell::Integer(number) => arguments.add(number),
         Cell::Double(number) => arguments.add(number),
         Cell::Boolean(truth) => arguments.add(truth),
-        Cell::Time(us) => arguments.add(Timestamp(*us)),
-        Cell::Bytes(bytes) => arguments.add(*bytes),
+        Cell::Time(us) => arguments.add(Timestamp(us)),
+        Cell::Bytes(bytes) => arguments.add(bytes),
     }
 }
 
@@ -242,11 +243,11 @@ pub async fn execute(pool: &Pool, sql: &str, cells: &[Cell<'_>]) -> Result<u64, 
 /// The arguments of a statement.
 fn bound<A: Default>(
     cells: &[Cell<'_>],
-    bind: impl Fn(&mut A, &Cell<'_>) -> Result<(), BoxDynError>,
+    bind: impl Fn(&mut A, Cell<'_>) -> Result<(), BoxDynError>,
 ) -> Result<A, sqlx::Error> {
     let mut arguments = A::default();
     for cell in cells {
-        bind(&mut arguments, cell).map_err(sqlx::Error::Encode)?;
+        bind(&mut arguments, cell.clone()).map_err(sqlx::Error::Encode)?;
     }
     Ok(arguments)
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+use crate::access_log::long::LongRecord;
 use crate::access_log::record::LogRecord;
 use crate::access_log::store::{LogStore, StoreError};
 use crate::access_log::writer::sink::{Sink, SinkError, SinkReport};
@@ -32,10 +33,26 @@ impl Sink for SqlSink {
                     quarantined,
                 })
             }
-            Err(StoreError::Schema(_) | StoreError::Column(_)) => Err(SinkError::SchemaMisfit),
-            Err(error @ (StoreError::Unavailable(_) | StoreError::Poison(_))) => {
-                Err(SinkError::Unavailable(error.to_string()))
-            }
+            Err(error) => Err(sink_error(&error)),
+        }
+    }
+
+    async fn insert_long(&mut self, long: LongRecord) -> Result<Option<SinkReport>, SinkError> {
+        let stored = self.0.insert_long(long).await;
+        let is_new = stored.map_err(|error| sink_error(&error))?;
+        Ok(is_new.map(|is_new| SinkReport {
+            new: is_new.into(),
+            duplicate: (!is_new).into(),
+            quarantined: 0,
+        }))
+    }
+}
+
+fn sink_error(error: &StoreError) -> SinkError {
+    match error {
+        StoreError::Schema(_) | StoreError::Column(_) => SinkError::SchemaMisfit,
+        StoreError::Unavailable(_) | StoreError::Poison(_) => {
+            SinkError::Unavailable(error.to_string())
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The record's way into SQL and back, on both databases. Over 400 lines: one subject, and the same records
 //! throughout.
 
+mod long;
 mod refused;
 
 use aiproxy::access_log::columns::{ColumnError, ColumnType, CustomColumn};

@@ -129,7 +129,7 @@ fn text(body: &StoredBody) -> Cell<'_> {
 fn bytes(body: &StoredBody) -> Cell<'_> {
     match body.as_text() {
         Some(_) => Cell::Null,
-        None => Cell::Bytes(&body.bytes),
+        None => Cell::Bytes(Cow::Borrowed(&body.bytes)),
     }
 }
 

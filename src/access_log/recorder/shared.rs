@@ -86,6 +86,16 @@ impl Shared {
         self.spool.as_ref().is_some_and(lagging)
     }
 
+    /// Reads what of an exchange's bodies is in the spool only.
+    pub(crate) fn read_whole(&self, item: &mut Item) {
+        let (begin, parts) = (item.begin.take(), std::mem::take(&mut item.parts));
+        if let Some(spool) = &self.spool
+            && (begin.is_some() || !parts.is_empty())
+        {
+            spool.read_bodies(&mut item.finished, begin, &parts);
+        }
+    }
+
     /// Whether all that an earlier process left has been handed to the writer and taken by it.
     pub(crate) fn is_recovery_over(&self) -> bool {
         self.recovery_over.load(Ordering::Acquire) && self.recovered.fill() == Fill::Empty

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use uuid::Uuid;
 
 use crate::access_log::draft::{Bodies, BodyKind, Captured, Finished};
+use crate::access_log::pages;
 use crate::access_log::spool::Spool;
 use crate::access_log::spool::disk::{SpoolFile, read_full_at};
 use crate::access_log::spool::format::{HEAD_BYTES, Head, Position, RecordKind};
@@ -289,12 +290,13 @@ pub(super) fn read_payload(
     let head = head
         .filter(|head| offset + head.record_len() <= end)
         .ok_or(LoadError::Damaged)?;
-    let mut payload = vec![0; head.payload_len as usize];
-    let read = read_full_at(file, &mut payload, offset + HEAD_BYTES as u64)?;
-    if read < payload.len() || crc32c::crc32c_append(salt, &payload) != head.payload_crc {
+    let (payload, read) = pages::filled(head.payload_len as usize, |payload| {
+        read_full_at(file, payload, offset + HEAD_BYTES as u64)
+    });
+    if read? < payload.len() || crc32c::crc32c_append(salt, &payload) != head.payload_crc {
         return Err(LoadError::Damaged);
     }
-    Ok((head, payload.into()))
+    Ok((head, payload))
 }
 
 /// A body whole again: from the begin record, from parts, from the end record, in this order.

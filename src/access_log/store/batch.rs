@@ -80,25 +80,24 @@ pub(super) struct Matrix<'a> {
 impl<'a> Matrix<'a> {
     /// Every table's rows of some records; a table without rows is left out.
     pub(super) fn all(records: &'a [LogRecord], custom: &'a [CustomColumn]) -> Vec<Self> {
-        let none: &[CustomColumn] = &[];
         TABLES
             .iter()
-            .map(|table| {
-                Self::of(
-                    table,
-                    records,
-                    if table.name == "exchanges" {
-                        custom
-                    } else {
-                        none
-                    },
-                )
-            })
+            .map(|table| Self::of(table, records, custom))
             .filter(|matrix| matrix.rows > 0)
             .collect()
     }
 
-    fn of(table: &'static Table, records: &'a [LogRecord], custom: &'a [CustomColumn]) -> Self {
+    /// One table's rows of some records.
+    pub(super) fn of(
+        table: &'static Table,
+        records: &'a [LogRecord],
+        custom: &'a [CustomColumn],
+    ) -> Self {
+        let custom = if table.name == "exchanges" {
+            custom
+        } else {
+            &[]
+        };
         let rows = records.iter().map(table.rows).sum();
         let width = table.columns.len() + custom.len();
         let mut cells = Vec::with_capacity(rows * width);
@@ -147,9 +146,26 @@ impl<'a> Matrix<'a> {
             .filter(move |(place, _)| used >> place & 1 == 1)
     }
 
-    /// Some of the rows, each with every column of the table.
-    pub(super) fn rows(&self, from: usize, count: usize) -> impl Iterator<Item = &[Cell<'a>]> {
-        self.cells.chunks(self.width.max(1)).skip(from).take(count)
+    /// Some of the rows, each with every column of the table; for their values to be taken.
+    pub(super) fn rows_mut(
+        &mut self,
+        from: usize,
+        count: usize,
+    ) -> impl Iterator<Item = &mut [Cell<'a>]> {
+        let rows = self.cells.chunks_mut(self.width.max(1));
+        rows.skip(from).take(count)
+    }
+
+    /// Puts another value in a column of the only row.
+    pub(super) fn put(&mut self, name: &str, cell: Cell<'a>) {
+        let place = self.places.iter().position(|place| place.name == name);
+        if let Some(place) = place
+            && let Some(slot) = self.cells.get_mut(place)
+        {
+            self.used &= !(1 << place);
+            self.used |= u128::from(cell != Cell::Null) << place;
+            *slot = cell;
+        }
     }
 
     /// The values of one column, by its place in a row.

@@ -8,8 +8,6 @@ use sea_orm::sqlx::postgres::{PgArguments, PgConnection};
 use sea_orm::sqlx::sqlite::{SqliteArguments, SqliteConnection};
 use sea_orm::sqlx::{Arguments, AssertSqlSafe, Connection, Row};
 
-use crate::access_log::columns::CustomColumn;
-use crate::access_log::record::LogRecord;
 use crate::access_log::store::batch::Matrix;
 use crate::access_log::store::statements::{SQLITE_ROWS, Statements};
 use crate::database::value::{Cell, Jsonb, Kind, Timestamp, bind_sqlite};
@@ -21,18 +19,17 @@ const TIME_LIMIT: Duration = Duration::from_secs(15);
 /// Statements with more bytes of values than this are not kept prepared, for SQLite would keep the values too.
 const KEPT_BYTES: usize = 512 << 10;
 
-/// Stores some records in one transaction and gives the request ids that were not there before.
-pub(super) async fn transaction(
+/// Stores the rows of some tables in one transaction and gives the request ids that were not there before. Each
+/// table's values are gone before the next table's are asked for.
+pub(super) async fn transaction<'a>(
     pool: &Pool,
     statements: &Statements,
-    records: &[LogRecord],
-    custom: &[CustomColumn],
+    matrices: impl Iterator<Item = Result<Matrix<'a>, sqlx::Error>> + Send,
 ) -> Result<HashSet<String>, sqlx::Error> {
-    let matrices = Matrix::all(records, custom);
     match pool {
         Pool::Sqlite(pool) => {
             let mut connection = pool.acquire().await?;
-            let work = sqlite(&mut connection, statements, &matrices);
+            let work = sqlite(&mut connection, statements, matrices);
             let done = within_limit(work).await;
             if is_connection_doubtful(&done) {
                 connection.close_on_drop();
@@ -41,7 +38,7 @@ pub(super) async fn transaction(
         }
         Pool::Postgres(pool) => {
             let mut connection = pool.acquire().await?;
-            let work = postgres(&mut connection, statements, &matrices);
+            let work = postgres(&mut connection, statements, matrices);
             let done = within_limit(work).await;
             if is_connection_doubtful(&done) {
                 // Not given back to the pool, and without a farewell, which a hanging server never takes.
@@ -77,14 +74,15 @@ fn too_slow() -> sqlx::Error {
     sqlx::Error::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, text))
 }
 
-async fn sqlite(
+async fn sqlite<'a>(
     connection: &mut SqliteConnection,
     statements: &Statements,
-    matrices: &[Matrix<'_>],
+    matrices: impl Iterator<Item = Result<Matrix<'a>, sqlx::Error>> + Send,
 ) -> Result<HashSet<String>, sqlx::Error> {
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
     let mut new = HashSet::new();
     for matrix in matrices {
+        let mut matrix = matrix?;
         let mut from = 0;
         while from < matrix.rows {
             let left = matrix.rows - from;
@@ -96,19 +94,24 @@ async fn sqlite(
             let used: Vec<usize> = matrix.used().map(|(place, _)| place).collect();
             arguments.reserve(used.len() * count, 0);
             let mut bytes = 0;
-            for row in matrix.rows(from, count) {
-                for cell in used.iter().filter_map(|place| row.get(*place)) {
-                    bytes += length(cell);
+            for row in matrix.rows_mut(from, count) {
+                for place in &used {
+                    let cell = row.get_mut(*place).map(std::mem::take).unwrap_or_default();
+                    bytes += length(&cell);
                     bind_sqlite(&mut arguments, cell).map_err(sqlx::Error::Encode)?;
                 }
             }
+            // Long values are let go of here, where they were made: freed by SQLite's thread, their memory would lie
+            // fallow in this thread's heap while the next values take more.
+            let long = (KEPT_BYTES < bytes).then(|| arguments.clone()); // reference-counted
             let rows = sqlx::query_with(
-                AssertSqlSafe(statements.sqlite(matrix, count).map_err(encode)?),
+                AssertSqlSafe(statements.sqlite(&matrix, count).map_err(encode)?),
                 arguments,
             )
             .persistent(bytes <= KEPT_BYTES)
             .fetch_all(&mut *transaction)
             .await?;
+            drop(long);
             for row in rows {
                 new.insert(row.try_get(0)?);
             }
@@ -119,19 +122,21 @@ async fn sqlite(
     Ok(new)
 }
 
-async fn postgres(
+async fn postgres<'a>(
     connection: &mut PgConnection,
     statements: &Statements,
-    matrices: &[Matrix<'_>],
+    matrices: impl Iterator<Item = Result<Matrix<'a>, sqlx::Error>> + Send,
 ) -> Result<HashSet<String>, sqlx::Error> {
     let mut transaction = connection.begin().await?;
     let mut new = HashSet::new();
     for matrix in matrices {
-        let text = statements.postgres(matrix).map_err(encode)?;
+        let matrix = matrix?;
+        let text = statements.postgres(&matrix).map_err(encode)?;
         let mut arguments = PgArguments::default();
         for (place, column) in matrix.used() {
-            array(&mut arguments, matrix, place, column.kind)?;
+            array(&mut arguments, &matrix, place, column.kind)?;
         }
+        drop(matrix); // the arguments are a copy
         let rows = sqlx::query_with(AssertSqlSafe(text), arguments)
             .fetch_all(&mut *transaction)
             .await?;
@@ -176,7 +181,7 @@ fn array(
         Kind::Double => arguments.add(values!(cells, Double(number) => Some(*number))),
         Kind::Boolean => arguments.add(values!(cells, Boolean(truth) => Some(*truth))),
         Kind::Time => arguments.add(values!(cells, Time(us) => Some(Timestamp(*us)))),
-        Kind::Bytes => arguments.add(values!(cells, Bytes(bytes) => Some(*bytes))),
+        Kind::Bytes => arguments.add(values!(cells, Bytes(bytes) => Some(&**bytes))),
     }
     .map_err(sqlx::Error::Encode)
 }

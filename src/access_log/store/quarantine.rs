@@ -51,7 +51,12 @@ pub(super) async fn put(pool: &Pool, record: &LogRecord, error: &str) -> Result<
     let response = payload.and_then(|payload| payload.response_body.as_ref());
     for (sql, body) in [(REQUEST_BODY, request), (RESPONSE_BODY, response)] {
         if let Some(body) = body {
-            taken(pool, sql, &[request_id(), Cell::Bytes(&body.bytes)]).await?;
+            taken(
+                pool,
+                sql,
+                &[request_id(), Cell::Bytes((&*body.bytes).into())],
+            )
+            .await?;
         }
     }
     Ok(())

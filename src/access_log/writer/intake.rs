@@ -8,6 +8,7 @@ use crate::access_log::queue::{Fill, Item};
 use crate::access_log::spool::Spool;
 use crate::access_log::spool::lane::Unread;
 use crate::access_log::sync::locked;
+use crate::access_log::writer::long::LONG_BYTES;
 use crate::access_log::writer::{Origin, Writer};
 
 impl Writer {
@@ -35,18 +36,20 @@ impl Writer {
             self.read_parts();
             self.take_up_waiting(records, bytes);
         }
-        let since = self.taken.iter().map(|item| item.since).min();
+        let in_hand = self.taken.iter().chain(&self.long);
+        let since = in_hand.map(|item| item.since).min();
         *locked(&self.shared.in_hand_since) = since.filter(|_| self.origin == Origin::ThisProcess);
     }
 
+    /// Reads what stands in the spool only; what is long there is set aside.
     fn read_parts(&mut self) {
-        let Some(spool) = &self.shared.spool else {
-            return;
-        };
-        let in_spool = |item: &&mut Box<Item>| item.begin.is_some() || !item.parts.is_empty();
-        for item in self.taken.iter_mut().filter(in_spool) {
-            let (begin, parts) = (item.begin.take(), std::mem::take(&mut item.parts));
-            spool.read_bodies(&mut item.finished, begin, &parts);
+        for mut item in std::mem::take(&mut self.taken) {
+            if self.shared.spool.is_some() && item.is_in_spool() && LONG_BYTES <= item.bytes {
+                self.long.push_back(item);
+            } else {
+                self.shared.read_whole(&mut item);
+                self.taken.push_back(item);
+            }
         }
     }
 
@@ -55,10 +58,12 @@ impl Writer {
         let shared = Arc::clone(&self.shared);
         let Some(spool) = &shared.spool else { return };
         let mut lanes = spool.lanes();
-        let mut weight: usize = self.taken.iter().map(|item| item.bytes).sum();
+        let in_hand = self.taken.iter().chain(&self.long);
+        let mut weight: usize = in_hand.map(|item| item.bytes).sum();
         while !lanes.is_empty() {
             lanes.retain(|lane| {
-                if records <= self.taken.len() || (bytes <= weight && !self.taken.is_empty()) {
+                let in_hand = self.taken.len() + self.long.len();
+                if records <= in_hand || (bytes <= weight && in_hand > 0) {
                     return false;
                 }
                 let Some(unread) = lane.pop_unread() else {

@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 
+use crate::access_log::long::LongRecord;
 use crate::access_log::record::LogRecord;
 
 /// Puts records where they can be queried. Runs on the writer's own thread and runtime: open connections there, at
@@ -17,6 +18,18 @@ pub trait Sink: Send {
     /// When nothing of the batch may be taken as stored. A single record at fault is no error: it is quarantined
     /// by the sink and counted in the report.
     async fn insert(&mut self, batch: &[LogRecord]) -> Result<SinkReport, SinkError>;
+
+    /// Stores a long record as [`Sink::insert`] does a batch of one; a sink that minds its memory holds one long value of
+    /// it at a time. `None`: it cannot be stored so, give it whole to [`Sink::insert`].
+    ///
+    /// # Errors
+    /// When it may not be taken as stored.
+    async fn insert_long(&mut self, long: LongRecord) -> Result<Option<SinkReport>, SinkError> {
+        match long.whole() {
+            Some(record) => self.insert(&[record]).await.map(Some),
+            None => Ok(None),
+        }
+    }
 }
 
 /// What became of a batch. The three numbers add up to its length.

@@ -1,5 +1,7 @@
 //! The writer under failure: a store that is away, forgets, panics or refuses; a digest that panics.
 
+mod long;
+
 use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;

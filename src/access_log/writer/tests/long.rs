@@ -1,0 +1,143 @@
+//! Exchanges with long bodies: one at a time, behind the others, whatever fails.
+
+use std::collections::VecDeque;
+use std::sync::Mutex;
+
+use async_trait::async_trait;
+
+use super::*;
+use crate::access_log::draft::{Bodies, Captured};
+use crate::access_log::long::LongRecord;
+use crate::access_log::writer::long::LONG_BYTES;
+use crate::access_log::writer::sink::{Sink, SinkError, SinkReport};
+
+/// Finishes an exchange whose request stands in its begin record alone.
+fn exchange(log: &AccessLog, number: u32, request: &[u8]) {
+    let ticket = log.recorder().open(opened(number), Some(&body(request)));
+    let request = Captured {
+        pieces: Vec::new(),
+        begun_bytes: ticket.begun_bytes(),
+        ..body(request)
+    };
+    let bodies = Bodies {
+        request: Some(request),
+        ..answer(b"answer")
+    };
+    ticket.finish(closed(200), bodies);
+}
+
+/// Notes how records come, and fails long ones as it is told.
+struct Notes {
+    store: Arc<Store>,
+    calls: Arc<Mutex<Vec<String>>>,
+    answers: VecDeque<Fail>,
+}
+
+enum Fail {
+    Away,
+    Refuses,
+    Panics,
+}
+
+#[async_trait]
+impl Sink for Notes {
+    async fn insert(&mut self, batch: &[LogRecord]) -> Result<SinkReport, SinkError> {
+        locked(&self.calls).push(format!("batch of {}", batch.len()));
+        FakeSink(Arc::clone(&self.store)).insert(batch).await
+    }
+
+    async fn insert_long(&mut self, long: LongRecord) -> Result<Option<SinkReport>, SinkError> {
+        locked(&self.calls).push("long".to_owned());
+        match self.answers.pop_front() {
+            None => FakeSink(Arc::clone(&self.store)).insert_long(long).await,
+            Some(Fail::Away) => Err(SinkError::Unavailable("away".to_owned())),
+            Some(Fail::Refuses) => Ok(None),
+            Some(Fail::Panics) => panic!("a long record"),
+        }
+    }
+}
+
+/// Stores two short exchanges and a long one; gives how they came to the sink, and the log.
+fn run(
+    dir: &Path,
+    answers: impl IntoIterator<Item = Fail>,
+) -> (Vec<String>, Arc<Store>, AccessLog) {
+    #[derive(Default)]
+    struct Counts(Mutex<Vec<String>>);
+    impl Observer for Counts {
+        fn on_complete(&self, record: &LogRecord) {
+            locked(&self.0).push(record.request_id.clone());
+        }
+    }
+    let (store, calls, seen) = (
+        Arc::<Store>::default(),
+        Arc::default(),
+        Arc::<Counts>::default(),
+    );
+    let sink = Box::new(Notes {
+        store: Arc::clone(&store),
+        calls: Arc::clone(&calls),
+        answers: answers.into_iter().collect(),
+    });
+    let options = AccessLogOptions {
+        flush_after: Duration::from_secs(9), // all three in one batch
+        ..spooled(dir)
+    };
+    let log = AccessLog::start(
+        &options,
+        Box::new(digest),
+        sink,
+        vec![Arc::clone(&seen) as _],
+    )
+    .unwrap();
+    exchange(&log, 0, &[b'a'; 300_000]);
+    exchange(&log, 1, &[b'b'; LONG_BYTES]);
+    exchange(&log, 2, b"short");
+    let drained = block_on(log.drain(Duration::from_secs(20)));
+    assert_eq!(drained.left_in_spool, 0);
+    let mut seen = std::mem::take(&mut *locked(&seen.0));
+    seen.sort();
+    assert_eq!(seen, [0, 1, 2].map(|number| id(number).to_string()));
+    let calls = std::mem::take(&mut *locked(&calls));
+    (calls, store, log)
+}
+
+#[track_caller]
+fn check(answers: impl IntoIterator<Item = Fail>, expected: &[&str]) {
+    let dir = TempDir::new().unwrap();
+    let (calls, store, _log) = run(dir.path(), answers);
+    assert_eq!(calls, expected);
+    assert_eq!(store.rows(), 3);
+    let crc = format!("{:08x}", crc32c::crc32c(&[b'b'; LONG_BYTES]));
+    assert_eq!(store.row(1).unwrap().request_text, Some(crc));
+    assert_eq!(segment_files(dir.path()), 0);
+}
+
+#[test]
+fn a_long_exchange_is_stored_alone() {
+    check([], &["batch of 2", "long"]);
+}
+
+#[test]
+fn a_long_exchange_is_tried_until_it_is_stored() {
+    let failures = [Fail::Away, Fail::Panics, Fail::Away];
+    check(failures, &["batch of 2", "long", "long", "long", "long"]);
+}
+
+#[test]
+fn a_long_exchange_that_is_refused_goes_the_way_of_the_others() {
+    check([Fail::Refuses], &["batch of 2", "long", "batch of 1"]);
+}
+
+#[test]
+fn a_long_exchange_that_takes_the_writer_down_is_put_aside() {
+    let dir = TempDir::new().unwrap();
+    let panics = [Fail::Panics, Fail::Panics, Fail::Panics];
+    let (calls, store, log) = run(dir.path(), panics);
+    assert_eq!(calls, ["batch of 2", "long", "long", "long"]);
+    assert_eq!(store.rows(), 2);
+    assert_eq!(log.stats().ledger.dropped(DropReason::Quarantined), 1);
+    let kept = std::fs::read_dir(dir.path().join("quarantine")).unwrap();
+    let bytes = kept.map(|file| file.unwrap().metadata().unwrap().len());
+    assert!(LONG_BYTES as u64 <= bytes.sum());
+}

@@ -61,10 +61,11 @@ pub fn own_list(exchange: &Exchange, worker: &Worker) -> Option<OwnList> {
                 .collect()
         }
     };
-    let is_listed = |index: &usize| named.is_none() && !worker.providers[*index].list.is_empty();
+    // The one provider that the client understands says itself what it has, whatever the configuration lists.
+    let is_foreign = |index: &usize| named.is_none() && !worker.providers[*index].speaks(dialect);
     let is_own = 1 < providers.len()
         || providers.iter().any(lists_otherwise)
-        || providers.iter().any(is_listed);
+        || providers.iter().any(is_foreign);
     is_own.then_some(OwnList {
         providers,
         model: None,

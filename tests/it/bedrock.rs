@@ -320,7 +320,7 @@ fn errors_of_ours_have_bedrocks_shape() {
     let answer = alone.send("POST", &format!("{MODEL}/count-tokens"), "", b"{}");
     assert_eq!(
         (answer.status, &*error(&answer).0),
-        (404, "ResourceNotFoundException")
+        (400, "ValidationException")
     );
 }
 

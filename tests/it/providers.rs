@@ -299,7 +299,7 @@ fn the_one_native_provider_answers_byte_for_byte() {
         ("gemini", "/v1beta/models", "", r#"{ "models" : [] }"#),
     ] {
         let (first, native) = (answering("{}"), answering(body));
-        let gateway = with_providers(&first, entry("own", kind, &native, "allow: [\"*\"]"));
+        let gateway = with_providers(&first, entry("own", kind, &native, "list: [listed]"));
         assert_eq!(
             listed(&gateway, path, headers),
             (200, body.to_owned()),
@@ -313,12 +313,18 @@ fn the_one_native_provider_answers_byte_for_byte() {
 #[test]
 fn names_of_the_configuration_stand_where_their_provider_fails() {
     let first = FakeUpstream::answering("HTTP/1.1 500 No\r\ncontent-length: 0\r\n\r\n");
-    let gateway = with_providers(&first, "    models: { list: [a-1] }\n".to_owned());
-    let expected = r#"{"object":"list","data":[{"id":"a-1","object":"model","created":0,"owned_by":"openai"}]}"#;
+    let claude = answering("{}");
+    let more = [
+        "    models: { list: [a-1] }\n".to_owned(),
+        entry("claude", "anthropic", &claude, "list: [c-1]"),
+    ];
+    let gateway = with_providers(&first, more.concat());
+    let expected = r#"{"object":"list","data":[{"id":"a-1","object":"model","created":0,"owned_by":"openai"},{"id":"c-1","object":"model","created":0,"owned_by":"claude"}]}"#;
     assert_eq!(
         listed(&gateway, "/v1/models", ""),
         (200, expected.to_owned())
     );
+    assert_eq!(claude.connections(), 0);
     let row = gateway.row().record;
     assert_eq!((&*row.outcome, row.attempts, row.tries.len()), ("ok", 1, 1));
     assert_eq!(row.tries[0].status_code, Some(500));

@@ -1,5 +1,6 @@
 //! In which form `invoke` answers a request: the model's id tells its maker, the request which of the maker's forms.
-//! Where an id names no maker, as that of a profile or an imported model of one's own, members tell that nobody else has.
+//! Where an id names no maker, as that of a profile or an imported model of one's own, members tell that nobody else has;
+//! messages without any of them are Claude's.
 
 use crate::wire::json_reader::{RawStr, Reader};
 use crate::wire::valid_prefix;
@@ -86,7 +87,7 @@ const MAKERS: &[(&str, Asked)] = &[
     ("zai", CHATS),
 ];
 
-/// Members that only one form of request has.
+/// Members that tell the form of a request.
 const SIGNS: Asked = &[
     ("anthropic_version", InvokeForm::Messages),
     ("max_tokens_to_sample", InvokeForm::Completion),
@@ -96,6 +97,8 @@ const SIGNS: Asked = &[
     ("max_gen_len", InvokeForm::Llama),
     ("message", InvokeForm::CommandR),
     ("inputText", InvokeForm::Titan),
+    // Which others have too, but a name without a maker counts as Claude's.
+    ("messages", InvokeForm::Messages),
 ];
 
 impl InvokeForm {
@@ -255,7 +258,7 @@ mod tests {
             ),
             (r#"{"message":"Hi"}"#, Some(InvokeForm::CommandR)),
             (r#"{"prompt":"Hi"}"#, None),
-            (r#"{"messages":[]}"#, None),
+            (r#"{"messages":[]}"#, Some(InvokeForm::Messages)),
             (r#"{"other":1}"#, None),
             ("[]", None),
             ("", None),

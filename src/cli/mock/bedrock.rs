@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::cli::mock::answer::{INPUT_TOKENS, Said, ToolCall, Turn, split_text};
 use crate::cli::mock::behaviour::UsageStyle;
 use crate::cli::mock::messages;
-use crate::cli::mock::reply::{Body, ContentEvents, EventScript, Reply};
+use crate::cli::mock::reply::{Body, ContentEvents, EventScript, NUMBER_MARK, Numbered, Reply};
 use crate::filter::Endpoint;
 use crate::wire::bedrock::frame_of;
 use crate::wire::{aws_event_stream, sse};
@@ -56,16 +56,27 @@ pub(super) fn converse_stream(turn: &Turn<'_>) -> Reply {
         }
         after.push(json!({ "metadata": metadata }));
     }
+    let delta = |text: String| json!({ "contentBlockDelta": { "contentBlockIndex": 0, "delta": { "text": text } } });
+    let endpoint = Endpoint::BedrockConverse;
+    let odd = &turn.behaviour.oddities;
     let content = match &turn.said {
-        Said::Tools(calls) => tool_events(calls),
+        Said::Tools(calls) => listed(turn, endpoint, &tool_events(calls)),
+        // Made once, for frames are no cheap thing.
+        Said::Filler { wide } if !odd.bad_crc && !odd.bad_length => {
+            let event = delta(format!("{NUMBER_MARK}{}", filler(turn, *wide)));
+            let frame = frame_of(endpoint, &event.to_string()).unwrap_or_default();
+            ContentEvents::Numbered {
+                template: Numbered::new(frame).with_checksum(),
+                count: turn.behaviour.chunks,
+            }
+        }
         said => {
-            let pieces = pieces(turn, said).into_iter();
-            let delta = |text| json!({ "contentBlockDelta": { "contentBlockIndex": 0, "delta": { "text": text } } });
-            pieces.map(delta).collect()
+            let deltas = pieces(turn, said).into_iter().map(delta);
+            listed(turn, endpoint, &deltas.collect::<Vec<_>>())
         }
     };
     let before = vec![json!({ "messageStart": { "role": "assistant" } })];
-    framed(turn, Endpoint::BedrockConverse, before, content, after)
+    framed(endpoint, &before, content, &after)
 }
 
 /// The whole answer of `invoke` to messages.
@@ -93,8 +104,9 @@ pub(super) fn message_stream(turn: &Turn<'_>) -> Reply {
         stop[METRICS] = metrics(turn);
         after.push(stop);
     }
-    let (before, content) = (values(&script.before), values(&content));
-    framed(turn, Endpoint::BedrockInvoke, before, content, after)
+    let endpoint = Endpoint::BedrockInvoke;
+    let content = listed(turn, endpoint, &values(&content));
+    framed(endpoint, &values(&script.before), content, &after)
 }
 
 /// The whole answer of `invoke` to a prompt.
@@ -112,7 +124,7 @@ pub(super) fn completion(turn: &Turn<'_>) -> Reply {
 /// The stream of completions: Bedrock's numbers are in the last one.
 pub(super) fn completion_stream(turn: &Turn<'_>) -> Reply {
     let piece = |text: String| json!({ "completion": text, "stop_reason": null, "stop": null });
-    let content = pieces(turn, &turn.said).into_iter().map(piece).collect();
+    let content: Vec<Value> = pieces(turn, &turn.said).into_iter().map(piece).collect();
     let mut last =
         json!({ "completion": "", "stop_reason": "stop_sequence", "stop": "\n\nHuman:" });
     last[METRICS] = metrics(turn);
@@ -120,7 +132,9 @@ pub(super) fn completion_stream(turn: &Turn<'_>) -> Reply {
         true => Vec::new(),
         false => vec![last],
     };
-    framed(turn, Endpoint::BedrockInvoke, Vec::new(), content, after)
+    let endpoint = Endpoint::BedrockInvoke;
+    let content = listed(turn, endpoint, &content);
+    framed(endpoint, &[], content, &after)
 }
 
 /// The answer to `count-tokens`.
@@ -204,12 +218,17 @@ fn pieces(turn: &Turn<'_>, said: &Said) -> Vec<String> {
     let count = turn.behaviour.chunks;
     match said {
         Said::Filler { wide } => (0..count)
-            .map(|number| format!("w{number:06} {}", turn.event_filler(*wide, 230)))
+            .map(|number| format!("w{number:06} {}", filler(turn, *wide)))
             .collect(),
         Said::Text(text) => split_text(text, count),
         Said::Refusal(text) => split_text(text, count),
         Said::Nothing | Said::Tools(_) => Vec::new(),
     }
+}
+
+/// What stands behind the number of a piece.
+fn filler(turn: &Turn<'_>, wide: bool) -> String {
+    turn.event_filler(wide, 230)
 }
 
 fn tool_events(calls: &[ToolCall]) -> Vec<Value> {
@@ -235,21 +254,16 @@ fn id(call: &ToolCall) -> String {
     call.id.replacen("call_", "tooluse_", 1)
 }
 
-/// Events as frames, with what is wrong with them.
-fn framed(
-    turn: &Turn<'_>,
-    endpoint: Endpoint,
-    before: Vec<Value>,
-    content: Vec<Value>,
-    after: Vec<Value>,
-) -> Reply {
-    let frames = |events: Vec<Value>| -> Vec<Vec<u8>> {
-        let frames = events
-            .iter()
-            .map(|event| frame_of(endpoint, &event.to_string()));
-        frames.map(Option::unwrap_or_default).collect()
-    };
-    let mut content = frames(content);
+fn frames(endpoint: Endpoint, events: &[Value]) -> Vec<Vec<u8>> {
+    let frames = events
+        .iter()
+        .map(|event| frame_of(endpoint, &event.to_string()));
+    frames.map(Option::unwrap_or_default).collect()
+}
+
+/// Content as frames, with what is wrong with them.
+fn listed(turn: &Turn<'_>, endpoint: Endpoint, content: &[Value]) -> ContentEvents {
+    let mut content = frames(endpoint, content);
     let odd = &turn.behaviour.oddities;
     if let Some(first) = content.first_mut() {
         // The checksum of the frame, or that of its lengths.
@@ -264,11 +278,16 @@ fn framed(
             *byte ^= 1;
         }
     }
+    ContentEvents::List(content)
+}
+
+/// The stream of these events.
+fn framed(endpoint: Endpoint, before: &[Value], content: ContentEvents, after: &[Value]) -> Reply {
     let script = EventScript {
-        before: frames(before),
-        content: ContentEvents::List(content),
+        before: frames(endpoint, before),
+        content,
         line: None,
-        after: frames(after),
+        after: frames(endpoint, after),
         error: None,
     };
     Reply::with_body(aws_event_stream::CONTENT_TYPE, Body::Stream(script))

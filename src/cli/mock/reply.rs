@@ -60,6 +60,8 @@ pub(super) struct Numbered {
     number_at: usize,
     /// Where the field of the event's sequence number ends, and its first value.
     sequence: Option<(usize, u32)>,
+    /// Whether the last four bytes are the checksum of those before, as in an event stream's frames.
+    has_checksum: bool,
 }
 
 /// The text that [`Numbered`] looks for.
@@ -159,6 +161,16 @@ impl Numbered {
             bytes,
             number_at,
             sequence: None,
+            has_checksum: false,
+        }
+    }
+
+    /// Of a frame, whose checksum goes with the number.
+    pub(super) fn with_checksum(self) -> Self {
+        let has_checksum = true;
+        Self {
+            has_checksum,
+            ..self
         }
     }
 
@@ -178,6 +190,11 @@ impl Numbered {
             write_digits(&mut event[..end], number, 1);
         }
         write_digits(&mut event[..self.number_at + 6], index % 1_000_000, 6);
+        if self.has_checksum
+            && let Some((before, checksum)) = event.split_last_chunk_mut()
+        {
+            *checksum = crc32fast::hash(before).to_be_bytes();
+        }
     }
 }
 
@@ -195,6 +212,7 @@ fn write_digits(field: &mut [u8], mut number: usize, least: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::aws_event_stream;
 
     #[test]
     fn numbers_are_filled_in() {
@@ -212,5 +230,20 @@ mod tests {
             "data: {\"sequence_number\":       4,\"delta\":\"w000000 x\"}\n\n\
              data: {\"sequence_number\":     127,\"delta\":\"w000123 x\"}\n\n",
         );
+    }
+
+    #[test]
+    fn a_frame_has_the_checksum_of_its_number() {
+        let frame = aws_event_stream::event("chunk", NUMBER_MARK.as_bytes());
+        let template = Numbered::new(frame).with_checksum();
+        let content = ContentEvents::Numbered { template, count: 8 };
+        let mut out = Vec::new();
+        content.write(7, &mut out);
+        let frames: Vec<_> = aws_event_stream::frames(&out).collect();
+        let [frame] = frames.as_slice() else {
+            panic!("{frames:?}");
+        };
+        assert!(frame.crc_holds);
+        assert_eq!(frame.payload(), b"w000007 ");
     }
 }

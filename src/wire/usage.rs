@@ -23,6 +23,16 @@ pub struct Usage {
 }
 
 impl Usage {
+    /// Without the answer's part, of which it says nothing that is true.
+    pub(super) fn of_prompt(self) -> Self {
+        Self {
+            completion: None,
+            total: self.prompt,
+            reasoning: None,
+            ..self
+        }
+    }
+
     /// Whether nothing at all is reported: some servers send zeros for "unknown".
     pub fn is_zero(&self) -> bool {
         self.prompt == 0 && self.completion.unwrap_or(0) == 0 && self.total == 0

@@ -262,7 +262,12 @@ fn f36_f37_f38_f44_streams_that_end_badly() {
         row.response_complete,
         row.usage_source.as_deref(),
     );
-    assert_eq!(facts, ("upstream_truncated", Some(false), Some("upstream")));
+    assert_eq!(facts, ("upstream_truncated", Some(false), Some("partial")));
+    // The prompt's is told at the beginning; what is told there of the answer is a placeholder.
+    assert_eq!(
+        (row.prompt_tokens, row.completion_tokens),
+        (Some(32), Some(4))
+    );
     assert_eq!(row.response_text.as_deref(), Some("Hello café 😀!"));
 
     let mut wire = STREAM_HEAD.as_bytes().to_vec();

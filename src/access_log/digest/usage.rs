@@ -131,6 +131,12 @@ impl Exchange<'_> {
         };
         record.usage_source = Some(source.to_owned());
         record.prompt_tokens = prompt.and_then(|count| tokens(count.tokens()));
+        // What was read is told at the beginning of Anthropic's streams.
+        if let Some(told) = self.upstream_answer().usage.filter(|told| 0 < told.prompt) {
+            record.prompt_tokens = tokens(told.prompt);
+            record.cached_tokens = told.cached.and_then(tokens);
+            record.cache_write_tokens = told.cache_write.and_then(tokens);
+        }
         record.completion_tokens = completion.and_then(|count| tokens(count.tokens()));
         record.total_tokens = match (record.prompt_tokens, completion, record.completion_tokens) {
             (Some(prompt), None, _) if !generates => Some(prompt),

@@ -3,7 +3,7 @@
 use super::{Block, Event, Message};
 use crate::wire::decoded::{Call, Decoded, ErrorFields, RawText, calls_json};
 use crate::wire::json_reader::{RawStr, Reader};
-use crate::wire::usage;
+use crate::wire::usage::{self, Usage};
 
 /// An answer as far as it was seen.
 #[derive(Debug, Default)]
@@ -11,6 +11,8 @@ pub(in crate::wire) struct Assembly {
     model: Option<String>,
     stop_reason: Option<String>,
     usage: SeenUsage,
+    /// Whether only the beginning of a stream said how much is answered: that is a placeholder.
+    has_begun_only: bool,
     error: Option<ErrorFields>,
     blocks: Vec<Output>,
 }
@@ -46,6 +48,7 @@ impl Assembly {
     fn apply(&mut self, event: &Event<'_>) {
         if let Some(message) = &event.message {
             self.take_whole(message);
+            self.has_begun_only = message.usage.is_some();
         }
         if let Some(block) = &event.block {
             self.begin(event.index, block);
@@ -56,6 +59,7 @@ impl Assembly {
         }
         if let Some(usage) = event.usage {
             self.usage.see(usage);
+            self.has_begun_only = false;
         }
         if event.kind.is_some_and(|kind| kind.is("error")) {
             self.error = event
@@ -167,12 +171,16 @@ impl Assembly {
             }
             other_texts.extend(output.thinking.into_text());
         }
+        let usage = self.usage.raw.as_deref().and_then(usage::read_anthropic);
         Decoded {
             model: self.model,
             finish_reason: self.stop_reason.map(finish_reason),
             text,
             tool_calls,
-            usage: self.usage.raw.as_deref().and_then(usage::read_anthropic),
+            usage: match self.has_begun_only {
+                true => usage.map(Usage::of_prompt),
+                false => usage,
+            },
             usage_raw: self.usage.raw,
             error: self.error,
             other_texts,

@@ -115,16 +115,16 @@ fn every_call_of_an_answer_has_an_id_of_its_own() {
         json!(""),
         json!("a"),
         json!("a"),
-        json!("call_id-1_5"),
+        json!("call_id1_5"),
         json!(null),
     ];
     let expected = [
-        "call_id-1_0",
-        "call_id-1_1",
+        "call_id1_0",
+        "call_id1_1",
         "a",
-        "call_id-1_3",
-        "call_id-1_5",
-        "call_id-1_5_",
+        "call_id1_3",
+        "call_id1_5",
+        "call_id1_6",
     ];
     for from in SOURCES {
         let (body, events) = with_ids(from, &ids);

@@ -302,3 +302,42 @@ fn an_object_that_is_passed_keeps_its_digits() {
         "{calls}"
     );
 }
+
+/// A whole chat of a call, and its stream.
+fn called(call: &Value) -> (Value, Vec<Value>) {
+    let said = json!({ "tool_calls": [call] });
+    chat(&json!({ "message": said }), &[said], "tool_calls")
+}
+
+#[test]
+fn a_signature_beside_a_call_is_carried() {
+    let call = json!({ "index": 0, "id": "a", "type": "function", "function": { "name": "f", "arguments": "{}" },
+        "extra_content": { "google": { "thought_signature": "c2ln" } } });
+    let (body, events) = called(&call);
+    for (to, expected) in [
+        (ClientFormat::OpenaiChat, "\"thought_signature\":\"c2ln\""),
+        (ClientFormat::Gemini, "\"thoughtSignature\":\"c2ln\""),
+        (ClientFormat::Anthropic, "\"a__thought__c2ln\""),
+    ] {
+        let [whole, _] = whole(Format::OpenaiChat, to, &body).unwrap();
+        for (made, dropped) in [whole, streamed(Format::OpenaiChat, to, &events).unwrap()] {
+            let made = String::from_utf8(made).unwrap();
+            assert!(made.contains(expected), "{to:?}: {made}");
+            assert_eq!(dropped, Vec::<String>::new());
+        }
+    }
+}
+
+#[test]
+fn calls_of_another_kind_are_refused() {
+    let (body, events) = called(
+        &json!({ "index": 0, "id": "a", "type": "custom", "custom": { "name": "f", "input": "x" } }),
+    );
+    for (to, _) in CLIENTS {
+        let refused = whole(Format::OpenaiChat, to, &body).unwrap_err();
+        let field = "choices[0].message.tool_calls[0].type";
+        assert!(refused.to_string().contains(field), "{refused}");
+        let streamed = streamed(Format::OpenaiChat, to, &events).unwrap_err();
+        assert_eq!(streamed, refused, "{to:?}");
+    }
+}

@@ -31,6 +31,11 @@ fn of_chats() {
     let cited = json!([{ "type": "url_citation", "url_citation": { "url": "https://e.org" } }]);
     let safe = json!({ "hate": { "filtered": false, "severity": "safe" } });
     let text = |text: &str| json!({ "content": text });
+    let calls = [
+        json!({ "index": 0, "id": "a", "type": "function", "extra_content": { "google": { "thought_signature": "c2ln" } },
+            "function": { "name": "f", "arguments": "{}" } }),
+        json!({ "index": 1, "id": "b", "type": "function", "own": 0, "none": {}, "function": { "name": "f", "arguments": "{}", "own": [1] } }),
+    ];
     let message = |more: Value| {
         let mut message = json!({ "role": "assistant", "content": "Hi." });
         message
@@ -88,6 +93,20 @@ fn of_chats() {
             &[
                 "choices[0].message.content[1]",
                 "choices[0].message.content[3]",
+            ],
+        ),
+        // Calls, which may be told in several events; of a signature nothing is left out.
+        (
+            json!({ "tool_calls": [calls[0], calls[1]] }),
+            vec![
+                text("Hi."),
+                json!({ "tool_calls": [calls[0]] }),
+                json!({ "tool_calls": [{ "index": 1, "id": "b", "own": 0, "function": { "name": "f", "arguments": "{" } }] }),
+                json!({ "tool_calls": [{ "index": 1, "type": "function", "function": { "arguments": "}", "own": [1] } }] }),
+            ],
+            &[
+                "choices[0].message.tool_calls[1].own",
+                "choices[0].message.tool_calls[1].function.own",
             ],
         ),
     ] {

@@ -163,16 +163,24 @@ impl StreamTranslator {
 
     /// How many bytes of what was said are kept, because the end says them again in one event or their turn has not come.
     pub fn kept_bytes(&self) -> usize {
+        let read = match &self.reader {
+            Reader::Anthropic(reader) => reader.kept_bytes(),
+            Reader::OpenaiChat(_)
+            | Reader::Gemini(_)
+            | Reader::Argo(_)
+            | Reader::BedrockConverse(_)
+            | Reader::None => 0,
+        };
         let written = match &self.writer {
-            Writer::OpenaiChat(_)
-            | Writer::OpenaiCompletions(_)
+            Writer::OpenaiChat(writer) => writer.kept_bytes(),
+            Writer::OpenaiCompletions(_)
             | Writer::Anthropic(_)
             | Writer::Gemini(_)
             | Writer::Converse(_) => 0,
             Writer::OpenaiResponses(writer) => writer.kept_bytes(),
         };
         let waiting = self.turns.as_ref().map_or(0, Turns::kept_bytes);
-        written.saturating_add(waiting)
+        read.saturating_add(written).saturating_add(waiting)
     }
 
     /// What could not be carried since the last time.

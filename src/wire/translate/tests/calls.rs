@@ -341,3 +341,33 @@ fn calls_of_another_kind_are_refused() {
         assert_eq!(streamed, refused, "{to:?}");
     }
 }
+
+#[test]
+fn what_a_call_of_messages_begins_with_is_passed() {
+    let input = json!({ "city": "Köln \"é\"\n", "at": { "n": [1.5] } });
+    let more = |part: &str| json!({ "type": "content_block_delta", "index": 0, "delta": { "type": "input_json_delta", "partial_json": part } });
+    let ended = json!({ "type": "content_block_stop", "index": 0 });
+    for (between, expected) in [
+        (vec![ended.clone()], &input),
+        (vec![], &input),
+        (vec![more(""), ended.clone()], &input),
+        // What comes piece by piece is the whole.
+        (vec![more("{\"x\""), more(":1}"), ended], &json!({ "x": 1 })),
+    ] {
+        let mut events = vec![
+            json!({ "type": "message_start", "message": { "model": "m" } }),
+            json!({ "type": "content_block_start", "index": 0, "content_block": { "type": "tool_use", "id": "a", "name": "f", "input": input } }),
+        ];
+        events.extend(between);
+        events.extend([
+            json!({ "type": "message_delta", "delta": { "stop_reason": "tool_use" } }),
+            json!({ "type": "message_stop" }),
+        ]);
+        for (to, endpoint) in CLIENTS {
+            let (made, _) = streamed(Format::Anthropic, to, &events).unwrap();
+            let (_, calls, _) = said_in(endpoint, &shaped(endpoint, &made));
+            let passed = of_each(&calls.unwrap(), "/function/arguments");
+            assert_eq!(passed, std::slice::from_ref(expected), "{to:?}");
+        }
+    }
+}

@@ -217,3 +217,35 @@ fn what_waits_is_counted() {
         }
     }
 }
+
+/// What is said again, or not yet, is known too.
+#[test]
+fn what_is_kept_is_counted() {
+    let (_, thought) = chat(
+        &json!({}),
+        &[
+            json!({ "reasoning_content": "Hm." }),
+            json!({ "thinking_blocks": [{ "type": "thinking", "thinking": "", "signature": "s" }] }),
+        ],
+        "stop",
+    );
+    let block = json!({ "type": "tool_use", "id": "a", "name": "f", "input": { "x": 1 } });
+    let called = vec![
+        json!({ "type": "content_block_start", "index": 0, "content_block": block }),
+        json!({ "type": "content_block_stop", "index": 0 }),
+        json!({ "type": "ping" }),
+    ];
+    for (from, events, expected) in [
+        (Format::OpenaiChat, thought, [3, 0, 0]),
+        (Format::Anthropic, called, ["{\\\"x\\\":1}".len(), 0, 0]),
+    ] {
+        let to = ClientFormat::OpenaiChat;
+        let mut translator = super::StreamTranslator::new(from, to, &super::facts());
+        let kept = events.iter().map(|event| {
+            let event = event.to_string();
+            translator.event(event.as_bytes(), &mut Vec::new()).unwrap();
+            translator.kept_bytes()
+        });
+        assert_eq!(kept.collect::<Vec<_>>(), expected, "{from:?}");
+    }
+}

@@ -249,3 +249,32 @@ fn what_is_kept_is_counted() {
         assert_eq!(kept.collect::<Vec<_>>(), expected, "{from:?}");
     }
 }
+
+#[test]
+fn what_waits_is_given_where_a_stream_breaks_off() {
+    let begun = [
+        call(0, "a", "{\"n\":"),
+        call(1, "b", "{\"m\":2}"),
+        json!({ "content": "later" }),
+    ];
+    let (_, mut events) = chat(&json!({}), &begun, "");
+    events.pop();
+    let reported = &br#"{"error":{"message":"x"}}"#[..];
+    for (to, _) in CLIENTS {
+        for last in [None, Some(reported), Some(b"{"), Some(b"\xff")] {
+            let (from, facts) = (Format::OpenaiChat, super::facts());
+            let mut translator = super::StreamTranslator::new(from, to, &facts);
+            let mut out = Vec::new();
+            for event in &events {
+                let event = event.to_string();
+                translator.event(event.as_bytes(), &mut out).unwrap();
+            }
+            let ended = match last {
+                None => translator.end(&mut out),
+                Some(last) => translator.event(last, &mut out),
+            };
+            let made = String::from_utf8(out).unwrap();
+            assert!(ended.is_err() && made.contains("later"), "{to:?}: {made}");
+        }
+    }
+}

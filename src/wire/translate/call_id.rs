@@ -10,12 +10,22 @@ use crate::wire::json_reader::RawStr;
 /// Most calls of one answer: more than any model makes, and few enough to be looked through for every piece.
 pub(super) const MOST_CALLS: usize = 1024;
 
+/// Longest id of a call in chats, in letters: OpenAI and Azure refuse longer ones. (What their APIs answer, read 2026-11.)
+pub(super) const MOST_IN_CHATS: usize = 40;
+
+/// Most letters of our request in an id that is made: those of a UUID without hyphens.
+const MOST_OF_REQUEST: usize = 32;
+
+/// How many letters there are to tell a place.
+const LETTERS: u32 = 36;
+
 /// Gives each call of an answer an id that no other has, for clients find a call by the id of its result. Its own stays,
-/// unless there is none or a call before has it. One that is made tells our request and the call's place, so that it is
-/// none of the conversation before, and the same whole and streamed.
+/// unless there is none or a call before has it. One that is made tells our request and the call's place, or the next one
+/// that is free, so that it is none of the conversation before, and the same whole and streamed. It fits chats.
 #[derive(Debug)]
 pub(super) struct Ids {
-    request_id: String,
+    /// What is told of our request.
+    request: String,
     calls: usize,
     given: HashSet<String>,
 }
@@ -23,7 +33,7 @@ pub(super) struct Ids {
 impl Ids {
     pub(super) fn new(request_id: &str) -> Self {
         Self {
-            request_id: request_id.to_owned(),
+            request: permitted(&request_id.replace('-', ""), MOST_OF_REQUEST),
             calls: 0,
             given: HashSet::new(),
         }
@@ -40,11 +50,11 @@ impl Ids {
         if !own.is_empty() && self.given.insert(own.to_owned()) {
             return Ok(None);
         }
-        let mut made = format!("call_{}_{place}", self.request_id);
-        while !self.given.insert(made.clone()) {
-            made.push('_');
-        }
-        Ok(Some(made))
+        // Fewer are given than there are places: one of these is free.
+        let places = place..=place + MOST_CALLS;
+        let mut made = places.map(|place| format!("call_{}_{}", self.request, letters(place)));
+        let free = made.find(|made| self.given.insert(made.clone()));
+        Ok(Some(free.unwrap_or_default()))
     }
 
     /// Gives a piece of a stream on, with the id of the call that it begins.
@@ -72,6 +82,16 @@ impl Ids {
         });
         Ok(())
     }
+}
+
+/// A place in two letters at most: more than [`MOST_CALLS`] are told apart, and then it begins anew.
+fn letters(place: usize) -> String {
+    let place = u32::try_from(place).unwrap_or_default() % (LETTERS * LETTERS);
+    let first = Some(place / LETTERS).filter(|first| 0 < *first);
+    let letters = first.into_iter().chain([place % LETTERS]);
+    letters
+        .filter_map(|letter| char::from_digit(letter, LETTERS))
+        .collect()
 }
 
 /// The same for a whole answer.
@@ -103,7 +123,15 @@ pub(super) fn permitted(id: &str, most: usize) -> String {
         .collect()
 }
 
-/// The same, of any length, of an id as it is spelt in JSON.
+/// An id of whatever letters, and of at most so many; one that is longer is made as above.
+pub(super) fn fitting(id: String, most: usize) -> String {
+    match id.chars().nth(most) {
+        None => id,
+        Some(_) => permitted(&id, most),
+    }
+}
+
+/// What is permitted of any length, of an id as it is spelt in JSON.
 pub(super) fn permitted_spelt(id: &str) -> String {
     let plain = serde_json::from_str::<String>(&format!("\"{id}\""));
     permitted(plain.as_deref().unwrap_or(id), usize::MAX)
@@ -111,7 +139,7 @@ pub(super) fn permitted_spelt(id: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::permitted;
+    use super::{Ids, MOST_CALLS, MOST_IN_CHATS, fitting, permitted};
     use crate::wire::translate::{ClientFormat, Format, request};
     use proptest::prelude::*;
     use serde_json::{Value, json};
@@ -126,6 +154,43 @@ mod tests {
         assert_eq!(permitted(&long, usize::MAX), long);
     }
 
+    #[test]
+    fn what_is_made_fits_chats() {
+        let uuid = "0190a6b2-1c3d-7e4f-8a5b-6c7d8e9f0a1b";
+        for request in [uuid, "id-1", &"é".repeat(50)] {
+            let mut ids = Ids::new(request);
+            let mut made = std::collections::HashSet::new();
+            // The first that is made would be the second call's.
+            let taken = Ids::new(request).next("").unwrap().unwrap();
+            assert_eq!(ids.next(&taken), Ok(None));
+            made.insert(taken);
+            for _ in 1..MOST_CALLS {
+                let id = ids.next("").unwrap().unwrap();
+                assert!(id.len() <= MOST_IN_CHATS, "{id}");
+                assert!(made.insert(id));
+            }
+        }
+        let id = Ids::new(uuid).next("").unwrap();
+        assert_eq!(
+            id.as_deref(),
+            Some("call_0190a6b21c3d7e4f8a5b6c7d8e9f0a1b_0")
+        );
+    }
+
+    #[test]
+    fn what_fits_stays_whatever_its_letters() {
+        for (id, stays) in [
+            ("functions.f:0".to_owned(), true),
+            (String::new(), true),
+            ("é".repeat(40), true),
+            ("x".repeat(41), false),
+        ] {
+            let made = fitting(id.clone(), MOST_IN_CHATS);
+            assert_eq!(made == id, stays, "{made}");
+            assert!(made.chars().count() <= MOST_IN_CHATS, "{made}");
+        }
+    }
+
     /// Where ids have a form, a call and its result keep one between them.
     #[test]
     fn calls_meet_their_results_whatever_their_ids() {
@@ -136,27 +201,34 @@ mod tests {
                 { "role": "assistant", "tool_calls": [call] },
                 { "role": "tool", "tool_call_id": id, "content": "r" },
             ] });
-            for (to, most, call, result) in [
-                (Format::Anthropic, 74, "/id", "/tool_use_id"),
+            for (to, lengths, call, result) in [
+                (
+                    Format::Anthropic,
+                    1..=74,
+                    "content/0/id",
+                    "content/0/tool_use_id",
+                ),
                 (
                     Format::BedrockConverse,
-                    64,
-                    "/toolUse/toolUseId",
-                    "/toolResult/toolUseId",
+                    1..=64,
+                    "content/0/toolUse/toolUseId",
+                    "content/0/toolResult/toolUseId",
+                ),
+                (
+                    Format::OpenaiChat,
+                    0..=40,
+                    "tool_calls/0/id",
+                    "tool_call_id",
                 ),
             ] {
                 let from = ClientFormat::OpenaiChat;
                 let (made, _) = request(from, to, body.to_string().as_bytes(), "m", false).unwrap();
                 let made: Value = serde_json::from_slice(&made).unwrap();
                 let at = |path: String| made.pointer(&path).and_then(Value::as_str);
-                let called = at(format!("/messages/0/content/0{call}"));
+                let called = at(format!("/messages/0/{call}"));
                 let length = called.unwrap_or_default().len();
-                assert!((1..=most).contains(&length), "{made}");
-                assert_eq!(
-                    called,
-                    at(format!("/messages/1/content/0{result}")),
-                    "{made}"
-                );
+                assert!(lengths.contains(&length), "{made}");
+                assert_eq!(called, at(format!("/messages/1/{result}")), "{made}");
             }
         }
     }

@@ -1,5 +1,7 @@
 //! The exchange between all formats: what can be asked and answered, in no format's own words.
 
+use std::collections::HashSet;
+
 use serde_json::{Number, Value};
 
 use super::{Dropped, TranslateError, words};
@@ -75,7 +77,7 @@ impl Request {
     /// calls in a history without tools beside them. They have the names of that history, so that what is called anyway is a tool
     /// of which the client knows; and they take nothing. Empty where none are wanted.
     pub(super) fn stand_ins(&self) -> Vec<Tool> {
-        let mut tools: Vec<Tool> = Vec::new();
+        let (mut tools, mut names) = (Vec::new(), HashSet::new());
         if !self.tools.is_empty() {
             return tools;
         }
@@ -83,7 +85,7 @@ impl Request {
             let Part::ToolUse { name, .. } = part else {
                 continue;
             };
-            if tools.iter().all(|tool| tool.name != *name) {
+            if names.insert(name) {
                 tools.push(Tool {
                     name: name.clone(),
                     description: Some(GONE.to_owned()),

@@ -71,16 +71,33 @@ impl StreamTranslator {
     /// nothing.
     ///
     /// # Errors
-    /// [`TranslateError`] when it reports an error, or is not of its format; `out` has what came before.
+    /// [`TranslateError`] when it reports an error, or is not of its format; `out` has all that came before.
     pub fn event(&mut self, data: &[u8], out: &mut Vec<u8>) -> Result<(), TranslateError> {
         if self.is_over {
             return Ok(());
         }
-        let data = std::str::from_utf8(data)
-            .map_err(|_| TranslateError::Malformed("an event is not UTF-8".to_owned()))?;
-        self.give_from(out, |reader, dropped, give| {
-            reader.read(data, dropped, give)
-        })
+        let read = match std::str::from_utf8(data) {
+            Ok(data) => self.give_from(out, |reader, dropped, give| {
+                reader.read(data, dropped, give)
+            }),
+            Err(_) => Err(TranslateError::Malformed(
+                "an event is not UTF-8".to_owned(),
+            )),
+        };
+        read.inspect_err(|_| self.give_rest(out))
+    }
+
+    /// Gives to the writer what waits for its turn, for the stream goes on no more.
+    fn give_rest(&mut self, out: &mut Vec<u8>) {
+        let Self {
+            turns,
+            writer,
+            unsaid,
+            ..
+        } = self;
+        if let Some(turns) = turns {
+            turns.give_rest(&mut |piece| writer.write(piece, unsaid, out));
+        }
     }
 
     /// Gives to the writer what the reader gives.
@@ -134,7 +151,8 @@ impl StreamTranslator {
     /// The upstream's body is over. An end that is missing behind a reason to stop is added.
     ///
     /// # Errors
-    /// [`TranslateError::BrokeOff`] when it has not said why it stops; others where what it said last is not of its format.
+    /// [`TranslateError::BrokeOff`] when it has not said why it stops, and `out` has all that came before; others where what
+    /// it said last is not of its format.
     pub fn end(&mut self, out: &mut Vec<u8>) -> Result<(), TranslateError> {
         if self.is_over {
             return Ok(());
@@ -148,6 +166,7 @@ impl StreamTranslator {
             });
         }
         if !self.ending.has_stop() {
+            self.give_rest(out);
             return Err(TranslateError::BrokeOff);
         }
         self.is_over = true;
@@ -163,16 +182,24 @@ impl StreamTranslator {
 
     /// How many bytes of what was said are kept, because the end says them again in one event or their turn has not come.
     pub fn kept_bytes(&self) -> usize {
+        let read = match &self.reader {
+            Reader::Anthropic(reader) => reader.kept_bytes(),
+            Reader::OpenaiChat(_)
+            | Reader::Gemini(_)
+            | Reader::Argo(_)
+            | Reader::BedrockConverse(_)
+            | Reader::None => 0,
+        };
         let written = match &self.writer {
-            Writer::OpenaiChat(_)
-            | Writer::OpenaiCompletions(_)
+            Writer::OpenaiChat(writer) => writer.kept_bytes(),
+            Writer::OpenaiCompletions(_)
             | Writer::Anthropic(_)
             | Writer::Gemini(_)
             | Writer::Converse(_) => 0,
             Writer::OpenaiResponses(writer) => writer.kept_bytes(),
         };
         let waiting = self.turns.as_ref().map_or(0, Turns::kept_bytes);
-        written.saturating_add(waiting)
+        read.saturating_add(written).saturating_add(waiting)
     }
 
     /// What could not be carried since the last time.

@@ -343,7 +343,7 @@ fn a_signature_of_gemini_travels_with_its_call() {
     let message = &made["choices"][0]["message"];
     assert_eq!(made["choices"][0]["finish_reason"], "tool_calls");
     let id = &message["tool_calls"][0]["id"];
-    assert_eq!(id, "call_id-1_0", "no id of another answer's");
+    assert_eq!(id, "call_id1_0", "no id of another answer's");
     let body =
         json!({ "messages": [message, { "role": "tool", "tool_call_id": id, "content": "r" }] });
     let (back, _) = request(CHAT, Format::Gemini, body.to_string().as_bytes(), "m").unwrap();

@@ -96,6 +96,13 @@ impl Turns {
         }
     }
 
+    /// Nothing more comes, and no end has been said: gives what waits. A call behind which nothing waits has no end.
+    pub(super) fn give_rest(&mut self, give: Give<'_>) {
+        while !self.waiting.is_empty() {
+            self.end_call(give);
+        }
+    }
+
     /// Whether a call goes on. One whose input is whole does not: not everybody says where it ends.
     fn must_wait(&mut self, give: Give<'_>) -> bool {
         if self.open.as_ref().is_some_and(|open| open.input.is_whole) {

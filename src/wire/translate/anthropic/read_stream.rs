@@ -4,8 +4,8 @@ use serde_json::Value;
 
 use super::answer::{stop_of, usage};
 use crate::wire::json_reader::{JsonError, Reader as Json};
-use crate::wire::translate::fields::drop_members;
-use crate::wire::translate::piece::{Give, Piece};
+use crate::wire::translate::fields::{drop_members, says_nothing};
+use crate::wire::translate::piece::{Give, Piece, spelt};
 use crate::wire::translate::{Dropped, TranslateError, fields};
 
 /// Reads events.
@@ -14,6 +14,8 @@ pub(in crate::wire::translate) struct Reader {
     usage: Value,
     /// The open blocks that have no counterpart: they are named, and what is said in them is not carried.
     unknown: Vec<u64>,
+    /// What calls began with, as it is spelt in a text, until it is known that nothing else is passed to them.
+    inputs: Vec<(u64, String)>,
 }
 
 /// The members of an event that say something, as they stand.
@@ -57,6 +59,7 @@ struct Inside<'a> {
     name: &'a str,
     stop: Option<&'a str>,
     sequence: Option<&'a str>,
+    input: Option<&'a str>,
     has_more: bool,
 }
 
@@ -90,13 +93,16 @@ impl Reader {
             }
             "content_block_delta" if self.unknown.contains(&event.index) => {}
             "content_block_delta" => {
-                delta_of(event.index, event.delta.unwrap_or("{}"), dropped, give)?;
+                self.delta(event.index, event.delta.unwrap_or("{}"), dropped, give)?;
             }
             "content_block_stop" => match self.unknown.contains(&event.index) {
                 true => self.unknown.retain(|index| *index != event.index),
-                false => give(Piece::PartEnd {
-                    number: event.index,
-                }),
+                false => {
+                    self.give_inputs(Some(event.index), give);
+                    give(Piece::PartEnd {
+                        number: event.index,
+                    });
+                }
             },
             "message_delta" => {
                 self.count(event.usage, give);
@@ -109,6 +115,7 @@ impl Reader {
                     drop_members("", INSIDE, Json::new(raw), dropped)?;
                 }
                 if let Some(word) = delta.stop {
+                    self.give_inputs(None, give);
                     give(Piece::Stop {
                         stop: stop_of(word),
                         word,
@@ -116,7 +123,10 @@ impl Reader {
                     });
                 }
             }
-            "message_stop" => give(Piece::End),
+            "message_stop" => {
+                self.give_inputs(None, give);
+                give(Piece::End);
+            }
             "error" => {
                 let error = serde_json::from_str(data).map(|body: Value| fields::error(&body));
                 return Err(TranslateError::Reported(error.unwrap_or_default()));
@@ -159,12 +169,18 @@ impl Reader {
         let block = inside(raw)?;
         let text = block.text.filter(|text| !text.is_empty());
         match block.kind {
-            "tool_use" => give(Piece::Tool {
-                number: index,
-                id: block.id,
-                name: block.name,
-                signature: "",
-            }),
+            "tool_use" => {
+                give(Piece::Tool {
+                    number: index,
+                    id: block.id,
+                    name: block.name,
+                    signature: "",
+                });
+                let is_passed = |input: &&str| input.starts_with('{') && !says_nothing(input);
+                if let Some(input) = block.input.filter(is_passed) {
+                    self.inputs.push((index, spelt(input)));
+                }
+            }
             "text" => text.map(Piece::Text).into_iter().for_each(give),
             "thinking" => text.map(Piece::Thinking).into_iter().for_each(give),
             "redacted_thinking" => {
@@ -199,44 +215,64 @@ impl Reader {
         }
         give(Piece::Usage(usage(&self.usage)));
     }
-}
 
-/// What a delta says of a block that is known.
-fn delta_of<'a>(
-    index: u64,
-    raw: &'a str,
-    dropped: &mut Dropped,
-    give: Give<'_>,
-) -> Result<(), JsonError> {
-    let delta = inside(raw)?;
-    let make: fn(&'a str) -> Piece<'a> = match delta.kind {
-        "text_delta" => Piece::Text,
-        "thinking_delta" => Piece::Thinking,
-        "signature_delta" => Piece::Signature,
-        "input_json_delta" => {
-            let json = delta.text.unwrap_or_default();
-            if !json.is_empty() {
-                give(Piece::Input {
-                    number: index,
-                    json,
-                });
+    /// What a delta says of a block that is known.
+    fn delta<'a>(
+        &mut self,
+        index: u64,
+        raw: &'a str,
+        dropped: &mut Dropped,
+        give: Give<'_>,
+    ) -> Result<(), JsonError> {
+        let delta = inside(raw)?;
+        let make: fn(&'a str) -> Piece<'a> = match delta.kind {
+            "text_delta" => Piece::Text,
+            "thinking_delta" => Piece::Thinking,
+            "signature_delta" => Piece::Signature,
+            "input_json_delta" => {
+                let json = delta.text.unwrap_or_default();
+                if !json.is_empty() {
+                    self.inputs.retain(|(number, _)| *number != index);
+                    give(Piece::Input {
+                        number: index,
+                        json,
+                    });
+                }
+                return Ok(());
             }
-            return Ok(());
-        }
-        // In a whole answer a member of its block, such as `citations`.
-        kind => {
-            let member = kind.strip_suffix("_delta").unwrap_or(kind);
-            dropped.add_pieces(&[&path(index), ".", member]);
-            return Ok(());
-        }
-    };
-    delta
-        .text
-        .filter(|text| !text.is_empty())
-        .map(make)
-        .into_iter()
-        .for_each(give);
-    Ok(())
+            // In a whole answer a member of its block, such as `citations`.
+            kind => {
+                let member = kind.strip_suffix("_delta").unwrap_or(kind);
+                dropped.add_pieces(&[&path(index), ".", member]);
+                return Ok(());
+            }
+        };
+        delta
+            .text
+            .filter(|text| !text.is_empty())
+            .map(make)
+            .into_iter()
+            .for_each(give);
+        Ok(())
+    }
+
+    /// Gives what calls began with: one, or all.
+    fn give_inputs(&mut self, of: Option<u64>, give: Give<'_>) {
+        self.inputs.retain(|(number, json)| {
+            let is_asked = of.is_none_or(|of| of == *number);
+            if is_asked {
+                let number = *number;
+                give(Piece::Input { number, json });
+            }
+            !is_asked
+        });
+    }
+
+    /// How many bytes of what was said are kept.
+    pub(in crate::wire::translate) fn kept_bytes(&self) -> usize {
+        let lengths = self.inputs.iter().map(|(_, json)| json.len());
+        lengths.fold(0, usize::saturating_add)
+    }
 }
 
 fn path(index: u64) -> String {
@@ -277,7 +313,7 @@ fn inside(raw: &str) -> Result<Inside<'_>, JsonError> {
             "signature" => inside.text = json.string()?.map(|text| text.raw).or(inside.text),
             "stop_reason" => inside.stop = json.string()?.map(|word| word.raw),
             "stop_sequence" => inside.sequence = json.string()?.map(|text| text.raw),
-            "input" => json.skip()?,
+            "input" => inside.input = Some(json.raw()?),
             _ => {
                 inside.has_more = true;
                 json.skip()?;

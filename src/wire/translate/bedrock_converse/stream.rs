@@ -13,6 +13,9 @@ use crate::wire::translate::{Dropped, ProviderError, TranslateError};
 /// Letters without a meaning, which hide how long an event is.
 const PADDING: &str = "p";
 
+/// The members of a delta that are read.
+const OF_DELTA: &[&str] = &["text", "toolUse", "reasoningContent", "citation", PADDING];
+
 /// Reads events.
 #[derive(Debug, Default)]
 pub(in crate::wire::translate) struct Reader {
@@ -20,6 +23,8 @@ pub(in crate::wire::translate) struct Reader {
     calls: Vec<u64>,
     /// The open blocks that have no counterpart: they are named, and what is said in them is not carried.
     unknown: Vec<u64>,
+    /// The last block that said something which is known.
+    known: Option<u64>,
     has_stop: bool,
 }
 
@@ -162,20 +167,26 @@ impl Reader {
         if self.unknown.contains(&index) {
             return Ok(());
         }
-        let delta = inside(said.unwrap_or("{}"))?;
+        let raw = said.unwrap_or("{}");
+        let delta = inside(raw)?;
         let said = [
             (delta.text, Piece::Text as fn(_) -> _),
             (delta.thought, Piece::Thinking),
             (delta.signature, Piece::Signature),
             (delta.redacted, Piece::RedactedThinking),
         ];
+        let is_said = said.iter().any(|(text, _)| text.is_some());
+        let is_call = self.calls.contains(&index);
+        if is_said || is_call || delta.is_citation {
+            self.known = Some(index);
+        }
         for (text, piece) in said {
             if let Some(text) = text.filter(|text| !text.is_empty()) {
                 give(piece(text));
             }
         }
         if let Some(json) = delta.input.filter(|json| !json.is_empty()) {
-            match self.calls.contains(&index) {
+            match is_call {
                 true => give(Piece::Input {
                     number: index,
                     json,
@@ -187,7 +198,13 @@ impl Reader {
             dropped.add_pieces(&[&path(index), ".", CITED, ".citations"]);
         }
         if delta.has_other {
-            self.drop_block(index, dropped);
+            match self.known == Some(index) {
+                true => {
+                    let path = path(index) + ".";
+                    drop_members(&path, OF_DELTA, Json::new(raw), dropped)?;
+                }
+                false => self.drop_block(index, dropped),
+            }
         }
         Ok(())
     }

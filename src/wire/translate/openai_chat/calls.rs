@@ -5,16 +5,19 @@ use serde_json::Value;
 use crate::wire::json_reader::{JsonError, Kind, Reader as Json};
 use crate::wire::openai_chat::{CallPlaces, Fragment, Input};
 use crate::wire::translate::canonical::{CutCall, Part};
-use crate::wire::translate::fields::Fields;
+use crate::wire::translate::fields::{Fields, drop_members};
 use crate::wire::translate::piece::Piece;
 use crate::wire::translate::{Dropped, TranslateError, numbers};
+
+/// The member of a call for what is of one provider.
+const EXTRA: &str = "extra_content";
 
 /// Of the thought behind a call, where Google's own compatible API has it. (ai.google.dev, OpenAI compatibility, read
 /// 2026-11.)
 pub(in crate::wire::translate) fn signature(
     call: &mut Fields,
 ) -> Result<Option<String>, TranslateError> {
-    let Some(mut extra) = call.object("extra_content")? else {
+    let Some(mut extra) = call.object(EXTRA)? else {
         return Ok(None);
     };
     match extra.object("google")? {
@@ -50,6 +53,9 @@ fn no_input(call: &Fields) -> TranslateError {
     call.invalid("arguments", "the JSON of an object")
 }
 
+/// Why another kind of call is refused.
+const ONLY_FUNCTIONS: &str = "only functions are tools of every provider";
+
 /// Where calls stand.
 pub(super) enum CallsOf<'a> {
     /// Their results find them by their ids.
@@ -69,7 +75,7 @@ pub(super) fn calls(
     for (at, call) in calls.into_iter().enumerate() {
         let mut call = Fields::of(call, &format!("{path}[{at}]"))?;
         if call.text("type")?.is_some_and(|kind| kind != "function") {
-            return Err(call.unsupported("type", "only functions are tools of every provider"));
+            return Err(call.unsupported("type", ONLY_FUNCTIONS));
         }
         let function = call.object("function")?;
         let mut function = function.ok_or_else(|| call.invalid("function", "an object"))?;
@@ -115,11 +121,24 @@ pub(super) fn calls(
 #[derive(Debug, Default)]
 pub(super) struct Calls {
     places: CallPlaces,
+    /// The path of a kind that is no function.
+    other_kind: Option<String>,
 }
+
+/// The members of a call that are read, and of its function.
+const OF_CALL: &[&str] = &["index", "id", "type", "function", EXTRA];
+const OF_FUNCTION: &[&str] = &["name", "arguments"];
 
 impl Calls {
     pub(super) fn is_empty(&self) -> bool {
         self.places.is_empty()
+    }
+
+    /// Why what was read cannot be carried.
+    pub(super) fn take_failure(&mut self) -> Option<TranslateError> {
+        let field = self.other_kind.take()?;
+        let reason = ONLY_FUNCTIONS;
+        Some(TranslateError::Unsupported { field, reason })
     }
 
     /// Reads a call, or a fragment of one. `objects`: takes inputs that are objects and no texts, by the numbers of their
@@ -129,14 +148,20 @@ impl Calls {
         json: &mut Json<'a>,
         pieces: &mut Vec<Piece<'a>>,
         objects: &mut Vec<(u64, &'a str)>,
+        dropped: &mut Dropped,
     ) -> Result<(), JsonError> {
+        let again = json.clone();
         let mut fragment = Fragment::default();
         let (mut arguments, mut object) = ("", None);
+        let (mut kind, mut signature) = ("", "");
+        let (mut function, mut has_more, mut has_more_inside) = (None, false, false);
         json.object(|key, json| {
             match key.raw {
                 "index" => fragment.index = json.raw()?.parse().ok(),
                 "id" => fragment.id = json.string()?.map_or("", |id| id.raw),
+                "type" => kind = json.string()?.map_or("", |kind| kind.raw),
                 "function" => {
+                    function = Some(json.clone());
                     json.object(|key, json| {
                         match key.raw {
                             "name" => fragment.name = json.string()?.map_or("", |name| name.raw),
@@ -144,12 +169,19 @@ impl Calls {
                                 object = Some(json.raw()?);
                             }
                             "arguments" => arguments = json.string()?.map_or("", |text| text.raw),
-                            _ => json.skip()?,
+                            _ => {
+                                has_more_inside = true;
+                                json.skip()?;
+                            }
                         }
                         Ok(())
                     })?;
                 }
-                _ => json.skip()?,
+                EXTRA => signature = read_signature(json)?,
+                _ => {
+                    has_more = true;
+                    json.skip()?;
+                }
             }
             Ok(())
         })?;
@@ -159,13 +191,27 @@ impl Calls {
         };
         let place = self.places.place(fragment);
         let number = u64::try_from(place.at).unwrap_or(u64::MAX);
+        let path = || format!("choices[0].message.tool_calls[{number}].");
+        if !matches!(kind, "" | "function") {
+            self.other_kind = Some(path() + "type");
+            return Ok(());
+        }
+        if has_more {
+            drop_members(&path(), OF_CALL, again, dropped)?;
+        }
+        if let Some(function) = function.filter(|_| has_more_inside) {
+            drop_members(&(path() + "function."), OF_FUNCTION, function, dropped)?;
+        }
         if place.begins {
             pieces.push(Piece::Tool {
                 number,
                 id: fragment.id,
                 name: fragment.name,
-                signature: "",
+                signature,
             });
+        } else if !signature.is_empty() {
+            // The call is under way, and was given on without.
+            dropped.add(path() + EXTRA);
         }
         match object {
             Some(object) => objects.push((number, object)),
@@ -177,4 +223,23 @@ impl Calls {
         }
         Ok(())
     }
+}
+
+/// The same as [`signature`], of a stream; empty where there is none.
+fn read_signature<'a>(json: &mut Json<'a>) -> Result<&'a str, JsonError> {
+    let mut signature = "";
+    json.object(|key, json| match key.raw {
+        "google" => {
+            json.object(|key, json| {
+                match key.raw {
+                    "thought_signature" => signature = json.string()?.map_or("", |text| text.raw),
+                    _ => json.skip()?,
+                }
+                Ok(())
+            })?;
+            Ok(())
+        }
+        _ => json.skip(),
+    })?;
+    Ok(signature)
 }

@@ -61,7 +61,7 @@ impl<'a> Chunk<'a> {
             }
             Ok(())
         })?;
-        Ok(chunk)
+        so_far.calls.take_failure().map_or(Ok(chunk), Err)
     }
 
     pub(super) fn says_nothing(&self) -> bool {
@@ -137,7 +137,7 @@ impl<'a> Chunk<'a> {
                 }
                 "tool_calls" => {
                     let (pieces, objects) = (&mut self.pieces, &mut self.objects);
-                    json.array(|json| so_far.calls.read(json, pieces, objects))?;
+                    json.array(|json| so_far.calls.read(json, pieces, objects, dropped))?;
                     return Ok(());
                 }
                 "function_call" => {

@@ -232,6 +232,11 @@ impl Writer {
         }
     }
 
+    /// How many bytes of what was said are kept.
+    pub(in crate::wire::translate) fn kept_bytes(&self) -> usize {
+        self.thought.len()
+    }
+
     /// Clients that put lists of a stream together go by the index.
     fn next_thought(&mut self) -> String {
         let index = self.thoughts.to_string();

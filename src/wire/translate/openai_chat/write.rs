@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::wire::translate::call_id::{MOST_IN_CHATS, fitting};
 use crate::wire::translate::canonical::{
     Form, Media, Message, Part, Reasoning, Request, Role, Tool, ToolChoice,
 };
@@ -194,6 +195,7 @@ fn tool_message(
         .partition(|part| matches!(part, Part::Text(_)));
     shown.extend(others);
     let content = content(texts, path)?;
+    let id = fitting(id, MOST_IN_CHATS);
     Ok(json!({ "role": "tool", "tool_call_id": id, "content": content }))
 }
 
@@ -209,7 +211,10 @@ fn assistant(parts: Vec<Part>, path: &str, dropped: &mut Dropped) -> Result<Valu
                 name,
                 input,
                 signature,
-            } => calls.push(call(&id, &name, input.to_string(), signature)),
+            } => {
+                let id = fitting(id, MOST_IN_CHATS);
+                calls.push(call(&id, &name, input.to_string(), signature));
+            }
             // Servers differ in whether they take thoughts back, and under which name.
             Part::Thinking { .. } | Part::RedactedThinking(_) => {
                 dropped.add(format!("{path}.thinking"));

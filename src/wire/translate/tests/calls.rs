@@ -115,16 +115,16 @@ fn every_call_of_an_answer_has_an_id_of_its_own() {
         json!(""),
         json!("a"),
         json!("a"),
-        json!("call_id-1_5"),
+        json!("call_id1_5"),
         json!(null),
     ];
     let expected = [
-        "call_id-1_0",
-        "call_id-1_1",
+        "call_id1_0",
+        "call_id1_1",
         "a",
-        "call_id-1_3",
-        "call_id-1_5",
-        "call_id-1_5_",
+        "call_id1_3",
+        "call_id1_5",
+        "call_id1_6",
     ];
     for from in SOURCES {
         let (body, events) = with_ids(from, &ids);
@@ -301,4 +301,73 @@ fn an_object_that_is_passed_keeps_its_digits() {
         calls.contains(r#"{\"n\": 1.10, \"m\": 12345678901234567890123}"#),
         "{calls}"
     );
+}
+
+/// A whole chat of a call, and its stream.
+fn called(call: &Value) -> (Value, Vec<Value>) {
+    let said = json!({ "tool_calls": [call] });
+    chat(&json!({ "message": said }), &[said], "tool_calls")
+}
+
+#[test]
+fn a_signature_beside_a_call_is_carried() {
+    let call = json!({ "index": 0, "id": "a", "type": "function", "function": { "name": "f", "arguments": "{}" },
+        "extra_content": { "google": { "thought_signature": "c2ln" } } });
+    let (body, events) = called(&call);
+    for (to, expected) in [
+        (ClientFormat::OpenaiChat, "\"thought_signature\":\"c2ln\""),
+        (ClientFormat::Gemini, "\"thoughtSignature\":\"c2ln\""),
+        (ClientFormat::Anthropic, "\"a__thought__c2ln\""),
+    ] {
+        let [whole, _] = whole(Format::OpenaiChat, to, &body).unwrap();
+        for (made, dropped) in [whole, streamed(Format::OpenaiChat, to, &events).unwrap()] {
+            let made = String::from_utf8(made).unwrap();
+            assert!(made.contains(expected), "{to:?}: {made}");
+            assert_eq!(dropped, Vec::<String>::new());
+        }
+    }
+}
+
+#[test]
+fn calls_of_another_kind_are_refused() {
+    let (body, events) = called(
+        &json!({ "index": 0, "id": "a", "type": "custom", "custom": { "name": "f", "input": "x" } }),
+    );
+    for (to, _) in CLIENTS {
+        let refused = whole(Format::OpenaiChat, to, &body).unwrap_err();
+        let field = "choices[0].message.tool_calls[0].type";
+        assert!(refused.to_string().contains(field), "{refused}");
+        let streamed = streamed(Format::OpenaiChat, to, &events).unwrap_err();
+        assert_eq!(streamed, refused, "{to:?}");
+    }
+}
+
+#[test]
+fn what_a_call_of_messages_begins_with_is_passed() {
+    let input = json!({ "city": "Köln \"é\"\n", "at": { "n": [1.5] } });
+    let more = |part: &str| json!({ "type": "content_block_delta", "index": 0, "delta": { "type": "input_json_delta", "partial_json": part } });
+    let ended = json!({ "type": "content_block_stop", "index": 0 });
+    for (between, expected) in [
+        (vec![ended.clone()], &input),
+        (vec![], &input),
+        (vec![more(""), ended.clone()], &input),
+        // What comes piece by piece is the whole.
+        (vec![more("{\"x\""), more(":1}"), ended], &json!({ "x": 1 })),
+    ] {
+        let mut events = vec![
+            json!({ "type": "message_start", "message": { "model": "m" } }),
+            json!({ "type": "content_block_start", "index": 0, "content_block": { "type": "tool_use", "id": "a", "name": "f", "input": input } }),
+        ];
+        events.extend(between);
+        events.extend([
+            json!({ "type": "message_delta", "delta": { "stop_reason": "tool_use" } }),
+            json!({ "type": "message_stop" }),
+        ]);
+        for (to, endpoint) in CLIENTS {
+            let (made, _) = streamed(Format::Anthropic, to, &events).unwrap();
+            let (_, calls, _) = said_in(endpoint, &shaped(endpoint, &made));
+            let passed = of_each(&calls.unwrap(), "/function/arguments");
+            assert_eq!(passed, std::slice::from_ref(expected), "{to:?}");
+        }
+    }
 }

@@ -31,6 +31,11 @@ fn of_chats() {
     let cited = json!([{ "type": "url_citation", "url_citation": { "url": "https://e.org" } }]);
     let safe = json!({ "hate": { "filtered": false, "severity": "safe" } });
     let text = |text: &str| json!({ "content": text });
+    let calls = [
+        json!({ "index": 0, "id": "a", "type": "function", "extra_content": { "google": { "thought_signature": "c2ln" } },
+            "function": { "name": "f", "arguments": "{}" } }),
+        json!({ "index": 1, "id": "b", "type": "function", "own": 0, "none": {}, "function": { "name": "f", "arguments": "{}", "own": [1] } }),
+    ];
     let message = |more: Value| {
         let mut message = json!({ "role": "assistant", "content": "Hi." });
         message
@@ -88,6 +93,20 @@ fn of_chats() {
             &[
                 "choices[0].message.content[1]",
                 "choices[0].message.content[3]",
+            ],
+        ),
+        // Calls, which may be told in several events; of a signature nothing is left out.
+        (
+            json!({ "tool_calls": [calls[0], calls[1]] }),
+            vec![
+                text("Hi."),
+                json!({ "tool_calls": [calls[0]] }),
+                json!({ "tool_calls": [{ "index": 1, "id": "b", "own": 0, "function": { "name": "f", "arguments": "{" } }] }),
+                json!({ "tool_calls": [{ "index": 1, "type": "function", "function": { "arguments": "}", "own": [1] } }] }),
+            ],
+            &[
+                "choices[0].message.tool_calls[1].own",
+                "choices[0].message.tool_calls[1].function.own",
             ],
         ),
     ] {
@@ -322,7 +341,7 @@ fn of_converse() {
             { "toolResult": { "toolUseId": "s", "content": [{ "text": "r" }] } },
             { "citationsContent": { "content": [{ "text": "H" }, { "text": "i." }], "citations": cited } },
             { "image": { "format": "png", "source": { "bytes": "eA==" } } },
-            { "text": "Ho." },
+            { "text": "Ho.", "own": [1] },
         ] } },
         "stopReason": "end_turn", "usage": { "inputTokens": 1, "outputTokens": 1 }, "metrics": { "latencyMs": 1 },
         "additionalModelResponseFields": { "a": 1 }, "trace": { "guardrail": { "b": 1 } }, "performanceConfig": {},
@@ -350,27 +369,34 @@ fn of_converse() {
         // Without its beginning.
         more(3, json!({ "image": { "source": { "bytes": "eA==" } } })),
         ended(3),
-        more(4, json!({ "text": "Ho." })),
+        more(4, json!({ "text": "H", "own": [1] })),
+        more(4, json!({ "own": [2] })),
+        more(4, json!({ "text": "o." })),
         ended(4),
         json!({ "messageStop": { "stopReason": "end_turn", "additionalModelResponseFields": { "a": 1 }, "p": "abc" } }),
         json!({ "metadata": { "usage": { "inputTokens": 1, "outputTokens": 1 }, "metrics": { "latencyMs": 1 },
             "trace": { "guardrail": { "b": 1 } }, "performanceConfig": {}, "p": "abc" } }),
     ];
     let place = |rest: &str| format!("output.message.content[{rest}");
-    let [search, result, citations, image] =
-        ["0]", "1]", "2].citationsContent.citations", "3]"].map(place);
+    let [search, result, citations, image, own] =
+        ["0]", "1]", "2].citationsContent.citations", "3]", "4].own"].map(place);
     let expected = [
         &*search,
         &result,
         &citations,
         &image,
+        &own,
         "additionalModelResponseFields",
         "trace",
     ];
     check(Format::BedrockConverse, &body, &events, &expected);
     let chat = ClientFormat::OpenaiChat;
     let (made, _) = streamed(Format::BedrockConverse, chat, &events).unwrap();
-    assert!(!String::from_utf8(made).unwrap().contains("not carried"));
+    let made = String::from_utf8(made).unwrap();
+    assert!(
+        made.contains("\"o.\"") && !made.contains("not carried"),
+        "{made}"
+    );
     let [(answered, _), _] = whole(Format::BedrockConverse, chat, &body).unwrap();
     let answered: Value = serde_json::from_slice(&answered).unwrap();
     assert_eq!(answered["choices"][0]["message"]["content"], "Hi.Ho.");

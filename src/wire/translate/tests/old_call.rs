@@ -69,7 +69,7 @@ fn it_is_carried() {
             );
             for made in [&answered, &made] {
                 let made = String::from_utf8_lossy(made);
-                assert!(made.contains("\"call_id-1_0\""), "{to:?}: {made}");
+                assert!(made.contains("\"call_id1_0\""), "{to:?}: {made}");
             }
             assert_eq!((dropped, left_out), (Vec::new(), Vec::new()), "{to:?}");
         }

@@ -217,3 +217,64 @@ fn what_waits_is_counted() {
         }
     }
 }
+
+/// What is said again, or not yet, is known too.
+#[test]
+fn what_is_kept_is_counted() {
+    let (_, thought) = chat(
+        &json!({}),
+        &[
+            json!({ "reasoning_content": "Hm." }),
+            json!({ "thinking_blocks": [{ "type": "thinking", "thinking": "", "signature": "s" }] }),
+        ],
+        "stop",
+    );
+    let block = json!({ "type": "tool_use", "id": "a", "name": "f", "input": { "x": 1 } });
+    let called = vec![
+        json!({ "type": "content_block_start", "index": 0, "content_block": block }),
+        json!({ "type": "content_block_stop", "index": 0 }),
+        json!({ "type": "ping" }),
+    ];
+    for (from, events, expected) in [
+        (Format::OpenaiChat, thought, [3, 0, 0]),
+        (Format::Anthropic, called, ["{\\\"x\\\":1}".len(), 0, 0]),
+    ] {
+        let to = ClientFormat::OpenaiChat;
+        let mut translator = super::StreamTranslator::new(from, to, &super::facts());
+        let kept = events.iter().map(|event| {
+            let event = event.to_string();
+            translator.event(event.as_bytes(), &mut Vec::new()).unwrap();
+            translator.kept_bytes()
+        });
+        assert_eq!(kept.collect::<Vec<_>>(), expected, "{from:?}");
+    }
+}
+
+#[test]
+fn what_waits_is_given_where_a_stream_breaks_off() {
+    let begun = [
+        call(0, "a", "{\"n\":"),
+        call(1, "b", "{\"m\":2}"),
+        json!({ "content": "later" }),
+    ];
+    let (_, mut events) = chat(&json!({}), &begun, "");
+    events.pop();
+    let reported = &br#"{"error":{"message":"x"}}"#[..];
+    for (to, _) in CLIENTS {
+        for last in [None, Some(reported), Some(b"{"), Some(b"\xff")] {
+            let (from, facts) = (Format::OpenaiChat, super::facts());
+            let mut translator = super::StreamTranslator::new(from, to, &facts);
+            let mut out = Vec::new();
+            for event in &events {
+                let event = event.to_string();
+                translator.event(event.as_bytes(), &mut out).unwrap();
+            }
+            let ended = match last {
+                None => translator.end(&mut out),
+                Some(last) => translator.event(last, &mut out),
+            };
+            let made = String::from_utf8(out).unwrap();
+            assert!(ended.is_err() && made.contains("later"), "{to:?}: {made}");
+        }
+    }
+}

@@ -106,6 +106,34 @@ fn what_comes_side_by_side_is_put_in_order() {
 }
 
 #[test]
+fn the_rest_is_what_waits() {
+    for (pieces, expected) in [
+        (vec![tool(0), input(0, "{")], vec![]),
+        (
+            vec![tool(0), tool(1), Piece::Text("x"), tool(2), input(2, "{")],
+            vec![
+                end(0),
+                tool(1),
+                end(1),
+                Piece::Text("x"),
+                tool(2),
+                input(2, "{"),
+            ],
+        ),
+    ] {
+        let mut turns = Turns::default();
+        for piece in pieces {
+            turns.piece(piece, &mut |_| {});
+        }
+        let mut given = Vec::new();
+        turns.give_rest(&mut |piece| given.push(format!("{piece:?}")));
+        let expected: Vec<String> = expected.iter().map(|piece| format!("{piece:?}")).collect();
+        assert_eq!(given, expected);
+        assert_eq!(turns.kept_bytes(), 0);
+    }
+}
+
+#[test]
 fn what_waits_is_counted() {
     let mut turns = Turns::default();
     let mut last = 0;

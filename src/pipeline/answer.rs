@@ -203,6 +203,9 @@ async fn collected(
             if !unread.came.is_empty() {
                 guard.upstream_response_piece(unread.came);
             }
+            if let Failure::UpstreamUnreachable { .. } = &unread.failure {
+                blame_for(&unread.failure, &mut guard);
+            }
             Err(unread.failure)
         }
         (Ok(body), Delivery::Whole) if is_text => {

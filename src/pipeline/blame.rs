@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use bytes::Bytes;
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt};
 use tokio::time::timeout_at;
 
 use crate::access_log::draft::AttemptDraft;
@@ -13,6 +13,7 @@ use crate::pipeline::answer::{is_events, read_bounded};
 use crate::pipeline::attempt::{Call, draft};
 use crate::pipeline::failure::Failure;
 use crate::pipeline::marked::{Beginning, Lines, Marked, words};
+use crate::pipeline::whole::broken;
 use crate::upstream::provider::Timeouts;
 use crate::upstream::transport::{BodyFailure, UpstreamBody, UpstreamReply};
 
@@ -27,7 +28,11 @@ pub(super) fn blame_for(failure: &Failure, guard: &mut RecordGuard) {
         Failure::UpstreamAuth { .. } if is_good => {
             blame(guard, failure, "the provider refused our credentials");
         }
-        Failure::UpstreamProtocol { detail } if is_good => blame(guard, failure, detail),
+        Failure::UpstreamProtocol { detail } | Failure::UpstreamUnreachable { detail }
+            if is_good =>
+        {
+            blame(guard, failure, detail);
+        }
         _ => {}
     }
 }
@@ -55,8 +60,16 @@ pub(super) fn blame(guard: &mut RecordGuard, failure: &Failure, said: &str) {
     });
 }
 
-/// The answer, unless its body begins with the provider's mark of a failure under a good status. Of an event stream the
-/// rest is looked through while it passes.
+/// Puts on record what a mark in the middle of a stream says, and its try as failed.
+pub(super) fn blame_marked(broke: &BodyFailure, guard: &mut RecordGuard) {
+    if let BodyFailure::Unreached { said, words } = broke {
+        guard.upstream_response_piece(said.clone());
+        blame(guard, &broken(broke), words);
+    }
+}
+
+/// The answer, unless its body begins with the provider's mark of a failure under a good status. Of an event stream what
+/// is there with its head counts as the beginning, and the rest is looked through while it passes.
 pub(super) async fn unmarked(
     mark: &'static str,
     reply: UpstreamReply,
@@ -68,7 +81,11 @@ pub(super) async fn unmarked(
     let is_event = is_events(&reply);
     let (mut pieces, mut said, mut rest) = (Vec::new(), Vec::new(), reply.body);
     let beginning = loop {
-        let (begun, body) = begin(rest, 1, timeouts, worker, started).await;
+        // A stream's client gets the head at once, whenever its first event comes.
+        let (begun, body) = match is_event {
+            true => (ready(&mut rest), rest),
+            false => begin(rest, 1, timeouts, worker, started).await,
+        };
         rest = body;
         // Also where it broke off: that is told after what came.
         let is_over = begun.iter().all(Result::is_err);
@@ -110,6 +127,11 @@ pub(super) async fn unmarked(
 
 /// Most characters of an upstream's words that are put on record beside its body.
 pub(super) const LONGEST_WORDS: usize = 256;
+
+/// The next piece of a body, if it is there.
+fn ready(body: &mut UpstreamBody) -> Vec<Result<Bytes, BodyFailure>> {
+    body.next().now_or_never().flatten().into_iter().collect()
+}
 
 /// The pieces of a body until so many bytes are there, its end, a time limit, or the server's end; and the rest of it.
 pub(super) async fn begin(

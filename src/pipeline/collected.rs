@@ -16,7 +16,7 @@ use crate::pipeline::filtering;
 use crate::pipeline::folding::Folding;
 use crate::pipeline::whole::broken;
 use crate::upstream::provider::Timeouts;
-use crate::upstream::transport::UpstreamBody;
+use crate::upstream::transport::{BodyFailure, UpstreamBody};
 use crate::wire::gemini::array;
 use crate::wire::relay_scanner::{Piece, ScanOptions, StreamEnd};
 use crate::wire::stream_scanner::{Framing, StreamScanner};
@@ -54,7 +54,12 @@ pub async fn read(
             Err(_) if total <= tokio::time::Instant::now() => break Failure::UpstreamTimeout,
             Err(_) => break Failure::UpstreamIdleTimeout,
             Ok(None) => return Ok(read.freeze()),
-            Ok(Some(Err(error))) => break broken(&error),
+            Ok(Some(Err(error))) => {
+                if let BodyFailure::Unreached { said, .. } = &error {
+                    read.extend_from_slice(said);
+                }
+                break broken(&error);
+            }
             Ok(Some(Ok(piece))) if limit < read.len() + piece.len() => {
                 break Failure::UpstreamBodyTooLarge;
             }

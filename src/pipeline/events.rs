@@ -78,6 +78,8 @@ pub fn relay(
         _slot: worker.streams.take_slot(),
         asked,
         guard,
+        keeps_both: provider.quirks.failure_mark.is_some(),
+        broke: None,
     });
     Generator::new(|out| relay.run(out))
 }
@@ -118,6 +120,10 @@ struct Relay {
     _slot: StreamSlot,
     asked: Asked,
     guard: RecordGuard,
+    /// Whether the upstream's body goes on record beside the client's: one of them may end otherwise.
+    keeps_both: bool,
+    /// What broke the stream off, if that is more than its end.
+    broke: Option<BodyFailure>,
 }
 
 enum Next {
@@ -169,7 +175,11 @@ impl Relay {
                 Next::Broken(BodyFailure::Io(_) | BodyFailure::Truncated) => {
                     return self.cut(&Failure::UpstreamDisconnected, &mut out).await;
                 }
-                Next::Broken(error) => return self.cut(&broken(&error), &mut out).await,
+                Next::Broken(error) => {
+                    let failure = broken(&error);
+                    self.broke = Some(error);
+                    return self.cut(&failure, &mut out).await;
+                }
                 Next::Late(late) => return self.cut(&late.into(), &mut out).await,
                 Next::ServerStops => return self.cut(&Failure::ShuttingDown, &mut out).await,
             }

@@ -32,12 +32,11 @@ impl Beginning {
         let fields = if is_event { FIELDS } else { &[""] };
         let mut found = Self::IsNot;
         for field in fields {
-            let begins = [field.as_bytes(), mark.as_bytes()].concat();
-            if line.starts_with(&begins) {
-                return Self::Is;
-            }
-            if begins.starts_with(line) {
-                found = Self::MayBecome;
+            match line.strip_prefix(field.as_bytes()) {
+                Some(rest) if rest.starts_with(mark.as_bytes()) => return Self::Is,
+                Some(rest) if mark.as_bytes().starts_with(rest) => found = Self::MayBecome,
+                None if field.as_bytes().starts_with(line) => found = Self::MayBecome,
+                _ => {}
             }
         }
         found
@@ -121,9 +120,10 @@ impl Stream for Marked {
                     said.extend_from_slice(&piece);
                 }
                 let words = words(said, &this.secrets);
+                let said = Bytes::from(std::mem::take(said));
                 this.body = UpstreamBody::whole(Bytes::new());
                 this.lines = Lines::new(this.lines.mark);
-                return Poll::Ready(Some(Err(BodyFailure::Unreached(words))));
+                return Poll::Ready(Some(Err(BodyFailure::Unreached { said, words })));
             }
             let next = ready!(this.body.poll_next_unpin(cx));
             let going = match next {
@@ -150,9 +150,10 @@ impl Stream for Marked {
     }
 }
 
-/// What a marked text says, for the record.
+/// What the line with the mark says, for the record.
 pub(super) fn words(said: &[u8], secrets: &Secrets) -> String {
     let words = said.utf8_chunks().next().map_or("", |chunk| chunk.valid());
+    let words = words.split(['\n', '\r']).next().unwrap_or_default();
     let words = words.strip_prefix("data:").unwrap_or(words).trim();
     let words: String = words.chars().take(LONGEST_WORDS).collect();
     secrets.mask_text(&words)
@@ -166,7 +167,7 @@ mod tests {
 
     const MARK: &str = "ERROR: ";
 
-    /// What goes on of a stream in pieces of this size, and what it breaks off with.
+    /// What goes on of a stream in pieces of this size, and the words that it breaks off with.
     fn through(stream: &str, size: usize) -> (String, Option<String>) {
         let pieces: Vec<_> = stream.as_bytes().chunks(size).collect();
         let pieces = pieces
@@ -183,7 +184,11 @@ mod tests {
         while let Some(next) = marked.next().now_or_never().expect("ready") {
             match next {
                 Ok(piece) => passed.extend_from_slice(&piece),
-                Err(BodyFailure::Unreached(words)) => broke = Some(words),
+                Err(BodyFailure::Unreached { said, words }) => {
+                    let all = [&*passed, &*said].concat();
+                    assert_eq!(String::from_utf8(all).unwrap(), stream);
+                    broke = Some(words);
+                }
                 Err(other) => panic!("{other}"),
             }
         }
@@ -194,6 +199,7 @@ mod tests {
     fn a_marked_line_ends_the_stream_and_no_other_does() {
         for (stream, passes, words) in [
             ("data: ERROR: no peer\n\n", "", Some("ERROR: no peer")),
+            ("ERROR: x\r\ndata: y\n\n", "", Some("ERROR: x")),
             ("data:ERROR: no peer\n\n", "", Some("ERROR: no peer")),
             ("ERROR: no peer", "", Some("ERROR: no peer")),
             ("data: {}\n\nERROR: x", "data: {}\n\n", Some("ERROR: x")),

@@ -11,6 +11,7 @@ use crate::access_log::guard::RecordGuard;
 use crate::filter::{Endpoint, Outcome};
 use crate::pipeline::Worker;
 use crate::pipeline::answer::{Asked, note_cut};
+use crate::pipeline::blame::blame_marked;
 use crate::pipeline::failure::Failure;
 use crate::pipeline::generator::{Aborted, Generator, Yielder, let_server_write};
 use crate::pipeline::link::ClientLink;
@@ -70,6 +71,7 @@ pub async fn relay(
         }
         Some(Err(error)) => {
             guard.upstream_ends(Instant::now());
+            blame_marked(&error, &mut guard);
             guard.closed_mut().response_complete = Some(false);
             Err(refuse(
                 guard,
@@ -177,7 +179,10 @@ impl Rest {
                     close(guard, &self.link, self.array);
                     return Ok(());
                 }
-                Some(Err(error)) => return self.cut(guard, &broken(&error), &mut out).await,
+                Some(Err(error)) => {
+                    blame_marked(&error, &mut guard);
+                    return self.cut(guard, &broken(&error), &mut out).await;
+                }
             }
         }
     }
@@ -305,7 +310,7 @@ pub(super) fn broken(error: &BodyFailure) -> Failure {
             status: error.status.unwrap_or(502),
             error: error.clone(),
         },
-        BodyFailure::Unreached(words) => Failure::UpstreamUnreachable {
+        BodyFailure::Unreached { words, .. } => Failure::UpstreamUnreachable {
             detail: words.clone(),
         },
         BodyFailure::EventTooLarge => Failure::UpstreamEventTooLarge,

@@ -141,14 +141,19 @@ impl LlmRequest {
     }
 
     /// The text of the last message: its text parts with line breaks between them, or the JSON of
-    /// the parts when none is text. Of a completion the prompt, of an embedding the input.
+    /// the parts when none is text. Of a completion, and of a chat without messages, the prompt, of an
+    /// embedding the input.
     /// `None` when there is none.
     pub fn text(&self) -> Option<Cow<'_, str>> {
         match self.endpoint {
-            Endpoint::ChatCompletions
-            | Endpoint::Messages
-            | Endpoint::MessagesCountTokens
-            | Endpoint::BedrockConverse => self.messages().last()?.text(),
+            // Argo's clients may send a prompt in the place of messages.
+            Endpoint::ChatCompletions => match self.document.get("messages") {
+                None | Some("null") => message::content_text(self.document.get("prompt")?),
+                Some(_) => self.messages().last()?.text(),
+            },
+            Endpoint::Messages | Endpoint::MessagesCountTokens | Endpoint::BedrockConverse => {
+                self.messages().last()?.text()
+            }
             Endpoint::BedrockInvoke | Endpoint::ArgoChat => {
                 let others = || {
                     let names = ["inputText", "message", "texts"].iter();

@@ -35,6 +35,12 @@ pub(crate) fn in_request(endpoint: Endpoint, whole: &str) -> Vec<Spot> {
             Endpoint::ChatCompletions if json::key_is(key, "messages") => {
                 finder.messages(value);
             }
+            // As Argo's clients may send them, in the place of messages.
+            Endpoint::ChatCompletions
+                if json::key_is(key, "system") || json::key_is(key, "prompt") =>
+            {
+                finder.strings(value);
+            }
             Endpoint::Completions if json::key_is(key, "prompt") => finder.strings(value),
             Endpoint::Completions if json::key_is(key, "suffix") => finder.strings(value),
             Endpoint::Embeddings if json::key_is(key, "input") => finder.strings(value),

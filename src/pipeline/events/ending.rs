@@ -5,6 +5,7 @@ use std::time::Instant;
 use super::Relay;
 use crate::filter::{Outcome, StreamEnd as FilterEnd};
 use crate::pipeline::answer::note_cut;
+use crate::pipeline::blame::blame_marked;
 use crate::pipeline::failure::Failure;
 use crate::pipeline::generator::{Aborted, Yielder, let_server_write};
 use crate::wire::relay_scanner::StreamEnd;
@@ -66,6 +67,9 @@ impl Relay {
             self.scanner.cut(&mut pieces);
             // A filter that objects to what is left cannot cut what is being cut.
             drop(self.send(&mut pieces, out, now).await);
+        }
+        if let Some(broke) = self.broke.take() {
+            blame_marked(&broke, &mut self.guard);
         }
         if let Some(filters) = &mut self.filters {
             let end = if by_filter {

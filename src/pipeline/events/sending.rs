@@ -56,10 +56,12 @@ impl Relay {
     /// The bytes as the stream filters let them out; the same bytes where there are none. With the terminal
     /// event, what filters still hold goes before the end.
     async fn filter(&mut self, bytes: Bytes, is_terminal: bool) -> (Bytes, Option<Failure>) {
+        if self.keeps_both || self.filters.is_some() {
+            self.guard.upstream_response_piece(bytes.clone());
+        }
         let Some(filters) = &mut self.filters else {
             return (bytes, None);
         };
-        self.guard.upstream_response_piece(bytes.clone());
         // In boxes: most streams have no filters, and need no room for them.
         let passed = Box::pin(filters.pass(bytes)).await;
         if !is_terminal || passed.cut.is_some() {

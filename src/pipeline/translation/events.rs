@@ -187,6 +187,9 @@ impl Stream for Events {
             let made = match ready!(Pin::new(&mut this.body).poll_next(cx)) {
                 Some(Ok(piece)) => this.piece(piece),
                 Some(Err(error)) => {
+                    if let BodyFailure::Unreached { said, .. } = &error {
+                        this.tap.piece(said.clone());
+                    }
                     this.failure = Some(error);
                     continue;
                 }

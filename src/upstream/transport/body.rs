@@ -52,8 +52,13 @@ pub enum BodyFailure {
     #[error("the stream could not be translated: {0}")]
     Untranslatable(String),
     /// The provider says in the middle of a stream that it did not reach who answers.
-    #[error("the provider did not reach its peer: {0}")]
-    Unreached(String),
+    #[error("the provider did not reach its peer: {words}")]
+    Unreached {
+        /// From there on, as much as came with it.
+        said: Bytes,
+        /// The line that says it.
+        words: String,
+    },
     /// An event of a stream that is to be translated is longer than the limit.
     #[error("an event is too long")]
     EventTooLarge,

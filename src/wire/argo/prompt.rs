@@ -1,15 +1,14 @@
 //! What Argo's older form of a request says: `prompt`, one text or several, and `system`, the same.
 
+use std::collections::HashSet;
+
 use serde_json::{Value, json};
 
 /// Several texts as one: each once, in their order, with a blank line between.
 pub fn as_one(texts: &[String]) -> String {
-    let mut said: Vec<&str> = Vec::new();
-    for text in texts {
-        if !said.contains(&&**text) {
-            said.push(text);
-        }
-    }
+    let mut known = HashSet::new();
+    let texts = texts.iter().map(String::as_str);
+    let said: Vec<&str> = texts.filter(|text| known.insert(*text)).collect();
     said.join("\n\n")
 }
 

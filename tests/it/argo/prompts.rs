@@ -3,7 +3,9 @@
 use aiproxy::wire::argo::model::id;
 use serde_json::{Value, json};
 
-use super::{answering, last, sent};
+use super::{answering, last, sent, wanted};
+use crate::support::fake_upstream::FakeUpstream;
+use crate::support::gateway::{TestGateway, Wanted};
 use crate::support::wire::json as json_answer;
 
 const CHAT: &str = "/v1/chat/completions";
@@ -72,6 +74,36 @@ fn prompts_and_a_system_say_the_same_on_every_path() {
         assert_eq!(body, expected, "{path} {ask}");
         let row = last(&gateway);
         assert_eq!((&*row.outcome, row.dropped), ("ok", None), "{path} {ask}");
+    }
+}
+
+#[test]
+fn filters_see_prompts_and_systems() {
+    for (action, asked) in [("refuse", 0), ("mask", 1)] {
+        for more in [
+            r#""prompt":"a secret""#,
+            r#""prompt":["a","a secret"]"#,
+            r#""prompt":"a","system":"a secret""#,
+            r#""messages":null,"prompt":"a","system":["s","a secret"]"#,
+        ] {
+            let upstream = FakeUpstream::answering(json_answer(200, "", r#"{"response":"yes"}"#));
+            let gateway = TestGateway::with(Wanted {
+                yaml: format!(
+                    "filters: [{{ kind: block_patterns, words: [secret], action: {action} }}]"
+                ),
+                ..wanted(&upstream, "    user: alice\n")
+            });
+            let answer = gateway.post(CHAT, &format!(r#"{{"model":"argo:gpt-4o",{more}}}"#));
+            assert_eq!(upstream.requests(), asked, "{action} {more}");
+            if asked == 0 {
+                assert_eq!(answer.json()["error"]["code"], "blocked_by_filter");
+                continue;
+            }
+            assert_eq!(answer.status, 200, "{more}: {}", answer.text());
+            let (_, body) = sent(&upstream);
+            let said = body["messages"].to_string();
+            assert!(said.contains("a ***") && !said.contains("secret"), "{said}");
+        }
     }
 }
 

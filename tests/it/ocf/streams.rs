@@ -1,9 +1,11 @@
 //! What a node says in the place of events when it does not reach a peer.
 
-use super::{CHAT, answering, before, last};
+use super::{CHAT, answering, before, last, stored};
 use crate::support::fake_upstream::{FakeUpstream, Step};
 use crate::support::gateway::chat_body;
-use crate::support::wire::{DONE, FINISH, STREAM, TEXT, stream};
+use crate::support::raw_client::post;
+use crate::support::signal::Signal;
+use crate::support::wire::{DONE, FINISH, LAST_CHUNK, STREAM, STREAM_HEAD, TEXT, chunk, stream};
 
 /// Answers of the same failure where events were to come: as the first and only text, as data, and behind an event.
 fn unreached_streams() -> [(String, bool); 4] {
@@ -58,12 +60,17 @@ fn a_peer_that_is_not_reached_is_told_in_streams_too() {
                 Some("upstream_unreachable"),
                 "{path}"
             );
+            let [only] = &*row.tries else {
+                panic!("{path} {wire}: {:?}", row.tries)
+            };
+            assert_eq!(only.outcome.as_str(), "upstream_error");
+            assert_eq!(only.error_message.as_deref(), Some("ERROR: failed to dial"));
+            let payload = row.payload.expect("bodies");
+            let came = stored(&payload.upstream_response_body);
+            assert!(came.trim_end().ends_with("ERROR: failed to dial"), "{came}");
+            assert_eq!(came.starts_with(TEXT), has_begun, "{path}: {came}");
             if !has_begun {
                 assert_eq!(answer.status, 502, "{path}: {said}");
-                let [only] = &*row.tries else {
-                    panic!("{:?}", row.tries)
-                };
-                assert_eq!(only.outcome.as_str(), "upstream_error");
                 continue;
             }
             assert_eq!(answer.status, 200, "{path}: {said}");
@@ -80,6 +87,49 @@ fn a_peer_that_is_not_reached_is_told_in_streams_too() {
             assert_eq!(row.response_complete, Some(false), "{path}");
         }
     }
+}
+
+#[test]
+fn a_stream_begins_with_its_head_and_ends_with_its_client() {
+    let upstream = FakeUpstream::start(vec![vec![
+        Step::ReadRequest,
+        Step::Send(STREAM_HEAD.into()),
+        Step::ReadToEnd,
+    ]]);
+    let gateway = before(&upstream);
+    let mut client = gateway.connect();
+    client.send(post(CHAT, &chat_body("acme/m-1", STREAM)));
+    client.read_until(b"\r\n\r\n");
+    client.reset();
+    upstream.wait_ended(0);
+    let row = last(&gateway);
+    assert_eq!(
+        (&*row.outcome, row.status_code),
+        ("client_disconnected", 200)
+    );
+}
+
+#[test]
+fn a_mark_behind_the_head_is_told_in_the_stream() {
+    let go = Signal::new();
+    let event = "data: ERROR: failed to dial\n\n";
+    let upstream = FakeUpstream::start(vec![vec![
+        Step::ReadRequest,
+        Step::Send(STREAM_HEAD.into()),
+        Step::Wait(go.clone()),
+        Step::Send([&*chunk(event.as_bytes()), LAST_CHUNK.as_bytes()].concat()),
+        Step::Fin,
+    ]]);
+    let gateway = before(&upstream);
+    let mut client = gateway.connect();
+    client.send(post(CHAT, &chat_body("acme/m-1", STREAM)));
+    client.read_until(b"\r\n\r\n");
+    go.fire();
+    client.read_until(br#""code":"upstream_unreachable""#);
+    let row = last(&gateway);
+    assert_eq!((&*row.outcome, row.tries.len()), ("upstream_error", 1));
+    let payload = row.payload.expect("bodies");
+    assert_eq!(stored(&payload.upstream_response_body), event);
 }
 
 #[test]

@@ -69,6 +69,13 @@ fn text_of_the_last_message() {
         None,
     );
     check_text(chat, r#"{"messages":[]}"#, None);
+    check_text(chat, r#"{"prompt":"p","system":"s"}"#, Some("p"));
+    check_text(
+        chat,
+        r#"{"messages":null,"prompt":["p","q"]}"#,
+        Some("p\nq"),
+    );
+    check_text(chat, r#"{"messages":[],"prompt":"p"}"#, None);
     check_text(chat, r#"{"messages":7}"#, None);
     check_text(Endpoint::Completions, r#"{"prompt":"p"}"#, Some("p"));
     check_text(
@@ -102,6 +109,11 @@ fn map_texts_edits_texts_and_nothing_else() {
         Endpoint::ChatCompletions,
         r#"{"messages":[{"role":"assistant","refusal":"bad"},{"content":[{"type":"refusal","refusal":"bad"}]}]}"#,
         r#"{"messages":[{"role":"assistant","refusal":"***"},{"content":[{"type":"refusal","refusal":"***"}]}]}"#,
+    );
+    check_mask(
+        Endpoint::ChatCompletions,
+        r#"{"prompt":["bad","ok"],"system":"bad","messages":null}"#,
+        r#"{"prompt":["***","ok"],"system":"***","messages":null}"#,
     );
     check_mask(
         Endpoint::Completions,

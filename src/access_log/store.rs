@@ -163,6 +163,17 @@ impl LogStore {
         Ok(inserted)
     }
 
+    /// Whether the database is there and lets a transaction be written: an empty one is tried.
+    ///
+    /// # Errors
+    /// As [`LogStore::insert`].
+    pub async fn ready(&self) -> Result<(), StoreError> {
+        let database = self.database().await?;
+        let nothing = std::iter::empty();
+        insert::transaction(database.write(), &self.statements, nothing).await?;
+        Ok(())
+    }
+
     /// Stores a long record in one transaction. `Some` says whether it is new; `None`: as it is it can never be stored,
     /// so give it whole to [`LogStore::insert_isolating`].
     ///

@@ -11,7 +11,7 @@ use crate::access_log::recorder::shared::Shared;
 use crate::access_log::spool::format::Position;
 use crate::access_log::spool::payload::PartAt;
 use crate::access_log::sync::locked;
-use crate::access_log::writer::sink::SinkReport;
+use crate::access_log::writer::sink::{SinkError, SinkReport};
 use crate::access_log::writer::{MOST_TRIES, Turn, Writer, show};
 
 /// From this weight on an exchange is long. Lighter ones are stored together, which is faster.
@@ -52,6 +52,15 @@ impl Source {
 impl Writer {
     /// Stores the first of the long exchanges, if there is one.
     pub(super) async fn turn_long(&mut self) -> Turn {
+        if self.long.is_empty() {
+            return Turn::Idle;
+        }
+        if self.away_since.is_some()
+            && let Err(error) = self.ask_sink().await
+        {
+            self.note_away(&error);
+            return Turn::Away;
+        }
         let Some(item) = self.long.front_mut() else {
             return Turn::Idle;
         };
@@ -87,6 +96,14 @@ impl Writer {
                 Turn::Away
             }
         }
+    }
+
+    /// Whether the store is there again: reading and digesting would be in vain before.
+    async fn ask_sink(&mut self) -> Result<(), SinkError> {
+        *locked(&self.shared.inserting_since) = Some(Instant::now());
+        let ready = self.sink.ready().await;
+        *locked(&self.shared.inserting_since) = None;
+        ready
     }
 
     /// It is stored; or it must be given whole, and goes the way of the others.

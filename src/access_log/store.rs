@@ -174,8 +174,8 @@ impl LogStore {
         Ok(())
     }
 
-    /// Stores a long record in one transaction. `Some` says whether it is new; `None`: as it is it can never be stored,
-    /// so give it whole to [`LogStore::insert_isolating`].
+    /// Stores a long record in one transaction. `Some` says whether it is new; `None`: it is refused, or cannot be
+    /// read as it was, or its day's partition was dropped. Give it whole to [`LogStore::insert_isolating`] then.
     ///
     /// # Errors
     /// All but [`StoreError::Poison`].
@@ -193,8 +193,9 @@ impl LogStore {
             Err(error) => match fault(&error) {
                 Fault::Poison => Ok(None),
                 Fault::NoPartition => {
+                    // Its values are gone; given whole it is tried again at once, on a day that is made anew.
                     self.days.forget();
-                    Err(error.into())
+                    Ok(None)
                 }
                 Fault::Schema => {
                     self.close().await;

@@ -37,6 +37,8 @@ pub struct Item {
     pub bytes: usize,
     /// How often the writer has tried to make it into a record, or to store it alone.
     pub tries: u8,
+    /// Whether what is in the spool was read before.
+    pub read: bool,
     /// Whether observers have seen its record.
     pub observed: bool,
 }
@@ -59,6 +61,7 @@ impl Item {
             since: Instant::now(),
             bytes,
             tries: 0,
+            read: false,
             observed: false,
         }
     }

@@ -1,6 +1,7 @@
 //! Exchanges with long bodies: one at a time, behind the others, whatever fails.
 
 use std::collections::VecDeque;
+use std::os::unix::fs::FileExt;
 use std::sync::Mutex;
 
 use async_trait::async_trait;
@@ -8,6 +9,7 @@ use async_trait::async_trait;
 use super::*;
 use crate::access_log::draft::{Bodies, Captured};
 use crate::access_log::long::LongRecord;
+use crate::access_log::testing::segments;
 use crate::access_log::writer::long::LONG_BYTES;
 use crate::access_log::writer::sink::{Sink, SinkError, SinkReport};
 
@@ -178,4 +180,22 @@ fn a_long_exchange_that_takes_the_writer_down_is_put_aside() {
     let kept = std::fs::read_dir(dir.path().join("quarantine")).unwrap();
     let bytes = kept.map(|file| file.unwrap().metadata().unwrap().len());
     assert!(LONG_BYTES as u64 <= bytes.sum());
+}
+
+#[test]
+fn a_damaged_place_counts_once_however_often_it_is_read() {
+    let (dir, store) = (TempDir::new().unwrap(), Arc::<Store>::default());
+    let options = AccessLogOptions {
+        flush_after: Duration::from_secs(9), // not before the damage
+        ..spooled(dir.path())
+    };
+    let log = start(&options, Box::new(digest), &store, Vec::new());
+    exchange(&log, 1, &[b'b'; LONG_BYTES]);
+    for file in segments(dir.path()) {
+        let file = std::fs::File::options().write(true).open(file).unwrap();
+        file.write_all_at(b"?", LONG_BYTES as u64 / 2).unwrap();
+    }
+    block_on(log.drain(Duration::from_secs(20)));
+    assert_eq!(store.rows(), 1);
+    assert_eq!(log.stats().spool_corrupt_total, 1);
 }

@@ -28,8 +28,8 @@ pub trait Sink: Send {
         self.insert(&[]).await.map(drop)
     }
 
-    /// Stores a long record as [`Sink::insert`] does a batch of one; a sink that minds its memory holds one long value of
-    /// it at a time. `None`: it cannot be stored so, give it whole to [`Sink::insert`].
+    /// Stores a long record as [`Sink::insert`] does a batch of one; a sink that minds its memory holds the long values of
+    /// one row at a time. `None`: it cannot be stored so, give it whole to [`Sink::insert`].
     ///
     /// # Errors
     /// When it may not be taken as stored.

@@ -13,7 +13,7 @@ use crate::access_log::testing::segments;
 use crate::access_log::writer::long::LONG_BYTES;
 use crate::access_log::writer::sink::{Sink, SinkError, SinkReport};
 
-/// Finishes an exchange whose request stands in its begin record alone.
+/// Finishes an exchange whose request stands in its begin record alone; what stays in memory makes none long.
 fn exchange(log: &AccessLog, number: u32, request: &[u8]) {
     let ticket = log.recorder().open(opened(number), Some(&body(request)));
     let request = Captured {
@@ -23,7 +23,7 @@ fn exchange(log: &AccessLog, number: u32, request: &[u8]) {
     };
     let bodies = Bodies {
         request: Some(request),
-        ..answer(b"answer")
+        ..answer(&[b'c'; 300_000])
     };
     ticket.finish(closed(200), bodies);
 }

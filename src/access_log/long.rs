@@ -1,5 +1,5 @@
 //! A record whose texts and bodies are long: its texts are in memory while they are stored, its bodies when it is their
-//! turn, and each value moves into its statement. So one of them is held at a time.
+//! turn, and each value moves into its statement. So the long values of one row are held at a time.
 
 use bytes::Bytes;
 

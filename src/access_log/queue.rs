@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-use crate::access_log::draft::{Bodies, Finished};
+use crate::access_log::draft::{Bodies, Captured, Finished};
 use crate::access_log::spool::format::Position;
 use crate::access_log::spool::payload::PartAt;
 use crate::access_log::spool::segment::SegmentPin;
@@ -37,6 +37,8 @@ pub struct Item {
     pub bytes: usize,
     /// How often the writer has tried to make it into a record, or to store it alone.
     pub tries: u8,
+    /// Whether what is in the spool was read before.
+    pub read: bool,
     /// Whether observers have seen its record.
     pub observed: bool,
 }
@@ -59,13 +61,15 @@ impl Item {
             since: Instant::now(),
             bytes,
             tries: 0,
+            read: false,
             observed: false,
         }
     }
 
-    /// Whether something of its bodies is in the spool only.
-    pub fn is_in_spool(&self) -> bool {
-        self.begin.is_some() || !self.parts.is_empty()
+    /// How many bytes of its bodies are in the spool only.
+    pub fn spooled_bytes(&self) -> usize {
+        let bodies = bodies_of(&self.finished.bodies);
+        bodies.map(spooled_bytes).fold(0, usize::saturating_add)
     }
 
     /// It is stored, or dropped and counted: its files need not be kept for it.
@@ -74,25 +78,28 @@ impl Item {
     }
 }
 
-fn bodies_bytes(bodies: &Bodies) -> usize {
+fn bodies_of(bodies: &Bodies) -> impl Iterator<Item = &Captured> {
     let Bodies {
         request,
         upstream_request,
         response,
         upstream_response,
     } = bodies;
-    let all = [request, upstream_request, response, upstream_response]
+    [request, upstream_request, response, upstream_response]
         .into_iter()
-        .flatten();
-    all.map(|body| {
-        let spilled = usize::try_from(body.begun_bytes + body.spilled_bytes).unwrap_or(usize::MAX);
-        body.pieces
-            .iter()
-            .map(bytes::Bytes::len)
-            .sum::<usize>()
-            .saturating_add(spilled)
-    })
-    .sum()
+        .flatten()
+}
+
+fn spooled_bytes(body: &Captured) -> usize {
+    usize::try_from(body.begun_bytes + body.spilled_bytes).unwrap_or(usize::MAX)
+}
+
+fn bodies_bytes(bodies: &Bodies) -> usize {
+    let bodies = bodies_of(bodies).map(|body| {
+        let pieces: usize = body.pieces.iter().map(bytes::Bytes::len).sum();
+        pieces.saturating_add(spooled_bytes(body))
+    });
+    bodies.sum()
 }
 
 /// Bounds of a queue, and the point from which the reader need not wait for more.

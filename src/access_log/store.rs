@@ -163,8 +163,19 @@ impl LogStore {
         Ok(inserted)
     }
 
-    /// Stores a long record in one transaction. `Some` says whether it is new; `None`: as it is it can never be stored,
-    /// so give it whole to [`LogStore::insert_isolating`].
+    /// Whether the database is there and lets a transaction be written: an empty one is tried.
+    ///
+    /// # Errors
+    /// As [`LogStore::insert`].
+    pub async fn ready(&self) -> Result<(), StoreError> {
+        let database = self.database().await?;
+        let nothing = std::iter::empty();
+        insert::transaction(database.write(), &self.statements, nothing).await?;
+        Ok(())
+    }
+
+    /// Stores a long record in one transaction. `Some` says whether it is new; `None`: it is refused, or cannot be
+    /// read as it was, or its day's partition was dropped. Give it whole to [`LogStore::insert_isolating`] then.
     ///
     /// # Errors
     /// All but [`StoreError::Poison`].
@@ -182,8 +193,9 @@ impl LogStore {
             Err(error) => match fault(&error) {
                 Fault::Poison => Ok(None),
                 Fault::NoPartition => {
+                    // Its values are gone; given whole it is tried again at once, on a day that is made anew.
                     self.days.forget();
-                    Err(error.into())
+                    Ok(None)
                 }
                 Fault::Schema => {
                     self.close().await;

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -393,11 +393,17 @@ impl Bench {
     }
 }
 
-pub(crate) fn segment_files(dir: &Path) -> usize {
+pub(crate) fn segments(dir: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(dir)
         .unwrap()
         .map(|entry| entry.unwrap().path());
-    entries
+    let mut segments: Vec<PathBuf> = entries
         .filter(|path| path.extension().is_some_and(|end| end == "seg"))
-        .count()
+        .collect();
+    segments.sort();
+    segments
+}
+
+pub(crate) fn segment_files(dir: &Path) -> usize {
+    segments(dir).len()
 }

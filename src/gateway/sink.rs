@@ -37,6 +37,11 @@ impl Sink for SqlSink {
         }
     }
 
+    async fn ready(&mut self) -> Result<(), SinkError> {
+        let ready = self.0.ready().await;
+        ready.map_err(|error| sink_error(&error))
+    }
+
     async fn insert_long(&mut self, long: LongRecord) -> Result<Option<SinkReport>, SinkError> {
         let stored = self.0.insert_long(long).await;
         let is_new = stored.map_err(|error| sink_error(&error))?;

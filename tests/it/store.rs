@@ -512,7 +512,9 @@ async fn a_sqlite_file_that_went_away_is_made_anew() {
         store.insert(&[record(2)]).await,
         Err(StoreError::Unavailable(_))
     ));
+    assert!(store.ready().await.is_err());
     std::fs::create_dir(&place).unwrap();
+    assert!(store.ready().await.is_ok());
     assert_eq!(store.insert(&[record(2)]).await.unwrap().new_rows(), 1);
 }
 

@@ -92,7 +92,19 @@ impl Shared {
         if let Some(spool) = &self.spool
             && (begin.is_some() || !parts.is_empty())
         {
-            spool.read_bodies(&mut item.finished, begin, &parts);
+            let (id, bodies) = (item.finished.opened.request_id, &mut item.finished.bodies);
+            let damaged = spool.read_bodies(id, bodies, begin, &parts);
+            self.note_read(item, damaged);
+        }
+    }
+
+    /// An exchange was read from the spool, which is damaged in so many places. Each counts once, though some are read
+    /// again.
+    pub(crate) fn note_read(&self, item: &mut Item, damaged: u64) {
+        if !std::mem::replace(&mut item.read, true)
+            && let Some(spool) = &self.spool
+        {
+            spool.count_corrupt(damaged);
         }
     }
 

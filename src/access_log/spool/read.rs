@@ -94,30 +94,39 @@ impl Spool {
     }
 
     /// Puts what of an exchange's bodies stands in the spool only in front of the pieces that stayed in memory:
-    /// the request's body in the begin record, where it is there, and parts. The exchange is one of this process.
-    pub fn read_bodies(&self, finished: &mut Finished, begin: Option<Position>, parts: &[PartAt]) {
+    /// the request's body in the begin record, where it is there, and parts. The exchange is one of this process. Says
+    /// in how many places it is damaged.
+    #[must_use]
+    pub fn read_bodies(
+        &self,
+        id: Uuid,
+        bodies: &mut Bodies,
+        begin: Option<Position>,
+        parts: &[PartAt],
+    ) -> u64 {
+        let mut damaged = 0;
         let mut reader = Reader::new(self, self.boot(), Segment::adopt);
         if let Some(begin) = begin
-            && let Some(body) = &mut finished.bodies.request
+            && let Some(body) = &mut bodies.request
         {
-            let piece = reader.begun(begin, finished.opened.request_id);
+            let piece = reader.begun(begin, id);
             if (piece.len() as u64) < body.begun_bytes {
-                self.count_corrupt(1);
+                damaged += 1;
                 body.truncated = true;
             }
             body.pieces.insert(0, piece);
             body.begun_bytes = 0;
         }
         let places: Vec<Position> = parts.iter().map(|part| part.at).collect();
-        let found = reader.parts(&places, finished.opened.request_id);
+        let found = reader.parts(&places, id);
         for kind in BODY_KINDS {
-            let Some(body) = body_mut(&mut finished.bodies, kind) else {
+            let Some(body) = body_mut(bodies, kind) else {
                 continue;
             };
             let pieces = pieces_of(&found, kind);
             let len = pieces.iter().map(|piece| piece.len() as u64).sum::<u64>();
             if len < body.spilled_bytes {
-                self.count_corrupt(1);
+                damaged += 1;
                 *body = Captured {
                     pieces,
                     spilled_bytes: 0,
@@ -131,6 +140,7 @@ impl Spool {
             // Whoever needs it in one piece would hold it twice.
             body.pieces = vec![body.joined()];
         }
+        damaged
     }
 }
 

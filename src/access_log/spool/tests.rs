@@ -27,7 +27,9 @@ use crate::access_log::spool::read::Loaded;
 use crate::access_log::spool::recovery::RecoveryTarget;
 use crate::access_log::spool::segment::SegmentPin;
 use crate::access_log::spool::{Spool, SpoolError, SpoolOptions};
-use crate::access_log::testing::{FaultyDisk, answer, body, bytes_of, closed, id, opened};
+use crate::access_log::testing::{
+    FaultyDisk, answer, body, bytes_of, closed, id, opened, segments,
+};
 
 fn options(dir: &Path, max_bytes: u64) -> SpoolOptions {
     SpoolOptions {
@@ -150,17 +152,6 @@ fn recover(dir: &Path) -> (Seen, u64) {
         "files stay although all is committed"
     );
     (target.seen, corrupt)
-}
-
-fn segments(dir: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(dir)
-        .unwrap()
-        .map(|entry| entry.unwrap().path());
-    let mut segments: Vec<PathBuf> = entries
-        .filter(|path| path.extension().is_some_and(|end| end == "seg"))
-        .collect();
-    segments.sort();
-    segments
 }
 
 fn quarantined(dir: &Path) -> usize {

@@ -1,4 +1,4 @@
-//! A long record's way into SQL: table by table, each long value moved into its cell when it is its table's turn.
+//! A long record's way into SQL: table by table, the long values of a row moved into it when it is its table's turn.
 
 use std::borrow::Cow;
 
@@ -65,7 +65,7 @@ pub(super) fn matrices<'a>(
             }
             "exchange_bodies" if matrix.rows > 0 => {
                 let found = bodies.take().and_then(LaterBodies::read);
-                let found = found.ok_or_else(unreadable)?;
+                let found = found.ok_or_else(|| sqlx::Error::Encode(Unreadable.into()))?;
                 for ((text, bytes), body) in BODY_COLUMNS.into_iter().zip(found) {
                     put_body(&mut matrix, text, bytes, body);
                 }
@@ -106,12 +106,10 @@ fn moved_text(text: String) -> Cell<'static> {
     }))
 }
 
-/// The files may be read again, or say then that they are damaged.
-fn unreadable() -> sqlx::Error {
-    sqlx::Error::Io(std::io::Error::other(
-        "a body cannot be read from the spool as it was",
-    ))
-}
+/// A value that cannot be had is at fault, not the database.
+#[derive(Debug, thiserror::Error)]
+#[error("a body cannot be read from the spool as it was")]
+struct Unreadable;
 
 #[cfg(test)]
 mod tests {

@@ -44,7 +44,7 @@ impl Writer {
     /// Reads what stands in the spool only; what is long there is set aside.
     fn read_parts(&mut self) {
         for mut item in std::mem::take(&mut self.taken) {
-            if self.shared.spool.is_some() && item.is_in_spool() && LONG_BYTES <= item.bytes {
+            if self.shared.spool.is_some() && LONG_BYTES <= item.spooled_bytes() {
                 self.long.push_back(item);
             } else {
                 self.shared.read_whole(&mut item);

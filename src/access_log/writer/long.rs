@@ -1,8 +1,10 @@
-//! Exchanges with long bodies: digested and stored one at a time, with one of their long values in memory at a time.
+//! Exchanges with long bodies: digested one at a time, and stored row by row, with the long values of one row in memory.
 //! What could not be stored is digested anew, so nothing of it is held in between.
 
 use std::sync::Arc;
 use std::time::Instant;
+
+use uuid::Uuid;
 
 use crate::access_log::draft::{Bodies, Finished};
 use crate::access_log::long::LongRecord;
@@ -11,17 +13,18 @@ use crate::access_log::recorder::shared::Shared;
 use crate::access_log::spool::format::Position;
 use crate::access_log::spool::payload::PartAt;
 use crate::access_log::sync::locked;
-use crate::access_log::writer::sink::SinkReport;
+use crate::access_log::writer::sink::{SinkError, SinkReport};
 use crate::access_log::writer::{MOST_TRIES, Turn, Writer, show};
 
-/// From this weight on an exchange is long. Lighter ones are stored together, which is faster.
+/// With so many bytes in the spool an exchange is long. Others are stored together, which is faster.
 pub(super) const LONG_BYTES: usize = 512 << 10;
 
-/// Where a long exchange is read from, as often as it must.
+/// Where the bodies of a long exchange are read from, as often as it must.
 struct Source {
     shared: Arc<Shared>,
+    id: Uuid,
     /// Without what is in the spool.
-    finished: Finished,
+    bodies: Bodies,
     begin: Option<Position>,
     parts: Vec<PartAt>,
 }
@@ -30,28 +33,35 @@ impl Source {
     fn of(shared: &Arc<Shared>, item: &Item) -> Self {
         Self {
             shared: Arc::clone(shared),
-            finished: item.finished.clone(), // texts; what is long is in the spool
+            id: item.finished.opened.request_id,
+            bodies: item.finished.bodies.clone(), // reference-counted; what is long is in the spool
             begin: item.begin,
             parts: item.parts.clone(),
         }
     }
 
-    fn read(&self) -> Finished {
-        let mut finished = self.finished.clone();
-        if let Some(spool) = &self.shared.spool {
-            spool.read_bodies(&mut finished, self.begin, &self.parts);
-        }
-        finished
-    }
-
-    fn read_bodies(self) -> Bodies {
-        self.read().bodies
+    /// The bodies, and in how many places they are damaged.
+    fn read(&self) -> (Bodies, u64) {
+        let mut bodies = self.bodies.clone(); // as above
+        let damaged = self.shared.spool.as_ref().map_or(0, |spool| {
+            spool.read_bodies(self.id, &mut bodies, self.begin, &self.parts)
+        });
+        (bodies, damaged)
     }
 }
 
 impl Writer {
     /// Stores the first of the long exchanges, if there is one.
     pub(super) async fn turn_long(&mut self) -> Turn {
+        if self.long.is_empty() {
+            return Turn::Idle;
+        }
+        if self.away_since.is_some()
+            && let Err(error) = self.ask_sink().await
+        {
+            self.note_away(&error);
+            return Turn::Away;
+        }
         let Some(item) = self.long.front_mut() else {
             return Turn::Idle;
         };
@@ -65,11 +75,19 @@ impl Writer {
         }
         item.tries += 1; // counted first: the digest may panic, and the store
         let source = Source::of(&self.shared, item);
-        let record = (self.digest)(&source.read());
+        let (bodies, damaged) = source.read();
+        self.shared.note_read(item, damaged);
+        let finished = Finished {
+            opened: item.finished.opened.clone(),
+            closed: item.finished.closed.clone(),
+            bodies,
+        };
+        let record = (self.digest)(&finished);
+        drop(finished);
         if !std::mem::replace(&mut item.observed, true) {
             show(&self.observers, &record);
         }
-        let long = LongRecord::new(record, move || source.read_bodies());
+        let long = LongRecord::new(record, move || source.read().0);
         *locked(&self.shared.inserting_since) = Some(Instant::now());
         let result = self.sink.insert_long(long).await;
         *locked(&self.shared.inserting_since) = None;
@@ -87,6 +105,14 @@ impl Writer {
                 Turn::Away
             }
         }
+    }
+
+    /// Whether the store is there again: reading and digesting would be in vain before.
+    async fn ask_sink(&mut self) -> Result<(), SinkError> {
+        *locked(&self.shared.inserting_since) = Some(Instant::now());
+        let ready = self.sink.ready().await;
+        *locked(&self.shared.inserting_since) = None;
+        ready
     }
 
     /// It is stored; or it must be given whole, and goes the way of the others.

@@ -19,8 +19,17 @@ pub trait Sink: Send {
     /// by the sink and counted in the report.
     async fn insert(&mut self, batch: &[LogRecord]) -> Result<SinkReport, SinkError>;
 
-    /// Stores a long record as [`Sink::insert`] does a batch of one; a sink that minds its memory holds one long value of
-    /// it at a time. `None`: it cannot be stored so, give it whole to [`Sink::insert`].
+    /// Whether records would be taken now, as far as that can be seen without one. Asked before a long exchange is read
+    /// for a store that was away.
+    ///
+    /// # Errors
+    /// When the store is still away.
+    async fn ready(&mut self) -> Result<(), SinkError> {
+        self.insert(&[]).await.map(drop)
+    }
+
+    /// Stores a long record as [`Sink::insert`] does a batch of one; a sink that minds its memory holds the long values of
+    /// one row at a time. `None`: it cannot be stored so, give it whole to [`Sink::insert`].
     ///
     /// # Errors
     /// When it may not be taken as stored.

@@ -1,4 +1,4 @@
-//! Long records are stored value by value: what stands in SQL then is what a batch would have put there.
+//! Long records are stored row by row: what stands in SQL then is what a batch would have put there.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,7 +12,7 @@ use bytes::Bytes;
 
 use super::refused::poison;
 use super::{attempt, counts, store, verdict};
-use crate::support::db::{Backend, TestDb, for_each_backend, texts};
+use crate::support::db::{Backend, TestDb, for_each_backend, run, texts};
 use crate::support::records::{id, with_bodies};
 
 fn captured(body: Option<&StoredBody>) -> Option<Captured> {
@@ -95,7 +95,8 @@ async fn bodies_are_read_when_the_texts_are_in_their_table() {
             seen.store(true, Ordering::SeqCst);
             Bodies::default()
         });
-        assert!(store.insert_long(unreadable).await.is_err());
+        // The spool is at fault, not the database: it is to be given whole.
+        assert_eq!(store.insert_long(unreadable).await.unwrap(), None);
         assert!(read.load(Ordering::SeqCst));
         assert_eq!(counts(&db.open().await).await, [0; 4]);
     })
@@ -110,4 +111,19 @@ async fn a_long_record_that_is_refused_is_given_back() {
         assert_eq!(counts(&db.open().await).await, [0; 4]);
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_long_record_whose_partition_was_dropped_is_given_back() {
+    let db = TestDb::new(Backend::Postgres).await;
+    let store = store(&db, Vec::new());
+    assert_eq!(store.insert(&[sample(1)]).await.unwrap().new_rows(), 1);
+    let database = db.open().await;
+    let partition =
+        "SELECT relname::text FROM pg_class WHERE relname LIKE 'exchanges_p2%' AND relkind = 'r'";
+    for name in texts(&database, partition).await {
+        run(&database, &format!("DROP TABLE {name}")).await;
+    }
+    assert_eq!(store.insert_long(long(sample(2))).await.unwrap(), None);
+    assert_eq!(store.insert(&[sample(2)]).await.unwrap().new_rows(), 1);
 }

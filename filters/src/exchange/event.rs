@@ -6,6 +6,7 @@ use bytes::Bytes;
 use serde_json::Value;
 
 use super::document::Document;
+use super::texts::invoke;
 use super::{BodyError, Endpoint, Usage, bedrock, gemini, json, texts};
 
 mod sse;
@@ -116,20 +117,23 @@ impl StreamEvent {
         if is_bedrocks && bedrock::is_exception(data) {
             return EventKind::Error;
         }
-        if self.endpoint == Endpoint::BedrockConverse {
-            return match bedrock::event_type(data) {
-                Some("contentBlockDelta" | "messageStop") => EventKind::Delta,
-                Some("metadata") => EventKind::Usage,
-                Some(_) | None => EventKind::Other,
-            };
-        }
-        if self.endpoint == Endpoint::BedrockInvoke && get("completion").is_some() {
-            return EventKind::Delta;
+        if is_bedrocks {
+            match bedrock::event_type(data) {
+                Some("contentBlockDelta" | "messageStop") => return EventKind::Delta,
+                Some("metadata") => return EventKind::Usage,
+                Some(_) | None if self.endpoint == Endpoint::BedrockConverse => {
+                    return EventKind::Other;
+                }
+                Some(_) | None => {}
+            }
         }
         let kind = get("type").and_then(json::string);
         let failed = matches!(kind.as_deref(), Some("error" | "response.failed"));
         if self.name() == Some("error") || get("error").is_some() || failed {
             return EventKind::Error;
+        }
+        if self.endpoint == Endpoint::BedrockInvoke && kind.is_none() && invoke::is_piece(data) {
+            return EventKind::Delta;
         }
         if self.endpoint == Endpoint::GenerateContent {
             return match get("candidates").and_then(json::items) {
@@ -159,7 +163,8 @@ impl StreamEvent {
 
     /// The pieces of text that the event adds, those of refusals included, each with the number of
     /// its choice. In the Responses API the number is `output_index` · 2³² + `content_index`, in Anthropic's
-    /// Messages and Bedrock's `converse` the block's, in Gemini's answers the candidate's.
+    /// Messages and Bedrock's `converse` the block's, in Gemini's answers the candidate's; by Bedrock's `invoke` it is as
+    /// in the form of the model's maker.
     pub fn text_delta(&self) -> Vec<(u64, String)> {
         self.read(texts::in_delta)
     }
@@ -205,7 +210,8 @@ impl StreamEvent {
     }
 
     /// The texts that the event repeats as a whole (`response.output_text.done`,
-    /// `response.completed`, …); numbers as in [`text_delta`](Self::text_delta).
+    /// `response.completed`, …); numbers as in [`text_delta`](Self::text_delta). What Cohere's models cite of their answer is
+    /// among them, under the number `u64::MAX`.
     pub fn whole_texts(&self) -> Vec<(u64, String)> {
         self.read(texts::in_repetition)
     }
@@ -230,9 +236,8 @@ impl StreamEvent {
             let ended = self.data().and_then(bedrock::ended_block);
             return ended.into_iter().collect();
         }
-        if self.endpoint == Endpoint::BedrockInvoke && self.get("completion").is_some() {
-            let reason = self.get("stop_reason").filter(|reason| *reason != "null");
-            return reason.map(|_| 0).into_iter().collect();
+        if self.endpoint == Endpoint::BedrockInvoke && self.get("type").is_none() {
+            return self.data().map(invoke::ended).unwrap_or_default();
         }
         if let Some(choices) = self.get("choices").and_then(json::items) {
             let ended = |(at, choice): (usize, &str)| {

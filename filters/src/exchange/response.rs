@@ -99,7 +99,8 @@ impl LlmResponse {
 
     /// Every text, refusals included, with the number of its choice, in the order in which they
     /// stand. In the Responses API the number is `output_index` · 2³² + `content_index`, in Anthropic's
-    /// Messages the block's, in Gemini's answers the candidate's.
+    /// Messages the block's, in Gemini's answers the candidate's; by Bedrock's `invoke` it is as in the form of the
+    /// model's maker. An answer of Cohere's that its `chat_history` repeats is there twice.
     pub fn texts(&self) -> Vec<(u64, String)> {
         match &self.content {
             Content::Answer { text, .. } => vec![(0, text.clone())],

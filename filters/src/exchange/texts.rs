@@ -5,6 +5,8 @@ use std::ops::Range;
 use super::document::{Document, Edit};
 use super::{Endpoint, bedrock, gemini, json};
 
+pub(super) mod invoke;
+
 /// One text: which choice it belongs to, and where its JSON string stands.
 pub(crate) struct Spot {
     pub(crate) choice: u64,
@@ -111,23 +113,15 @@ pub(crate) fn in_response(endpoint: Endpoint, whole: &str) -> Vec<Spot> {
         spots: Vec::new(),
     };
     match endpoint {
-        Endpoint::ChatCompletions => finder.choices(whole, Some("message")),
-        Endpoint::Completions => finder.choices(whole, None),
+        Endpoint::ChatCompletions => finder.choices(whole, &["message"]),
+        Endpoint::Completions => finder.choices(whole, &[]),
         Endpoint::Responses => finder.output(whole),
         Endpoint::Messages => finder.answer_blocks(whole),
         Endpoint::BedrockInvoke => {
-            finder.push(
-                json::member(whole, "completion").unwrap_or_default(),
-                0,
-                None,
-            );
+            finder.invoked(whole);
             finder.answer_blocks(whole);
         }
-        Endpoint::BedrockConverse => {
-            for (block, text) in bedrock::in_answer(whole) {
-                finder.push(text, block, None);
-            }
-        }
+        Endpoint::BedrockConverse => finder.blocks_of(bedrock::in_answer(whole)),
         Endpoint::GenerateContent => finder.candidates(),
         Endpoint::ArgoChat => {
             let response = json::member(whole, "response").unwrap_or_default();
@@ -157,23 +151,15 @@ pub(crate) fn in_delta(endpoint: Endpoint, whole: &str) -> Vec<Spot> {
         spots: Vec::new(),
     };
     match endpoint {
-        Endpoint::ChatCompletions => finder.choices(whole, Some("delta")),
-        Endpoint::Completions => finder.choices(whole, None),
+        Endpoint::ChatCompletions => finder.choices(whole, &["delta"]),
+        Endpoint::Completions => finder.choices(whole, &[]),
         Endpoint::Responses => finder.output_delta(),
         Endpoint::Messages => finder.block_delta(),
         Endpoint::BedrockInvoke => {
-            finder.push(
-                json::member(whole, "completion").unwrap_or_default(),
-                0,
-                None,
-            );
+            finder.invoked(whole);
             finder.block_delta();
         }
-        Endpoint::BedrockConverse => {
-            if let Some((block, text)) = bedrock::in_delta(whole) {
-                finder.push(text, block, None);
-            }
-        }
+        Endpoint::BedrockConverse => finder.blocks_of(bedrock::in_delta(whole)),
         Endpoint::GenerateContent => finder.candidates(),
         Endpoint::MessagesCountTokens
         | Endpoint::CountTokens
@@ -188,12 +174,15 @@ pub(crate) fn in_delta(endpoint: Endpoint, whole: &str) -> Vec<Spot> {
     finder.spots
 }
 
-/// The texts that one stream event repeats as a whole, as those of the Responses API do.
+/// The texts that one stream event repeats as a whole, as those of the Responses API do, and the last of Cohere's.
 pub(crate) fn in_repetition(endpoint: Endpoint, whole: &str) -> Vec<Spot> {
     let mut finder = Finder {
         whole,
         spots: Vec::new(),
     };
+    if endpoint == Endpoint::BedrockInvoke {
+        finder.invoked_again();
+    }
     if endpoint != Endpoint::Responses {
         return finder.spots;
     }
@@ -408,9 +397,16 @@ impl Finder<'_> {
         }
     }
 
-    /// The texts of choices: `content` and `refusal` of the object under `message`, or else the `text`. A refusal
-    /// takes the place of the content, so both are the text of their choice.
-    fn choices(&mut self, body: &str, message: Option<&str>) {
+    /// The texts of `converse`, each with its block.
+    fn blocks_of<'a>(&mut self, texts: impl IntoIterator<Item = (u64, &'a str)>) {
+        for (block, text) in texts {
+            self.push(text, block, None);
+        }
+    }
+
+    /// The texts of choices: `content` and `refusal` of the object under the first of `messages` that there is, or else
+    /// the `text`. A refusal takes the place of the content, so both are the text of their choice.
+    fn choices(&mut self, body: &str, messages: &[&str]) {
         let choices = json::member(body, "choices")
             .and_then(json::items)
             .unwrap_or_default();
@@ -420,14 +416,14 @@ impl Finder<'_> {
             };
             let number = index(json::find(&members, "index"), at);
             let log = json::find(&members, "logprobs").map(|raw| (raw, "null"));
-            let Some(message) = message else {
+            let find = |name: &&str| json::find(&members, name).filter(|raw| *raw != "null");
+            let Some(message) = messages.iter().find_map(find) else {
                 if let Some(text) = json::find(&members, "text") {
                     self.content(text, number, log);
                 }
                 continue;
             };
-            let inner = json::find(&members, message).and_then(json::members);
-            for (key, value) in inner.unwrap_or_default() {
+            for (key, value) in json::members(message).unwrap_or_default() {
                 if json::key_is(key, "content") || json::key_is(key, "refusal") {
                     self.content(value, number, log);
                 }

@@ -148,3 +148,16 @@ fn streams_that_only_speak_of_errors_pass_byte_for_byte() {
         assert_eq!(last(&gateway).outcome, "ok");
     }
 }
+
+#[test]
+fn a_stream_without_a_mark_is_on_record_once() {
+    for events in [3, 3_000] {
+        let events = [&*TEXT.repeat(events), FINISH, DONE].concat();
+        let (_upstream, gateway) = answering(stream(&events));
+        let answer = gateway.post(CHAT, &chat_body("acme/m-1", STREAM));
+        assert_eq!((answer.status, answer.text()), (200, &*events));
+        let payload = last(&gateway).payload.expect("bodies");
+        assert_eq!(stored(&payload.response_body), events);
+        assert!(payload.upstream_response_body.is_none());
+    }
+}

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use crate::filter::{Endpoint, LlmResponse, StreamEvent, WholeStream, read_spelling};
+use crate::wire::Decoded;
 
 /// The status under which a stream's response is shown to filters: streams have no other.
 const GOOD: u16 = 200;
@@ -27,10 +28,11 @@ impl WholeStream for Folding {
             Endpoint::Messages => blocks(events, &texts),
             Endpoint::GenerateContent => candidates(events, &texts),
             Endpoint::BedrockConverse => bedrock::converse(events, &texts),
-            Endpoint::BedrockInvoke => {
-                bedrock::completion(events, &texts).unwrap_or_else(|| blocks(events, &texts))
+            Endpoint::BedrockInvoke => bedrock::invoked(events, texts),
+            endpoint => {
+                let decoded = crate::wire::decode_stream(endpoint, &joined(events));
+                choices(endpoint, &decoded, texts)
             }
-            endpoint => choices(endpoint, events, texts),
         };
         LlmResponse::from_body(self.endpoint, GOOD, whole)
     }
@@ -175,8 +177,8 @@ fn candidates(events: &[StreamEvent], texts: &BTreeMap<u64, String>) -> Bytes {
     Bytes::from(whole.to_string())
 }
 
-fn choices(endpoint: Endpoint, events: &[StreamEvent], texts: BTreeMap<u64, String>) -> Bytes {
-    let decoded = crate::wire::decode_stream(endpoint, &joined(events));
+/// A chat's answer, or that of completions.
+fn choices(endpoint: Endpoint, decoded: &Decoded, texts: BTreeMap<u64, String>) -> Bytes {
     let tool_calls: Option<Value> = decoded
         .tool_calls
         .as_deref()

@@ -3,6 +3,7 @@
 
 mod filters;
 mod invoke;
+mod makers;
 mod streams;
 
 use aiproxy::access_log::record::LogRecord;

@@ -16,7 +16,7 @@ use crate::support::shouts::shouts;
 use crate::support::wire::json as json_answer;
 
 /// The last exception of a stream.
-fn exception(body: &[u8]) -> (String, String) {
+pub(super) fn exception(body: &[u8]) -> (String, String) {
     let last = read(body).last().expect("a frame");
     let said: Value = serde_json::from_slice(last.payload()).expect("JSON");
     let word = |text: Option<&str>| text.unwrap_or_default().to_owned();

@@ -176,7 +176,9 @@ impl Translation {
                 tap.piece(body.clone());
                 let refused_our_key = refuses_our_key(provider, reply.status, &body);
                 let kind = reply.headers.get(bedrock::ERROR_TYPE).map(error_name);
-                let meant = kind.as_deref().and_then(error_status);
+                // Who says that it is the provider's own fault does not mislead.
+                let misleads = reply.status < 500;
+                let meant = kind.as_deref().filter(|_| misleads).and_then(error_status);
                 let status = meant.unwrap_or(reply.status);
                 Err(match refused_our_key {
                     true => Failure::UpstreamAuth { status },

@@ -291,3 +291,13 @@ fn errors_of_bedrocks_mean_the_same_in_heads_and_frames() {
         }
     }
 }
+
+#[test]
+fn a_status_that_blames_the_provider_stays() {
+    let header = "x-amzn-errortype: InternalServerException\r\n";
+    let body = json!({ "message": "no" }).to_string();
+    let upstream = FakeUpstream::answering(json_answer(529, header, &body));
+    let gateway = before_bedrock(&upstream, &with_key());
+    assert_eq!(ask_chat(&gateway).status, 529);
+    assert_eq!(gateway.row().record.status_code, 529);
+}

@@ -3,6 +3,7 @@
 
 mod bedrock;
 mod bedrock_clients;
+mod broken;
 mod completions;
 mod counts;
 mod embeddings;

@@ -184,14 +184,14 @@ impl Stream for Events {
             if this.is_over {
                 return Poll::Ready(None);
             }
-            let made = match ready!(Pin::new(&mut this.body).poll_next(cx)) {
+            let mut made = match ready!(Pin::new(&mut this.body).poll_next(cx)) {
                 Some(Ok(piece)) => this.piece(piece),
                 Some(Err(error)) => {
                     if let BodyFailure::Unreached { said, .. } = &error {
                         this.tap.piece(said.clone());
                     }
                     this.failure = Some(error);
-                    continue;
+                    Vec::new()
                 }
                 None => {
                     let made = this.end();
@@ -199,6 +199,10 @@ impl Stream for Events {
                     made
                 }
             };
+            if this.failure.is_some() {
+                // It came, so the client gets it, before it hears how the stream ended.
+                this.translator.give_rest(&mut made);
+            }
             this.tap.dropped(this.translator.take_dropped());
             let says_nothing = made.is_empty();
             match this.writer.events(made) {

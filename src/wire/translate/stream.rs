@@ -87,8 +87,8 @@ impl StreamTranslator {
         read.inspect_err(|_| self.give_rest(out))
     }
 
-    /// Gives to the writer what waits for its turn, for the stream goes on no more.
-    fn give_rest(&mut self, out: &mut Vec<u8>) {
+    /// Gives to the writer what waits for its turn, for the stream goes on no more. Once more is nothing more.
+    pub fn give_rest(&mut self, out: &mut Vec<u8>) {
         let Self {
             turns,
             writer,

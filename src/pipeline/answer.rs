@@ -389,7 +389,7 @@ pub(super) fn refuses_our_key(provider: &Provider, status: u16, body: &[u8]) -> 
         401 | 403 => !quirks.model_refusals.iter().any(says),
         _ => false,
     };
-    is_of_key && provider.key.is_some()
+    is_of_key && provider.has_key()
 }
 
 /// What an upstream says about trying again, for an error in our words.

@@ -20,7 +20,7 @@ use crate::pipeline::failure::{Failure, of_upstream_status};
 use crate::pipeline::link::{ClientLink, Leaving};
 use crate::upstream::content_coding;
 use crate::upstream::headers::to_upstream;
-use crate::upstream::provider::{Provider, Timeouts};
+use crate::upstream::provider::{Provider, ProviderKey, Timeouts};
 use crate::upstream::signing::{Unsigned, signature};
 use crate::upstream::transport::{
     BodyStream, RequestBody, SendFailure, Transport, UpstreamReply, UpstreamRequest,
@@ -30,6 +30,8 @@ use crate::upstream::transport::{
 pub struct Call<'a> {
     /// The provider.
     pub provider: &'a Provider,
+    /// Which key of ours is shown; `None` where the client's credentials travel.
+    pub key: Option<&'a ProviderKey>,
     /// HTTP method.
     pub method: &'a str,
     /// Absolute URL.
@@ -99,7 +101,13 @@ async fn sent(
     guard: &mut RecordGuard,
     link: &ClientLink,
 ) -> Result<UpstreamReply, Failure> {
-    let headers = to_upstream(call.headers, call.provider, call.url, call.is_translated);
+    let headers = to_upstream(
+        call.headers,
+        call.provider,
+        call.key,
+        call.url,
+        call.is_translated,
+    );
     let whole = match &body {
         CallBody::Whole(body) => body.clone(),
         CallBody::None | CallBody::Flowing(..) => Bytes::new(),
@@ -112,7 +120,7 @@ async fn sent(
             headers: &headers,
             body: &whole,
         };
-        signature(call.provider, &unsigned, now(worker))
+        signature(call.key, &unsigned, now(worker))
     };
     guard.upstream_starts(Instant::now());
     let total_at = guard.started() + call.timeouts.total;
@@ -279,7 +287,7 @@ impl Try {
         let closed = guard.closed_mut();
         closed.attempts += 1;
         closed.provider = Some(call.provider.name.clone());
-        closed.provider_key = call.provider.key.as_ref().map(|key| key.name.clone());
+        closed.provider_key = call.key.map(|key| key.name.clone());
         closed.sent_model = call.model.map(str::to_owned);
         Self {
             started: Instant::now(),

@@ -18,7 +18,7 @@ use crate::pipeline::reply::{
     AnswerTo, Reply, ReplyBody, ReplyHeaders, note_headers, own_headers, refuse,
 };
 use crate::pipeline::{Worker, answer, filtering, models, openai_at_google};
-use crate::upstream::provider::{Place, Provider, ProviderKey};
+use crate::upstream::provider::{Place, Provider};
 use crate::upstream::transport::BodyStream;
 use crate::wire::aws_event_stream;
 use crate::wire::bedrock::InvokeForm;
@@ -239,7 +239,7 @@ async fn carry_out(
     let provider = &provider[plan.target.provider];
     let transport = worker.transport(plan.target.provider);
     exchange.guard.closed_mut().usage_asked = plan.usage_asked;
-    if provider.key.is_none() && plan.translation.is_none() && !exchange.is_other_form {
+    if !provider.has_key() && plan.translation.is_none() && !exchange.is_other_form {
         // Then the client's own travel, and may come back.
         for value in redact::credentials_in_query(&exchange.query) {
             exchange.guard.add_secret(value.as_bytes());
@@ -250,7 +250,7 @@ async fn carry_out(
             }
         }
     }
-    if provider.key.as_ref().is_some_and(ProviderKey::signs)
+    if provider.signs()
         && let Err(failure) = hold_body(&mut exchange, worker).await
     {
         if let Some(run) = &filters {
@@ -268,6 +268,7 @@ async fn carry_out(
     };
     let call = Call {
         provider,
+        key: provider.keys.first(),
         method: &exchange.method,
         url: &url,
         timeouts: plan.timeouts,

@@ -240,6 +240,7 @@ async fn one_list(
     };
     let call = Call {
         provider,
+        key: provider.keys.first(),
         method,
         url: &url,
         timeouts: provider.timeouts,
@@ -258,7 +259,7 @@ async fn one_list(
     match reply.status {
         GOOD => {}
         300..=399 => return Err(Failure::UpstreamRedirect),
-        status @ (401 | 403) if provider.key.is_some() => {
+        status @ (401 | 403) if provider.has_key() => {
             return Err(Failure::UpstreamAuth { status });
         }
         status @ 400.. => return Err(Failure::UpstreamStatus { status }),

@@ -159,7 +159,7 @@ pub fn plan(exchange: &mut Exchange, head: Asked, worker: &Worker) -> Result<Pla
     if target.is_translated {
         return translated(exchange, &head, &target, provider, worker);
     }
-    if provider.key.is_none() && is_signed(&exchange.headers) {
+    if !provider.has_key() && is_signed(&exchange.headers) {
         return Err(Failure::ForeignSignature);
     }
     let deployment = exchange.deployment.as_deref();

@@ -306,7 +306,7 @@ pub(super) fn untold(error: TranslateError, provider: &Provider, secrets: &Secre
         return error.into();
     };
     match error.status {
-        Some(status @ (401 | 403)) if provider.key.is_some() => Failure::UpstreamAuth { status },
+        Some(status @ (401 | 403)) if provider.has_key() => Failure::UpstreamAuth { status },
         status => Failure::UpstreamSaid {
             status: status.unwrap_or(502),
             error: ProviderError {

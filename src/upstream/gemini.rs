@@ -77,9 +77,9 @@ fn url(provider: &Provider, place: &Place<'_>) -> String {
         }
         _ => url.push_str(place.rest),
     }
-    match provider.key {
-        Some(_) => url.push_str(&without_credentials(place.query)),
-        None => url.push_str(place.query),
+    match provider.has_key() {
+        true => url.push_str(&without_credentials(place.query)),
+        false => url.push_str(place.query),
     }
     url
 }

@@ -1,7 +1,7 @@
 //! Which headers travel, both ways.
 
 use crate::filter::Headers;
-use crate::upstream::provider::Provider;
+use crate::upstream::provider::{Provider, ProviderKey};
 
 /// Headers that belong to one connection (RFC 9110, section 7.6.1).
 const HOP_BY_HOP: &[&str] = &[
@@ -63,13 +63,14 @@ const NOT_DOWNSTREAM: &[&str] = &[
 ];
 
 /// The headers of an upstream request: the client's end-to-end headers, then the provider's own, added last so
-/// that nothing a client names in `Connection` can take them away. `url`: where it goes.
+/// that nothing a client names in `Connection` can take them away. `key`: the one of ours that is shown. `url`: where it goes.
 ///
 /// `is_translated`: the client speaks another dialect, so that its credentials and what is said in that dialect stay here,
 /// and the body is JSON of ours, whatever the client's was said to be.
 pub fn to_upstream<'a>(
     client: &'a Headers,
     provider: &'a Provider,
+    key: Option<&'a ProviderKey>,
     url: &str,
     is_translated: bool,
 ) -> Vec<(&'a str, &'a [u8])> {
@@ -79,7 +80,7 @@ pub fn to_upstream<'a>(
         .filter(|(name, _)| {
             let is_ours = name.starts_with("x-aiproxy-") || name.starts_with("x-forwarded-");
             let is_credential =
-                (provider.key.is_some() || is_translated) && CLIENT_CREDENTIALS.contains(name);
+                (provider.has_key() || is_translated) && CLIENT_CREDENTIALS.contains(name);
             let is_foreign = is_translated
                 && (*name == CONTENT_TYPE || OF_A_DIALECT.iter().any(|of| name.starts_with(of)));
             let is_set = provider.headers.iter().any(|(set, _)| set == name);
@@ -92,7 +93,6 @@ pub fn to_upstream<'a>(
                 || names(&named, name))
         })
         .collect();
-    let key = provider.key.as_ref();
     if let Some((name, value)) = key.and_then(|key| key.header(provider.is_openais(url))) {
         headers.push((name, value.as_bytes()));
     }
@@ -206,11 +206,16 @@ mod tests {
 
     fn sent(client: &[(&str, &str)], provider: &Provider, is_translated: bool) -> Vec<String> {
         let client = headers(client);
-        let mut names: Vec<String> =
-            to_upstream(&client, provider, "http://localhost/v1/x", is_translated)
-                .into_iter()
-                .map(|(name, value)| format!("{name}={}", std::str::from_utf8(value).unwrap()))
-                .collect();
+        let mut names: Vec<String> = to_upstream(
+            &client,
+            provider,
+            provider.keys.first(),
+            "http://localhost/v1/x",
+            is_translated,
+        )
+        .into_iter()
+        .map(|(name, value)| format!("{name}={}", std::str::from_utf8(value).unwrap()))
+        .collect();
         names.sort();
         names
     }
@@ -315,7 +320,7 @@ mod tests {
             ("/v1beta/models/openai", ("x-goog-api-key", "ours")),
         ] {
             let url = [&*provider.base_url, path].concat();
-            let sent = to_upstream(&client, &provider, &url, false);
+            let sent = to_upstream(&client, &provider, provider.keys.first(), &url, false);
             let sent = sent
                 .into_iter()
                 .filter(|(_, value)| value.ends_with(b"ours"));

@@ -19,8 +19,8 @@ pub struct Provider {
     pub api: &'static Api,
     /// Base URL as its kind has it, without a slash at the end.
     pub base_url: String,
-    /// Our own key; `None`: the client's credentials travel.
-    pub key: Option<ProviderKey>,
+    /// Our own keys, in the order of the configuration; none: the client's credentials travel.
+    pub keys: Vec<ProviderKey>,
     /// Headers that are sent as they are, names in lower case.
     pub headers: Vec<(String, String)>,
     /// Time limits.
@@ -224,6 +224,16 @@ impl ProviderKey {
 }
 
 impl Provider {
+    /// Whether it is asked with a key of ours, and not with the client's credentials.
+    pub fn has_key(&self) -> bool {
+        !self.keys.is_empty()
+    }
+
+    /// Whether requests to it are signed, which takes their whole body.
+    pub fn signs(&self) -> bool {
+        self.keys.iter().any(ProviderKey::signs)
+    }
+
     /// Whether it understands these clients as they are.
     pub fn speaks(&self, dialect: Dialect) -> bool {
         self.api.dialects.contains(&dialect)
@@ -240,7 +250,7 @@ impl Provider {
             _ => &self.api.generation,
         };
         let call = call.as_ref();
-        call.filter(|_| self.key.is_some() || !is_vendor)
+        call.filter(|_| self.has_key() || !is_vendor)
     }
 
     /// Its call for text, if that is of this endpoint and its own clients' paths are not of any dialect.

@@ -88,14 +88,17 @@ fn provider(config: &ProviderConfig, shared: &mut SharedTls) -> Result<Provider,
         ),
     };
     let api = api(config.kind);
-    let key = config.api_keys.first().map(|key| {
+    let keys = config.api_keys.iter().map(|key| {
         ProviderKey::new(
             key.name.clone(),
             &SecretString::from(key.key.expose().to_owned()),
             api,
         )
     });
-    let key = key.or_else(|| config.aws.as_ref().and_then(signing_key));
+    let mut keys: Vec<ProviderKey> = keys.collect();
+    if keys.is_empty() {
+        keys.extend(config.aws.as_ref().and_then(signing_key));
+    }
     let headers = config
         .headers
         .iter()
@@ -105,7 +108,7 @@ fn provider(config: &ProviderConfig, shared: &mut SharedTls) -> Result<Provider,
         name: config.name.clone(),
         api,
         base_url: config.base_url.as_str().to_owned(),
-        key,
+        keys,
         headers,
         timeouts: Timeouts {
             connect: config.timeouts.connect,

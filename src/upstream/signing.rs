@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use crate::upstream::provider::{Provider, ProviderKey};
+use crate::upstream::provider::ProviderKey;
 use crate::upstream::sigv4::{self, Signed};
 
 /// Whether the value of an `Authorization` is a signature, which holds no key.
@@ -23,13 +23,13 @@ pub struct Unsigned<'a> {
     pub body: &'a [u8],
 }
 
-/// The headers that make it a signed one; none where the provider's key does not sign.
+/// The headers that make it a signed one; none where the key does not sign.
 pub fn signature(
-    provider: &Provider,
+    key: Option<&ProviderKey>,
     request: &Unsigned<'_>,
     at: Timestamp,
 ) -> Vec<(&'static str, String)> {
-    let Some(signer) = provider.key.as_ref().and_then(ProviderKey::signer) else {
+    let Some(signer) = key.and_then(ProviderKey::signer) else {
         return Vec::new();
     };
     let rest = request.url.split_once("://").map_or("", |(_, rest)| rest);

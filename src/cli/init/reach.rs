@@ -65,7 +65,7 @@ pub(super) fn is_kept(
                 let told = format!("it can be reached ({status}); its credentials are not tried");
                 (true, told)
             }
-            (_, answer) => judged(answer, provider.key.is_some()),
+            (_, answer) => judged(answer, provider.has_key()),
         };
         let key = key.map(|key| format!("{key}: ")).unwrap_or_default();
         ask.say(&format!("{key}{told}"));
@@ -118,7 +118,7 @@ async fn status(provider: &Provider) -> Result<u16, SendFailure> {
     let request = UpstreamRequest {
         method,
         url: &url,
-        headers: &to_upstream(&client, provider, &url, true),
+        headers: &to_upstream(&client, provider, provider.keys.first(), &url, true),
         body: match body {
             "" => RequestBody::None,
             body => RequestBody::Whole(Bytes::from_static(body.as_bytes())),

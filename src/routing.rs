@@ -1,5 +1,8 @@
 //! Which provider an exchange goes to. Pure: chooses from what it is given, never sends.
 
+pub mod key_pool;
+pub mod weighted;
+
 use crate::filter::{Dialect, Endpoint};
 use crate::upstream::provider::Provider;
 

@@ -31,6 +31,9 @@ const LEAST_SHARE: f32 = 0.01;
 /// Most that one answer counts in the error rate, so that one failure after a quiet hour is not "all fails".
 const MOST_SHARE: f32 = 1.0 / 3.0;
 
+/// The silence that gives the next answer this share, in seconds: −30 log₂ ⅔.
+const MOST_SHARE_AFTER_S: f32 = 17.548_876;
+
 /// What was seen of one attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Seen {
@@ -59,6 +62,8 @@ pub struct Reading {
     pub failures: u64,
     /// Since the last one ended; `None` when there was none.
     pub last_seen_ago: Option<Duration>,
+    /// How long attempts have been on their way without one that came to an end; zero when none is.
+    pub waiting: Duration,
 }
 
 /// The figures of one target (provider and model). Shared by all threads.
@@ -73,6 +78,8 @@ pub struct Figures {
     failures: AtomicU64,
     /// Microseconds since `base`, and one; 0 for never.
     last_seen: AtomicU64,
+    /// When attempts began to be on their way, in microseconds since `base`.
+    busy_since: AtomicU64,
     recent: Mutex<Recent>,
 }
 
@@ -90,13 +97,17 @@ impl Figures {
             requests: AtomicU64::new(0),
             failures: AtomicU64::new(0),
             last_seen: AtomicU64::new(0),
+            busy_since: AtomicU64::new(0),
             recent: Mutex::default(),
         }
     }
 
     /// An attempt is on its way.
-    pub fn starts(&self) {
-        self.in_flight.fetch_add(1, Ordering::Relaxed);
+    pub fn starts(&self, now: Instant) {
+        if self.in_flight.fetch_add(1, Ordering::Relaxed) == 0 {
+            let since = now.saturating_duration_since(self.base);
+            self.busy_since.store(micros(since), Ordering::Relaxed);
+        }
     }
 
     /// An attempt that was on its way is no more, whatever came of it.
@@ -140,16 +151,24 @@ impl Figures {
         let since = now.saturating_duration_since(self.base);
         let tick = Stamped::tick(since);
         let last_seen = self.last_seen.load(Ordering::Relaxed).checked_sub(1);
+        let ago = |then| Duration::from_micros(micros(since).saturating_sub(then));
+        let last_seen_ago = last_seen.map(ago);
+        let in_flight = self.in_flight.load(Ordering::Relaxed);
+        let busy = ago(self.busy_since.load(Ordering::Relaxed));
+        let waiting = last_seen_ago.map_or(busy, |seen| seen.min(busy));
         let speed = |figure: &Stamped| figure.get(tick).and_then(faded_speed).map(f64::from);
         Reading {
             first_token_ms: speed(&self.first_token_ms),
             total_ms: speed(&self.total_ms),
             error_rate: f64::from(self.error_rate.get(tick).map_or(0.0, faded_errors)),
-            in_flight: self.in_flight.load(Ordering::Relaxed),
+            in_flight,
             requests: self.requests.load(Ordering::Relaxed),
             failures: self.failures.load(Ordering::Relaxed),
-            last_seen_ago: last_seen
-                .map(|then| Duration::from_micros(micros(since).saturating_sub(then))),
+            last_seen_ago,
+            waiting: match in_flight {
+                0 => Duration::ZERO,
+                _ => waiting,
+            },
         }
     }
 
@@ -162,8 +181,10 @@ impl Figures {
     }
 }
 
+/// Without the 128 bits of [`Duration::as_micros`], which cost more than all the rest of a reading.
 fn micros(since: Duration) -> u64 {
-    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
+    let whole = since.as_secs().saturating_mul(1_000_000);
+    whole.saturating_add(u64::from(since.subsec_micros()))
 }
 
 /// A figure, and for how many seconds nothing has come to it.
@@ -208,7 +229,7 @@ fn errors(before: Option<Aged>, is_failure: bool) -> f32 {
 /// What an error rate is worth after a time without answers.
 fn faded_errors((rate, silent_s): Aged) -> f32 {
     // A shorter silence is made up for by the share of the answer that ends it.
-    let quiet_s = silent_s - ERRORS_HALF_LIFE_S * -(1.0 - MOST_SHARE).log2();
+    let quiet_s = silent_s - MOST_SHARE_AFTER_S;
     if quiet_s <= 0.0 || rate == 0.0 {
         return rate;
     }

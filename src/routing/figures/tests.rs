@@ -165,8 +165,8 @@ fn failures_are_forgotten_with_and_without_traffic() {
 #[test]
 fn counts() {
     let case = Case::new();
-    case.figures.starts();
-    case.figures.starts();
+    case.figures.starts(case.at(0.0));
+    case.figures.starts(case.at(0.5));
     case.figures.ends();
     case.answered(1.0, 100);
     case.failed(2.0, None);
@@ -182,6 +182,23 @@ fn counts() {
     let summary = case.figures.summary(case.at(5.0));
     assert_eq!(summary.total_requests_1m, 2);
     assert_eq!(summary.average_ms, Some(100.0));
+}
+
+#[test]
+fn waiting_is_since_an_answer_or_since_there_was_nothing_to_wait_for() {
+    let case = Case::new();
+    let waiting = |seconds| case.read(seconds).waiting.as_secs_f64();
+    assert_eq!(waiting(5.0), 0.0);
+    case.figures.starts(case.at(10.0));
+    case.figures.starts(case.at(11.0));
+    assert_eq!(waiting(13.0), 3.0);
+    case.answered(14.0, 4_000);
+    case.figures.ends();
+    assert_eq!(waiting(16.0), 2.0);
+    case.figures.ends();
+    assert_eq!(waiting(17.0), 0.0);
+    case.figures.starts(case.at(90.0));
+    assert_eq!(waiting(91.0), 1.0, "an idle time is no waiting");
 }
 
 #[test]
@@ -214,8 +231,8 @@ fn threads_count_together() {
             let case = &case;
             scope.spawn(move || {
                 for step in 0..2_500_u32 {
-                    case.figures.starts();
                     let second = f64::from(step) / 100.0;
+                    case.figures.starts(case.at(second));
                     match (step + thread) % 5 {
                         0 => case.failed(second, None),
                         _ => case.answered(second, 200),

@@ -2,6 +2,10 @@
 
 pub mod key_pool;
 pub mod weighted;
+pub mod breaker;
+pub mod budget;
+pub mod by_metrics;
+pub mod figures;
 
 use crate::filter::{Dialect, Endpoint};
 use crate::upstream::provider::Provider;

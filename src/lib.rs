@@ -15,6 +15,7 @@ pub mod gateway;
 pub mod pipeline;
 pub mod routing;
 pub mod server;
+pub mod shared_state;
 pub mod telemetry;
 pub mod tokens;
 pub mod upstream;

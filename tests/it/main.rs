@@ -31,6 +31,7 @@ mod replay;
 mod routes;
 mod schema;
 mod security;
+mod shared_state;
 mod smuggling;
 mod store;
 mod stream;

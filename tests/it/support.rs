@@ -12,6 +12,7 @@ pub(crate) mod postgres;
 pub(crate) mod process;
 pub(crate) mod raw_client;
 pub(crate) mod records;
+pub(crate) mod redis;
 pub(crate) mod served;
 pub(crate) mod shouts;
 pub(crate) mod signal;

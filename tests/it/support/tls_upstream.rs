@@ -83,8 +83,17 @@ impl Authority {
 
     /// Files of a client's certificate and its key.
     pub(crate) fn client_files(&self) -> (PathBuf, PathBuf) {
+        self.files("client")
+    }
+
+    /// Files of a certificate for `localhost` and its key.
+    pub(crate) fn server_files(&self) -> (PathBuf, PathBuf) {
+        self.files("server")
+    }
+
+    fn files(&self, whose: &str) -> (PathBuf, PathBuf) {
         let issued = self.issue(Certificate::Good);
-        let files = ["client.pem", "client.key"].map(|name| self.dir.path().join(name));
+        let files = ["pem", "key"].map(|kind| self.dir.path().join(format!("{whose}.{kind}")));
         std::fs::write(&files[0], issued.certificate.pem()).expect("a file");
         std::fs::write(&files[1], issued.key.serialize_pem()).expect("a file");
         files.into()

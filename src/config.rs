@@ -16,15 +16,22 @@ mod filters;
 mod import;
 mod ip_net;
 mod item;
+mod key_selection;
 mod load;
+mod models;
 mod origins;
 mod overlay;
+mod prices;
 mod printable;
 mod problem;
 mod providers;
+mod redis;
+mod routing;
 mod secret;
 mod section;
 mod server;
+mod statuses;
+mod strategy;
 mod substitute;
 mod suggest;
 mod telemetry;
@@ -49,16 +56,23 @@ pub use environment::Environment;
 pub use filters::{FilterConfig, FilterKinds, OnError, OptionProblem, WhenConfig};
 pub use import::{Imported, Source, System, Text, import};
 pub use ip_net::{IpNet, NotAnIpNet};
+pub use key_selection::KeySelection;
 pub use load::{Sources, load, load_text};
+pub use models::{LogicalModelConfig, TargetConfig, TargetWhen};
 pub use overlay::Override;
+pub use prices::PriceConfig;
 pub use printable::{printable, steers};
 pub use problem::{Origin, Problem, Problems};
 pub use providers::{
     ApiKeyConfig, AwsConfig, AwsCredentials, HeaderConfig, ModelsConfig, OnDisconnect,
     ProviderConfig, ProviderKind, TimeoutsConfig, UsageMode,
 };
+pub use redis::RedisConfig;
+pub use routing::RoutingConfig;
 pub use secret::{Secret, is_credential_name, mask, mask_json, mask_url};
 pub use server::{AdminConfig, CorsConfig, ServerConfig};
+pub use statuses::Statuses;
+pub use strategy::Strategy;
 pub use suggest::closest;
 pub use telemetry::{LogLevel, TelemetryConfig};
 
@@ -75,8 +89,18 @@ pub struct Config {
     pub log: LogConfig,
     /// Who answers; the first one is the default. Never empty.
     pub providers: Vec<ProviderConfig>,
+    /// Names of one's own for models of theirs, in the order of the file.
+    #[serde(serialize_with = "models::as_named")]
+    pub models: Vec<LogicalModelConfig>,
+    /// How a request finds another of them when one fails.
+    pub routing: RoutingConfig,
+    /// What models cost, in the order of the file.
+    #[serde(serialize_with = "prices::as_map")]
+    pub prices: Vec<PriceConfig>,
     /// Which filters run, in their order.
     pub filters: Vec<FilterConfig>,
+    /// What several instances share.
+    pub redis: RedisConfig,
     /// What the process says about itself.
     pub telemetry: TelemetryConfig,
     #[serde(skip)]

@@ -55,9 +55,6 @@ pub fn run<W: Write>(
                 Some(file) => output.line(&format!("{}: no problems", file.display()))?,
                 None => output.line("no file, and no problems in the environment")?,
             }
-            for hint in config.hints() {
-                output.line(&hint)?;
-            }
         }
         Action::Import(args) => import::run(args, output)?,
         Action::Edit => edit::run(globals.sources(flags)?, rules, output)?,

@@ -1,6 +1,8 @@
 //! Checks over the whole configuration, when each section is read: what one section means for another, and
 //! what only the running program knows (filter kinds, built-in columns).
 
+mod models;
+
 use std::path::Path;
 
 use super::filters::FilterKinds;
@@ -50,24 +52,10 @@ impl Config {
         };
         check.listeners();
         check.providers();
+        check.models();
         check.filters(rules.filters);
         check.columns(rules.built_in_columns);
         check.problems
-    }
-
-    /// What is right and yet may be meant otherwise; a sentence each.
-    pub fn hints(&self) -> Vec<String> {
-        let pools = self.providers.iter();
-        let pools = pools.filter(|provider| 1 < provider.api_keys.len());
-        pools
-            .map(|ProviderConfig { name, api_keys, .. }| {
-                let count = api_keys.len();
-                format!(
-                    "provider {name} has {count} keys: the first one is used for every request; the others, and all \
-                     weights, are kept and not used yet"
-                )
-            })
-            .collect()
     }
 }
 
@@ -124,6 +112,7 @@ impl Check<'_> {
                     "is the name of another provider; give each its own",
                 );
             }
+            self.prefix(&path, provider);
             self.provider_files(&path, provider);
             self.no_loop(&path, provider);
         }
@@ -149,6 +138,24 @@ impl Check<'_> {
                     RESERVED_NAMES.join(", ")
                 ),
             );
+        }
+    }
+
+    /// A prefix that is another provider's name would send its models there.
+    fn prefix(&mut self, path: &str, provider: &ProviderConfig) {
+        let prefix = &provider.prefix;
+        let path = format!("{path}.prefix");
+        let is_plain = |c: char| !c.is_control() && !c.is_whitespace();
+        let first = prefix.split('/').next().unwrap_or_default();
+        let others = self.config.providers.iter();
+        let mut others = others.filter(|other| other.name != provider.name);
+        if prefix.starts_with('/') || prefix.ends_with('/') || !prefix.chars().all(is_plain) {
+            self.report(
+                &path,
+                "allowed: a word without white space and without slashes at its ends",
+            );
+        } else if others.any(|other| other.name == first) {
+            self.report(&path, "begins with the name of another provider");
         }
     }
 

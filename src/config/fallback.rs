@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
-use super::Glob;
 use super::base_url::BaseUrl;
 use super::environment::Environment;
+use super::key_selection::KeySelection;
 use super::overlay::place;
 use super::problem::{Origin, Problem};
 use super::providers::{
@@ -14,6 +14,7 @@ use super::providers::{
 };
 use super::secret::Secret;
 use super::section::{Reading, secret_from};
+use super::statuses::Statuses;
 use super::tree::Node;
 
 /// The tree that stands where there is no file: `HOST` and `PORT`, if they are set.
@@ -49,17 +50,19 @@ pub(super) fn providers(reading: &Reading<'_>, without_file: bool) -> Vec<Provid
     let mut compatible = Vec::new();
     if has_openai {
         let own_key = key(reading, "OPENAI_API_KEY");
-        compatible.push((openai_url(reading), own_key.or_else(|| shared_key.clone())));
+        let own_key = own_key.or_else(|| shared_key.clone());
+        compatible.push((openai_url(reading), own_key, false));
     }
-    for (url, own_key) in split_endpoints(endpoints.as_deref().unwrap_or_default()) {
+    let endpoints = split_endpoints(endpoints.as_deref().unwrap_or_default());
+    // Of several, each one is asked which models are its own.
+    let is_asked = 1 < endpoints.len();
+    for (url, own_key) in endpoints {
         let own_key = match own_key {
             Some(text) => checked_key(reading, "ENDPOINTS", &text),
             None => shared_key.clone(),
         };
-        compatible.push((
-            checked_url(reading, "ENDPOINTS", &with_version(&url)),
-            own_key,
-        ));
+        let url = checked_url(reading, "ENDPOINTS", &with_version(&url));
+        compatible.push((url, own_key, is_asked));
     }
     let timeouts = if without_file {
         time_limits(reading)
@@ -76,9 +79,14 @@ pub(super) fn providers(reading: &Reading<'_>, without_file: bool) -> Vec<Provid
     let compatible = compatible
         .into_iter()
         .zip(names)
-        .map(|((base_url, key), name)| (ProviderKind::Openai, name, base_url, key));
-    let of_kind =
-        |kind: ProviderKind, base_url, key| (kind, kind.default_name().to_owned(), base_url, key);
+        .map(|((base_url, key, is_asked), name)| {
+            let models = ModelsConfig::any(is_asked);
+            (ProviderKind::Openai, name, base_url, key, models)
+        });
+    let of_kind = |kind: ProviderKind, base_url, key| {
+        let name = kind.default_name().to_owned();
+        (kind, name, base_url, key, ModelsConfig::any(false))
+    };
     let azure = azure.map(|(url, key)| of_kind(ProviderKind::Azure, url, key));
     let anthropic = has_anthropic.then(|| {
         let url = anthropic_url.map(|url| checked_url(reading, "ANTHROPIC_BASE_URL", &url));
@@ -104,7 +112,7 @@ pub(super) fn providers(reading: &Reading<'_>, without_file: bool) -> Vec<Provid
         .chain(anthropic)
         .chain(gemini)
         .chain(bedrock)
-        .map(|(kind, name, base_url, key)| ProviderConfig {
+        .map(|(kind, name, base_url, key, models)| ProviderConfig {
             name,
             kind,
             base_url,
@@ -128,13 +136,27 @@ pub(super) fn providers(reading: &Reading<'_>, without_file: bool) -> Vec<Provid
                     key,
                     name: "environment".to_owned(),
                     weight: ApiKeyConfig::WEIGHT,
+                    max_rps: 0,
                 })
                 .into_iter()
                 .collect(),
-            models: ModelsConfig {
-                allow: vec![Glob::new("*")],
-                list: Vec::new(),
-            },
+            weight: ProviderConfig::WEIGHT,
+            region: match kind {
+                ProviderKind::Bedrock => aws.as_ref().map(|aws| aws.region.clone()),
+                ProviderKind::Openai
+                | ProviderKind::Azure
+                | ProviderKind::Anthropic
+                | ProviderKind::Gemini
+                | ProviderKind::Ocf
+                | ProviderKind::Asksage
+                | ProviderKind::Argo => None,
+            }
+            .unwrap_or_default(),
+            key_selection: KeySelection::Smooth,
+            models,
+            prefix: String::new(),
+            retry_statuses: Statuses::NONE,
+            probe: None,
             ca_cert: None,
             client_cert: None,
             client_key: None,
@@ -285,8 +307,12 @@ mod tests {
                     .map(|key| key.key.expose())
                     .collect();
                 let limit = provider.timeouts.first_byte.as_secs();
+                let is_asked = match provider.models.discover {
+                    true => " discover",
+                    false => "",
+                };
                 format!(
-                    "{} {} {keys:?} {limit}s",
+                    "{} {} {keys:?} {limit}s{is_asked}",
                     provider.name,
                     provider.base_url.as_str()
                 )

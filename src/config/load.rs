@@ -11,10 +11,14 @@ use super::check::Rules;
 use super::database::read_database;
 use super::environment::Environment;
 use super::filters::{FilterConfig, read_filter};
+use super::models::read_models;
 use super::origins::Origins;
 use super::overlay::{Override, overlay_environment, overlay_flags};
+use super::prices::read_prices;
 use super::problem::{Origin, Problem, Problems};
 use super::providers::{ProviderConfig, read_provider};
+use super::redis::read_redis;
+use super::routing::read_routing;
 use super::section::{Reading, Section};
 use super::server::{read_admin, read_server};
 use super::telemetry::read_telemetry;
@@ -159,13 +163,19 @@ fn read_file(file: &Path) -> Result<Node, Problem> {
 
 fn read_root(root: &Node, file: Option<PathBuf>, reading: &Reading<'_>) -> Config {
     let mut section = Section::new(root, String::new(), reading);
+    let routing = read_routing(section.section("routing"));
+    let providers = read_providers(&mut section, file.is_none());
     let config = Config {
         server: read_server(section.section("server")),
         admin: read_admin(section.section("admin")),
         database: read_database(section.section("database")),
         log: read_log(section.section("log")),
-        providers: read_providers(&mut section, file.is_none()),
+        models: read_models(&mut section, &routing, &providers),
+        providers,
+        routing,
+        prices: read_prices(&mut section),
         filters: read_filters(&mut section),
+        redis: read_redis(section.section("redis")),
         telemetry: read_telemetry(section.section("telemetry")),
         origins: Origins::of_tree(root),
         file,

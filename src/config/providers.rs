@@ -4,19 +4,21 @@ mod argo;
 mod aws;
 mod keys;
 mod kind;
+mod models;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
-use super::Glob;
 use super::base_url::BaseUrl;
 use super::item::Word;
+use super::key_selection::KeySelection;
 use super::secret::{Secret, has_scheme, is_credential_name, mask_url};
 use super::section::Section;
+use super::statuses::{Statuses, read_statuses};
 use super::tree::Value;
-use super::units::as_seconds;
+use super::units::{as_seconds, as_seconds_or_zero};
 
 use self::argo::{ArgoSettings, read_argo};
 use self::aws::read_aws;
@@ -27,6 +29,8 @@ use self::keys::read_keys;
 pub(super) use self::kind::AZURE_API_VERSION;
 pub use self::kind::ProviderKind;
 use self::kind::{read_api_version, read_asksage, read_base_url, read_deployments};
+pub use self::models::ModelsConfig;
+use self::models::read_models;
 
 /// An upstream.
 #[derive(Debug, Clone, Serialize)]
@@ -55,10 +59,23 @@ pub struct ProviderConfig {
     /// Bedrock's region and credentials.
     #[serde(flatten)]
     pub aws: Option<AwsConfig>,
+    /// Its share among providers that take the same model, finite; 0: only where the others fail.
+    pub weight: f64,
+    /// Where it is, in one's own words, or Bedrock's region; empty: nobody says.
+    pub region: String,
     /// Our keys; none: the client's own `Authorization` is passed on.
     pub api_keys: Vec<ApiKeyConfig>,
+    /// How its keys take turns.
+    pub key_selection: KeySelection,
     /// Which models it takes.
     pub models: ModelsConfig,
+    /// Stands in front of the names of models that were found out, as `PREFIX/NAME`; empty: nothing does.
+    pub prefix: String,
+    /// Statuses of this provider after which another target or key is tried; empty: those of `routing`.
+    pub retry_statuses: Statuses,
+    /// How often it is asked for its models to see whether it is there, when nothing else is sent; `None`: never.
+    #[serde(rename = "probe_s", serialize_with = "as_seconds_or_zero")]
+    pub probe: Option<Duration>,
     /// Certificates trusted besides the system's, a PEM file.
     pub ca_cert: Option<PathBuf>,
     /// Our certificate for mutual TLS, a PEM file; with `client_key`.
@@ -96,15 +113,6 @@ pub enum UsageMode {
     Passive,
 }
 
-/// Which models a provider takes: those listed, and those that match.
-#[derive(Debug, Clone, Serialize)]
-pub struct ModelsConfig {
-    /// Patterns of further names that it takes. `["*"]` where `models` is left out, else none.
-    pub allow: Vec<Glob>,
-    /// Names that it has.
-    pub list: Vec<String>,
-}
-
 /// A header for the upstream.
 #[derive(Debug, Clone)]
 pub struct HeaderConfig {
@@ -132,6 +140,11 @@ pub struct TimeoutsConfig {
     /// The whole attempt.
     #[serde(rename = "total_s", serialize_with = "as_seconds")]
     pub total: Duration,
+}
+
+impl ProviderConfig {
+    /// The weight of a provider that names none.
+    pub(super) const WEIGHT: f64 = 1.0;
 }
 
 impl Word for OnDisconnect {
@@ -240,9 +253,18 @@ pub(super) fn read_provider(mut section: Section<'_>) -> ProviderConfig {
         },
         urls: argo.urls,
         user_passthrough: argo.passthrough,
+        weight: section.amount("weight").unwrap_or(ProviderConfig::WEIGHT),
+        region: match &aws {
+            Some(aws) => aws.region.clone(),
+            None => section.text("region").unwrap_or_default(),
+        },
         aws,
         api_keys: read_keys(&mut section),
+        key_selection: section.word("key_selection", KeySelection::Smooth),
         models: read_models(&mut section),
+        prefix: section.text("prefix").unwrap_or_default(),
+        retry_statuses: read_statuses(&mut section, "retry_statuses").unwrap_or(Statuses::NONE),
+        probe: section.seconds_or_never("probe_s", 5),
         ca_cert: section.path_of("ca_cert"),
         client_cert: section.path_of("client_cert"),
         client_key: section.path_of("client_key"),
@@ -254,26 +276,6 @@ pub(super) fn read_provider(mut section: Section<'_>) -> ProviderConfig {
     };
     section.finish();
     provider
-}
-
-fn read_models(section: &mut Section<'_>) -> ModelsConfig {
-    let given = section.item("models").is_some();
-    let mut models = section.section("models");
-    let allow = models
-        .texts("allow")
-        .map(|texts| texts.into_iter().map(Glob::new).collect());
-    let config = ModelsConfig {
-        allow: allow.unwrap_or_else(|| {
-            if given {
-                Vec::new()
-            } else {
-                vec![Glob::new("*")]
-            }
-        }),
-        list: models.texts("list").unwrap_or_default(),
-    };
-    models.finish();
-    config
 }
 
 fn read_headers(section: &mut Section<'_>) -> Vec<HeaderConfig> {

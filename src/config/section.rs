@@ -226,6 +226,50 @@ impl<'a> Section<'a> {
         }
     }
 
+    /// A time in seconds that is not shorter than `least_s`.
+    pub(super) fn seconds_from(
+        &mut self,
+        key: &'static str,
+        least_s: u64,
+        default: Duration,
+    ) -> Duration {
+        let value = self.seconds(key, default);
+        if Duration::from_secs(least_s) <= value {
+            return value;
+        }
+        self.report(
+            key,
+            format!("out of range; allowed: {least_s} to 604800 seconds"),
+        );
+        default
+    }
+
+    /// As [`Self::seconds_from`], where 0 means never.
+    pub(super) fn seconds_or_never(&mut self, key: &'static str, least_s: u64) -> Option<Duration> {
+        if self.item(key)?.float() == Some(0.0) {
+            return None;
+        }
+        Some(self.seconds_from(key, least_s, Duration::from_secs(least_s)))
+    }
+
+    /// A number that may be 0 and not less; `None` where it is left out or wrong.
+    pub(super) fn amount(&mut self, key: &'static str) -> Option<f64> {
+        let item = self.item(key)?;
+        let value = item.float();
+        match value.filter(|value| 0.0 <= *value && value.is_finite()) {
+            Some(value) => Some(value),
+            None if value.is_some() => {
+                self.report(key, "out of range; allowed: 0 or more");
+                None
+            }
+            None => {
+                let found = item.node.value.kind();
+                self.report(key, format!("expected a number, 0 or more, found {found}"));
+                None
+            }
+        }
+    }
+
     /// A share among others.
     pub(super) fn weight(&mut self, key: &'static str, default: f64) -> f64 {
         let Some(item) = self.item(key) else {

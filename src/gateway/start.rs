@@ -145,9 +145,6 @@ pub(super) async fn start(mut gateway: Gateway) -> Result<Running, StartError> {
         database = %config.database.url,
         "serving"
     );
-    for hint in config.hints() {
-        tracing::info!("{hint}");
-    }
     Ok(Running {
         addresses,
         stop,

@@ -196,8 +196,7 @@ fn keys(ask: &Ask<'_>, judge: &Judge<'_>, sketch: &mut Sketch) -> anyhow::Result
         let question = ("its name in the record", "name");
         key_setting(ask, judge, sketch, (index, &path), question, (&name, text))?;
         weights(ask, judge, sketch, &path)?;
-        // The first key is the one that is used.
-        if !ask.yes("another key (kept; the first one is used)", Some(false))? {
+        if !ask.yes("another key", Some(false))? {
             return Ok(());
         }
     }
@@ -221,7 +220,7 @@ fn weights(
     for (index, name) in names.iter().enumerate() {
         let lines = sketch.provider.keys.get(index);
         if lines.is_some_and(|lines| text_of(lines, "weight").is_empty()) {
-            let prompt = format!("weight of {name} (kept, not used yet)");
+            let prompt = format!("weight of {name}");
             let question = (&*prompt, "weight");
             let answer = ("1", weight_or_text as fn(&str) -> Option<Yaml>);
             key_setting(ask, judge, sketch, (index, path), question, answer)?;

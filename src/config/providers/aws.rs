@@ -13,6 +13,7 @@ use crate::config::tree::Value;
 #[derive(Debug, Clone, Serialize)]
 pub struct AwsConfig {
     /// The region, which every signature names.
+    #[serde(skip)]
     pub region: String,
     /// Ours; `None`: a key of `api_keys`, or the client's own.
     #[serde(flatten)]

@@ -1,4 +1,4 @@
-//! `api_keys` of a provider. Nothing chooses among them yet: every request uses the first one.
+//! `api_keys` of a provider: names, shares and limits of our keys with it.
 
 use serde::Serialize;
 
@@ -13,8 +13,10 @@ pub struct ApiKeyConfig {
     pub key: Secret,
     /// Its name in the column `provider_key`; unique within its provider.
     pub name: String,
-    /// Its share among the keys of its provider, finite and above 0. Kept, and not used yet.
+    /// Its share among the keys of its provider, finite and above 0.
     pub weight: f64,
+    /// Most requests in a second; 0: no limit of ours.
+    pub max_rps: u32,
 }
 
 impl ApiKeyConfig {
@@ -50,9 +52,15 @@ pub(super) fn read_keys(section: &mut Section<'_>) -> Vec<ApiKeyConfig> {
             );
         }
         let weight = entry.weight("weight", ApiKeyConfig::WEIGHT);
+        let max_rps = entry.number("max_rps", 0, 0..=1_000_000);
         entry.finish();
         if let Some(key) = key {
-            keys.push(ApiKeyConfig { key, name, weight });
+            keys.push(ApiKeyConfig {
+                key,
+                name,
+                weight,
+                max_rps,
+            });
         }
     }
     keys

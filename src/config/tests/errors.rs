@@ -136,6 +136,107 @@ fn providers() {
 }
 
 #[test]
+fn settings_of_routing() {
+    check(
+        "settings_of_routing",
+        r#"
+routing:
+  max_attempts: 0
+  retry_statuses: [399, 600, 200-500, 503-500, "five", 5.5, 429, " 500 - 502 "]
+  retry_budget_percent: 101
+  breaker_failures: 0
+  breaker_open_s: 0
+  session_ttl_s: never
+  preferred_region: west
+  strategy: fastest
+prices:
+  a: { input_usd_per_mtok: -1, output_usd_per_mtok: free }
+  b: { input_usd_per_mtok: "${P:-nan}", cached_usd_per_mtok: "${P:-inf}", per_image: 1 }
+  c: 5
+providers:
+  - kind: openai
+    weight: -1
+    key_selection: random
+    api_keys: [{ key: a, max_rps: -1 }, { key: b, max_rps: 1.5 }]
+    models: { discover: yes, ttl_s: 9.9, deny: a }
+    prefix: /a
+    retry_statuses: 500
+    probe_s: 4
+  - { kind: openai, name: two, weight: "${P:-inf}", prefix: openai/x, region: north, probe_s: often }
+redis: { url: "redis://h", size: 1 }
+"#,
+    );
+}
+
+#[test]
+fn logical_models() {
+    check(
+        "logical_models",
+        r#"
+providers:
+  - { kind: openai, name: one }
+  - { kind: openai, name: two }
+models:
+  "": { targets: [{ provider: one, model: a }] }
+  " a": { targets: [{ provider: one, model: a }] }
+  "gpt-*": { targets: [{ provider: one, model: a }] }
+  one/a: { targets: [{ provider: one, model: a }] }
+  three/a: { targets: [{ provider: one, model: a }] }
+  twice: { targets: [{ provider: one, model: a }] }
+  twice: { targets: [{ provider: one, model: a }] }
+  none: {}
+  empty: { targets: [] }
+  text: one/a
+  wrong:
+    strategy: fastest
+    sticky: 1
+    kind: x
+    targets:
+      - { provider: on, model: a }
+      - { provider: elsewhere, model: a, weight: 0 }
+      - { model: "", tier: -1 }
+      - { provider: two }
+      - { provider: two, model: a, when: { headers: { "a b": x, Authorization: "sk-*" }, tags: [a], keys: a } }
+      - { provider: two, model: b, when: { tags: { n: 1 }, min_prompt_bytes: 5, max_prompt_bytes: 4, models: [] } }
+      - { provider: two, model: c }
+      - { provider: two, model: c, tier: 1, weight: 2 }
+      - { provider: two, model: c, when: { keys: [k] } }
+"#,
+    );
+}
+
+#[test]
+fn urls_of_redis() {
+    let canary = "canary-0123456789";
+    for (url, is_taken) in [
+        ("", true),
+        ("redis://h", true),
+        ("redis://h:6379/0", true),
+        ("rediss://u:canary-0123456789@[::1]:6380/15", true),
+        ("redis://:%40%2F@h/", true),
+        ("h:6379", false),
+        ("http://h", false),
+        ("redis://", false),
+        ("redis:///0", false),
+        ("redis://:canary-0123456789/x@h", false),
+        ("redis://h/zero", false),
+        ("redis://h/0/1", false),
+        ("redis://h?password=canary-0123456789", false),
+        ("rediss://:canary-0123456789#x@h", false),
+        ("redis://h:70000", false),
+        ("redis+unix:///run/redis", false),
+    ] {
+        let found = from_yaml(&format!("redis: {{ url: '{url}' }}"));
+        assert_eq!(found.is_ok(), is_taken, "{url}: {:?}", found.err());
+        let said = found.map_or_else(
+            |listing| listing,
+            |config| format!("{config:?}{}", config.show()),
+        );
+        assert!(!said.contains(canary), "{said}");
+    }
+}
+
+#[test]
 fn variables_that_are_not_there() {
     check(
         "variables_that_are_not_there",

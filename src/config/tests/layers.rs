@@ -172,14 +172,23 @@ fn a_variable_cannot_add_keys() {
 
 #[test]
 fn which_models_a_provider_takes_by_default() {
-    for (models, allow) in [
-        ("", vec!["*"]),
-        (", models: { list: [a] }", vec![]),
-        (", models: { allow: [\"gpt-*\"] }", vec!["gpt-*"]),
+    for (models, allow, discover) in [
+        ("", vec!["*"], false),
+        (", models: {}", vec![], true),
+        (", models: { deny: [a] }", vec![], true),
+        (", models: { discover: false }", vec![], false),
+        (", models: { list: [a] }", vec![], false),
+        (", models: { list: [a], discover: true }", vec![], true),
+        (", models: { allow: [\"gpt-*\"] }", vec!["gpt-*"], false),
     ] {
         let config = from_yaml(&format!("providers: [{{ kind: openai{models} }}]")).expect("valid");
         let allow: Vec<_> = allow.into_iter().map(crate::config::Glob::new).collect();
-        assert_eq!(config.providers[0].models.allow, allow, "{models}");
+        let found = &config.providers[0].models;
+        assert_eq!(
+            (&found.allow, found.discover),
+            (&allow, discover),
+            "{models}"
+        );
     }
 }
 

@@ -5,6 +5,34 @@ use super::{Case, Config, RULES, Sources, fixture, from_yaml, load};
 
 const CANARY: &str = "canary-0123456789";
 
+const TWO: &str = r#"
+providers:
+  - kind: openai
+    name: one
+    region: north
+    weight: 0
+    key_selection: weighted
+    models: { deny: ["*-preview"], ttl_s: 10 }
+    prefix: mine
+    retry_statuses: [408, 500-503]
+    probe_s: 5
+    api_keys: [{ key: a, weight: 0.5, max_rps: 3 }]
+  - { kind: bedrock, name: two, region: eu-central-1, api_keys: [{ key: b }] }
+"#;
+
+const MODELS: &str = r#"
+models:
+  team/fast:
+    description: for the team
+    sticky: false
+    targets:
+      - { provider: one, model: small, when: { headers: { X-Team: "blue*" }, keys: [k], max_prompt_bytes: 5 } }
+      - { provider: two, model: small, weight: 2, tier: 1, when: { tags: { team: blue } } }
+  slow: { strategy: priority, prefix_affinity: false, targets: [{ provider: two, model: large, region: south }] }
+routing: { strategy: latency_first, prefix_affinity: true, preferred_region: south, retry_statuses: [] }
+prices: { large: { input_usd_per_mtok: 3, output_usd_per_mtok: 15 } }
+"#;
+
 fn full_of_secrets() -> Config {
     let yaml = format!(
         "admin: {{ token: {CANARY} }}\n\
@@ -12,6 +40,7 @@ fn full_of_secrets() -> Config {
          providers:\n  - kind: openai\n    base_url: http://h:1/v1\n    api_keys: [{{ key: '${{K}}', name: a }}]\n    \
          headers: {{ Authorization: 'Bearer {CANARY}', X-Api-Key: {CANARY}, x-team: blue, x-env: '${{K}}', x-other: 'Bearer {CANARY}' }}\n  \
          - {{ kind: bedrock, region: eu-central-1, access_key_id: AKIA1, secret_access_key: {CANARY}, session_token: {CANARY} }}\n\
+         redis: {{ url: 'rediss://u:{CANARY}@h:6380/2' }}\n\
          filters:\n  - {{ kind: tag, api_key: {CANARY}, url: 'https://u:{CANARY}@h/?key={CANARY}', tags: {{ a: b }} }}\n"
     );
     Case {
@@ -26,6 +55,12 @@ fn full_of_secrets() -> Config {
 #[test]
 fn secrets_are_masked() {
     insta::assert_snapshot!(full_of_secrets().show());
+}
+
+#[test]
+fn what_is_left_out_comes_from_the_provider_and_from_routing() {
+    let config = from_yaml(&format!("{TWO}{MODELS}")).expect("valid");
+    insta::assert_snapshot!(config.show());
 }
 
 #[test]
@@ -45,7 +80,9 @@ fn no_secret_is_in_any_form() {
 #[test]
 fn what_is_shown_can_be_read_again() {
     let of_kinds = "providers:\n  - { kind: ocf, base_url: http://h:8092 }\n  - { kind: asksage, persona: 5, dataset: a }\n";
+    let of_routing = format!("{TWO}{MODELS}");
     for config in [
+        from_yaml(&of_routing).expect("valid"),
         full_of_secrets(),
         from_yaml("").expect("valid"),
         from_yaml(of_kinds).expect("valid"),
@@ -116,12 +153,18 @@ fn the_reference_says_the_defaults() {
         "/log/queue_bytes",
         "/log/spool_max_bytes",
         "/telemetry",
+        "/routing",
+        "/redis",
     ] {
         assert_eq!(reference.pointer(path), default.pointer(path), "{path}");
     }
     for path in [
         "/providers/0/timeouts",
         "/providers/0/models",
+        "/providers/0/key_selection",
+        "/providers/0/retry_statuses",
+        "/providers/0/probe_s",
+        "/providers/0/weight",
         "/providers/0/max_event_bytes",
     ] {
         assert_eq!(reference.pointer(path), default.pointer(path), "{path}");

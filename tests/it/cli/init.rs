@@ -71,8 +71,8 @@ fn what_was_answered_serves() {
     terminal.wait("is the name of another key of this provider");
     terminal.answer("its name in the record [key-2]", "");
     // A key alone has no weight; of several each has one.
-    terminal.answer("weight of team (kept, not used yet) [1]", "");
-    let weight = "weight of key-2 (kept, not used yet) [1]";
+    terminal.answer("weight of team [1]", "");
+    let weight = "weight of key-2 [1]";
     for (answer, said) in [
         ("0", "out of range; allowed: a number above 0"),
         ("-1", "out of range; allowed: a number above 0"),

@@ -81,39 +81,6 @@ fn a_database_without_its_folder_is_told_of_and_waited_for() {
 }
 
 #[test]
-fn keys_that_are_not_used_are_told_of() {
-    const HINT: &str = "provider openai has 2 keys: the first one is used for every request; the others, and all \
-                        weights, are kept and not used yet";
-    for (keys, is_told) in [
-        (
-            "[{ key: sk-1, weight: 1 }, { key: sk-2, weight: 99 }]",
-            true,
-        ),
-        ("[{ key: sk-1, weight: 3 }]", false),
-    ] {
-        let mock = Mock::start(([127, 0, 0, 1], 0).into()).expect("a mock");
-        let folder = folder_with(&format!(
-            "providers: [{{ kind: openai, base_url: \"http://{}/v1\", api_keys: {keys} }}]",
-            mock.addr()
-        ));
-        let checked = text(&aiproxy(folder.path(), "config check", &[]).stdout);
-        assert_eq!(
-            checked.lines().any(|line| line == HINT),
-            is_told,
-            "{checked}"
-        );
-        let (server, data) = start(folder.path(), "--port 0 --admin-port 0", &[]);
-        if is_told {
-            server.wait_line(HINT);
-        }
-        let answer = exchange(data, post("/v1/chat/completions", &chat_body("mock", "")));
-        assert_eq!(answer.status, 200);
-        let sent = mock.requests().remove(0);
-        assert_eq!(sent.header("authorization"), Some("Bearer sk-1"));
-    }
-}
-
-#[test]
 fn what_keeps_it_from_starting_is_told_once() {
     let yaml = "providers: [{ kind: openai, base_url: \"https://h/v1\", ca_cert: aiproxy.yaml }]";
     let folder = folder_with(yaml);

@@ -1,0 +1,31 @@
+//! How one of several targets is chosen: the words of `strategy`.
+
+use serde::Serialize;
+
+use super::item::Word;
+
+/// What counts when several targets could answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Strategy {
+    /// Shares by weight; targets that fail or are slow get less.
+    Balanced,
+    /// The fastest ones first.
+    LatencyFirst,
+    /// The cheapest ones first, by `prices`.
+    CostFirst,
+    /// Those with the fewest errors first.
+    ReliabilityFirst,
+    /// In the order of the list; `tier` groups equals.
+    Priority,
+}
+
+impl Word for Strategy {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("balanced", Self::Balanced),
+        ("latency_first", Self::LatencyFirst),
+        ("cost_first", Self::CostFirst),
+        ("reliability_first", Self::ReliabilityFirst),
+        ("priority", Self::Priority),
+    ];
+}

@@ -7,6 +7,7 @@
 pub mod ask;
 pub mod cache;
 mod lists;
+pub mod trial;
 
 use std::cell::RefCell;
 use std::future::Future;
@@ -18,7 +19,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 
 use crate::clock::{Clock, Dice};
-use crate::config::Glob;
+use crate::config::{Config, Glob, ProviderConfig};
 use crate::upstream::provider::Provider;
 use crate::upstream::transport::Transport;
 
@@ -86,6 +87,42 @@ struct Look {
     filter: Filter,
 }
 
+// === impl DiscoverySettings ===
+
+impl DiscoverySettings {
+    /// What of the list counts, but for what `refused` us.
+    pub fn filter(&self, refused: Vec<String>) -> Filter {
+        Filter {
+            allow: self.allow.clone(),
+            deny: self.deny.clone(),
+            refused,
+            prefix: self.prefix.clone(),
+        }
+    }
+
+    /// Those of the configuration, of each provider that is looked at.
+    pub fn of(configs: &[ProviderConfig]) -> Vec<Self> {
+        let all = configs.iter().enumerate();
+        let looked_at = all.filter(|(_, config)| config.models.discover || config.probe.is_some());
+        looked_at
+            .map(|(index, config)| Self::of_one(index, config))
+            .collect()
+    }
+
+    /// Those of one provider, whether it is looked at or not.
+    pub fn of_one(provider: usize, config: &ProviderConfig) -> Self {
+        Self {
+            provider,
+            discovers: config.models.discover,
+            ttl: config.models.ttl,
+            allow: config.models.allow.clone(),
+            deny: config.models.deny.clone(),
+            prefix: config.prefix.clone(),
+            probe: config.probe,
+        }
+    }
+}
+
 // === impl Refresher ===
 
 impl Refresher {
@@ -121,12 +158,7 @@ impl Discovery {
                 (Some((known.fetched_at_us, known.models)), known.refused)
             });
             stale.push(known);
-            let filter = Filter {
-                allow: settings.allow.clone(),
-                deny: settings.deny.clone(),
-                refused,
-                prefix: settings.prefix.clone(),
-            };
+            let filter = settings.filter(refused);
             looks.push(Look { settings, filter });
         }
         let looked_at = looks.iter().filter(|look| look.settings.discovers);
@@ -147,6 +179,23 @@ impl Discovery {
             clock,
             dice,
         }
+    }
+
+    /// As configured, beginning with what `models refresh` found. A file that cannot be read is told, and counts for nothing.
+    pub fn configured(providers: Arc<[Provider]>, config: &Config) -> Self {
+        let file = cache::file_for(&config.log.spool_dir);
+        let cached = cache::read(&file).unwrap_or_else(|error| {
+            tracing::warn!(file = %file.display(), "the list of models {error}");
+            Cached::default()
+        });
+        let settings = DiscoverySettings::of(&config.providers);
+        Self::new(
+            providers,
+            settings,
+            cached,
+            Clock::machine(),
+            Dice::machine(),
+        )
     }
 
     /// What is found.

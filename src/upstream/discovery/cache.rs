@@ -32,7 +32,7 @@ pub struct CachedList {
     base_url: String,
     /// When the list came, in microseconds since the Unix epoch.
     pub fetched_at_us: i64,
-    /// All that it listed, but for what refused us.
+    /// All that it listed, what refused us too.
     pub models: Vec<Found>,
     /// Names that refused us when they were tried. They are left out of later lists, too, until they are tried again.
     #[serde(default)]
@@ -119,6 +119,13 @@ impl Cached {
     /// Puts a list there.
     pub fn put(&mut self, provider: &Provider, list: CachedList) {
         self.providers.insert(provider.name.clone(), list);
+    }
+
+    /// Says which models of a provider refused us, in the place of what was said before.
+    pub fn refuse(&mut self, provider: &Provider, refused: Vec<String>) {
+        if let Some(list) = self.providers.get_mut(&provider.name) {
+            list.refused = refused;
+        }
     }
 
     /// Forgets providers that are no longer configured.

@@ -60,7 +60,8 @@ impl Filter {
         models
     }
 
-    fn counts(&self, name: &str) -> bool {
+    /// Whether a name counts.
+    pub fn counts(&self, name: &str) -> bool {
         let is_allowed = self.allow.is_empty() || self.allow.iter().any(|glob| glob.matches(name));
         is_allowed
             && !self.deny.iter().any(|glob| glob.matches(name))
@@ -68,7 +69,7 @@ impl Filter {
     }
 
     /// What stands before each name when it is asked for.
-    pub(super) fn before_names(&self) -> String {
+    pub fn before_names(&self) -> String {
         match self.prefix.is_empty() {
             true => String::new(),
             false => format!("{}/", self.prefix),

@@ -9,6 +9,7 @@ pub mod init;
 pub mod logs;
 pub mod migrate;
 pub mod mock;
+pub mod models;
 pub mod moment;
 pub mod output;
 pub mod prune;
@@ -44,6 +45,9 @@ pub struct Cli {
     /// As `config show`
     #[arg(long, hide = true)]
     pub show: bool,
+    /// As `models refresh --probe`
+    #[arg(long, hide = true)]
+    pub refresh_available_models: bool,
     /// What to do.
     #[command(subcommand)]
     pub command: Option<Command>,
@@ -58,6 +62,8 @@ pub enum Command {
     Init(init::Args),
     /// Show or check the configuration
     Config(config::Args),
+    /// List what can be asked for, and where it goes
+    Models(models::Args),
     /// List recorded exchanges, or show one whole
     Logs(logs::Args),
     /// Print a recorded answer, byte for byte
@@ -128,6 +134,10 @@ fn dispatch(cli: &Cli) -> anyhow::Result<()> {
             &rules,
             &mut output,
         ),
+        Some(Command::Models(args)) => models::run(args, &load()?, &mut output),
+        None if cli.refresh_available_models => {
+            models::run(&models::Args::refresh_and_try(), &load()?, &mut output)
+        }
         Some(Command::Logs(args)) => logs::run(args, &load()?.database.url, &clock, &mut output),
         Some(Command::Replay(args)) => replay::run(args, &load()?.database.url, &mut output),
         Some(Command::Migrate(args)) => migrate::run(args, &load()?.database.url, &mut output),

@@ -6,6 +6,7 @@ mod asksage;
 mod azure;
 mod bedrock;
 pub mod content_coding;
+pub mod discovery;
 mod gemini;
 pub mod headers;
 mod ocf;

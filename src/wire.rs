@@ -10,6 +10,8 @@ pub mod bedrock;
 pub mod chat_forms;
 pub mod content;
 pub mod decoded;
+
+pub mod found;
 pub mod frame_scanner;
 pub mod gemini;
 pub mod json_check;

@@ -1,8 +1,9 @@
 //! Argo's own API: a call for whole answers, one for streams of text, one for embeddings, each with a URL that can be set.
 
 use crate::filter::Endpoint;
-use crate::upstream::provider::{Api, Generation, Listing, Place, Provider, Quirks};
+use crate::upstream::provider::{Api, Generation, Listing, Models, Place, Provider, Quirks};
 use crate::wire::argo::models;
+use crate::wire::found;
 
 pub(super) const API: Api = Api {
     kind: "argo",
@@ -21,6 +22,12 @@ pub(super) const API: Api = Api {
         endpoint: Endpoint::ArgoEmbed,
         place: |_, _| ("/embed/".to_owned(), ""),
     }),
+    models: Some(Models {
+        method: "GET",
+        url: |provider, _| [&*provider.base_url, MODELS].concat(),
+        body: "",
+        read: found::argo,
+    }),
     // It takes a name for a key, and the name stands in the body.
     vendor_host: "",
     key_header: "authorization",
@@ -28,10 +35,13 @@ pub(super) const API: Api = Api {
     headers: &[("content-type", "application/json")],
 };
 
+/// Where its list is.
+const MODELS: &str = "/api/v1/models/";
+
 pub(super) const QUIRKS: Quirks = Quirks {
     listing: Some(Listing {
         method: "GET",
-        path: "/api/v1/models/",
+        path: MODELS,
         body: "",
         read: models,
     }),

@@ -4,8 +4,9 @@
 //! Source: docs.asksage.ai, API documentation (read 2026-11).
 
 use crate::filter::Endpoint;
-use crate::upstream::provider::{Api, Generation, Listing, Place, Provider, Quirks};
+use crate::upstream::provider::{Api, Generation, Listing, Models, Place, Provider, Quirks};
 use crate::wire::asksage::models;
+use crate::wire::found;
 
 pub(super) const API: Api = Api {
     kind: "asksage",
@@ -18,6 +19,12 @@ pub(super) const API: Api = Api {
         place: |_, _| ("/query".to_owned(), ""),
     }),
     embedding: None,
+    models: Some(Models {
+        method: "POST",
+        url: |provider, _| [&*provider.base_url, MODELS].concat(),
+        body: "{}",
+        read: found::asksage,
+    }),
     // Of every tenant, such as `api.asksage.anl.gov`.
     vendor_host: "api.asksage.",
     key_header: "x-access-tokens",
@@ -25,10 +32,13 @@ pub(super) const API: Api = Api {
     headers: &[("content-type", "application/json")],
 };
 
+/// Where its list is.
+const MODELS: &str = "/get-models";
+
 pub(super) const QUIRKS: Quirks = Quirks {
     listing: Some(Listing {
         method: "POST",
-        path: "/get-models",
+        path: MODELS,
         body: "{}",
         read: models,
     }),

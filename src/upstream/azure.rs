@@ -3,7 +3,8 @@
 //! Source: learn.microsoft.com, Azure OpenAI data plane inference reference (read 2026-11).
 
 use crate::filter::{Dialect, Endpoint};
-use crate::upstream::provider::{Api, Generation, Place, Provider};
+use crate::upstream::provider::{Api, Generation, Models, Place, Provider};
+use crate::wire::found;
 use crate::wire::percent::push_encoded;
 
 pub(super) const API: Api = Api {
@@ -20,11 +21,21 @@ pub(super) const API: Api = Api {
         endpoint: Endpoint::Embeddings,
         place: |_, _| ("/embeddings".to_owned(), ""),
     }),
+    models: Some(Models {
+        method: "GET",
+        url: |provider, _| [&*provider.base_url, DEPLOYMENTS].concat(),
+        body: "",
+        read: found::azure,
+    }),
     vendor_host: ".openai.azure.com",
     key_header: "api-key",
     key_scheme: "",
     headers: &[],
 };
+
+/// The list of deployments, in the last version in which the resource itself has one. The list of models is no help: it has
+/// what could be deployed. (learn.microsoft.com, Azure OpenAI data plane, deployments, read 2026-11.)
+const DEPLOYMENTS: &str = "/openai/deployments?api-version=2023-03-15-preview";
 
 /// Beginnings of paths that stand behind a deployment.
 const OF_DEPLOYMENTS: &[&str] = &[

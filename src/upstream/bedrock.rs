@@ -19,6 +19,8 @@ pub(super) const API: Api = Api {
         place: generation,
     }),
     embedding: None,
+    // Its list is on another host, that of its management.
+    models: None,
     vendor_host: "amazonaws.com",
     // A key of Bedrock's own; credentials of AWS sign.
     key_header: "authorization",

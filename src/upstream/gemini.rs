@@ -2,7 +2,8 @@
 //! own.
 
 use crate::filter::{Dialect, Endpoint};
-use crate::upstream::provider::{Api, Generation, Place, Provider, Quirks};
+use crate::upstream::provider::{Api, Generation, Models, Place, Provider, Quirks};
+use crate::wire::found;
 use crate::wire::gemini::ModelPath;
 use crate::wire::percent;
 
@@ -19,6 +20,12 @@ pub(super) const API: Api = Api {
     embedding: Some(Generation {
         endpoint: Endpoint::EmbedContent,
         place: |model, _| (verb(model, "batchEmbedContents"), ""),
+    }),
+    models: Some(Models {
+        method: "GET",
+        url: models,
+        body: "",
+        read: found::gemini,
     }),
     vendor_host: "generativelanguage.googleapis.com",
     key_header: "x-goog-api-key",
@@ -51,6 +58,16 @@ fn verb(model: &str, verb: &str) -> String {
     let mut path = format!("{VERSION}/models/");
     percent::push_encoded(&mut path, model);
     format!("{path}:{verb}")
+}
+
+/// A page of its list, as long as they are given. (ai.google.dev, Models, read 2026-11.)
+fn models(provider: &Provider, after: Option<&str>) -> String {
+    let mut url = [&*provider.base_url, VERSION, "/models?pageSize=1000"].concat();
+    if let Some(after) = after {
+        url.push_str("&pageToken=");
+        percent::push_encoded(&mut url, after);
+    }
+    url
 }
 
 /// Parameters of a query that are a client's credential.

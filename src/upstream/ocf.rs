@@ -4,20 +4,29 @@
 //! Source: the node's routes and its forwarding of services (github.com/eth-easl/OpenTela, read 2026-11).
 
 use crate::upstream::openai;
-use crate::upstream::provider::{Api, Listing, Place, Provider, Quirks};
-use crate::wire::ocf::models;
+use crate::upstream::provider::{Api, Listing, Models, Place, Provider, Quirks};
+use crate::wire::ocf::{found, models};
 
 pub(super) const API: Api = Api {
     kind: "ocf",
     url,
     vendor_host: "",
+    models: Some(Models {
+        method: "GET",
+        url: |provider, _| [&*provider.base_url, TABLE].concat(),
+        body: "",
+        read: found,
+    }),
     ..openai::API
 };
+
+/// The node's table of its peers.
+const TABLE: &str = "/v1/dnt/table";
 
 pub(super) const QUIRKS: Quirks = Quirks {
     listing: Some(Listing {
         method: "GET",
-        path: "/v1/dnt/table",
+        path: TABLE,
         body: "",
         read: models,
     }),

@@ -2,7 +2,8 @@
 
 use crate::filter::{Dialect, Endpoint};
 use crate::upstream::azure;
-use crate::upstream::provider::{Api, Generation, Place, Provider};
+use crate::upstream::provider::{Api, Generation, Models, Place, Provider};
+use crate::wire::found;
 
 pub(super) const API: Api = Api {
     kind: "openai",
@@ -17,6 +18,12 @@ pub(super) const API: Api = Api {
     embedding: Some(Generation {
         endpoint: Endpoint::Embeddings,
         place: |_, _| ("/embeddings".to_owned(), ""),
+    }),
+    models: Some(Models {
+        method: "GET",
+        url: |provider, _| [&*provider.base_url, "/models"].concat(),
+        body: "",
+        read: found::openai,
     }),
     vendor_host: "api.openai.com",
     key_header: "authorization",

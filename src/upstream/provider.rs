@@ -8,6 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 use crate::config::Glob;
 use crate::filter::{Dialect, Endpoint};
 use crate::upstream::sigv4::Signer;
+use crate::wire::found;
 use crate::wire::listed_model::ListedModel;
 use crate::wire::translate::TranslateError;
 
@@ -66,6 +67,8 @@ pub struct Api {
     pub generation: Option<Generation>,
     /// Into which of its calls those for embeddings are translated; `None` where none can be.
     pub embedding: Option<Generation>,
+    /// How it is asked what models it has, on our own account; `None` where it does not say.
+    pub models: Option<Models>,
     /// Host of the API's own vendor, which answers nobody without a key; empty where there is none.
     pub vendor_host: &'static str,
     /// Name of the header that carries the key.
@@ -119,6 +122,19 @@ pub struct Listing {
     pub body: &'static str,
     /// Reads the answer.
     pub read: fn(&[u8]) -> Result<Vec<ListedModel>, TranslateError>,
+}
+
+/// How a provider is asked on our own account what models it has, page by page.
+#[derive(Debug)]
+pub struct Models {
+    /// HTTP method.
+    pub method: &'static str,
+    /// The URL for what the page before said of the next one; `None`: of the first page.
+    pub url: fn(&Provider, after: Option<&str>) -> String,
+    /// The request's body; empty: none.
+    pub body: &'static str,
+    /// Reads a page.
+    pub read: found::Read,
 }
 
 /// A call of an API, for clients of another dialect: one that makes text, or embeddings.

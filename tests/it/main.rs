@@ -10,6 +10,7 @@ mod cli;
 mod client_faults;
 mod columns;
 mod decode_rows;
+mod discovery;
 mod doors;
 mod every_dialect;
 mod filter_faults;

@@ -26,6 +26,11 @@ impl Glob {
         Self(pattern.into())
     }
 
+    /// The pattern.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
     /// Whether the whole name fits. Time grows with pattern length times name length at most.
     pub fn matches(&self, name: &str) -> bool {
         let mut pattern = self.0.chars();

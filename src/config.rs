@@ -73,7 +73,7 @@ pub use secret::{Secret, is_credential_name, mask, mask_json, mask_url};
 pub use server::{AdminConfig, CorsConfig, ServerConfig};
 pub use statuses::Statuses;
 pub use strategy::Strategy;
-pub use suggest::closest;
+pub use suggest::{closest, nearest};
 pub use telemetry::{LogLevel, TelemetryConfig};
 
 /// A whole configuration, resolved and checked.

@@ -4,6 +4,8 @@
 pub mod answer;
 mod argo;
 pub mod attempt;
+mod attempts;
+mod birth;
 mod blame;
 pub mod collected;
 pub mod event_codec;
@@ -12,6 +14,7 @@ pub mod exchange;
 pub mod failure;
 pub mod filtered_stream;
 pub mod filtering;
+mod flight;
 mod folding;
 pub mod generator;
 mod lacking;
@@ -39,6 +42,7 @@ use crate::clock::Clock;
 use crate::pipeline::filtering::Filters;
 use crate::pipeline::link::Lifecycle;
 use crate::pipeline::reply::ClientForm;
+use crate::routing::Routing;
 use crate::upstream::provider::Provider;
 use crate::upstream::transport::{Transport, TransportOptions};
 
@@ -50,6 +54,8 @@ pub struct Worker {
     pub secrets: Rc<Secrets>,
     /// The providers, in the order of the configuration.
     pub providers: Arc<[Provider]>,
+    /// Which of them an exchange goes to.
+    pub routing: Arc<Routing>,
     /// The filters.
     pub filters: Filters,
     /// Settings of the relay.

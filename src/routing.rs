@@ -1,25 +1,28 @@
-//! Which provider an exchange goes to. Pure: chooses from what it is given, never sends.
+//! Which provider, model and key an exchange goes to. Pure: it chooses from what it is given, and never sends. What is
+//! shared by all workers, the table of targets, pools of keys and what is known of them, is in [`Routing`].
 
-pub mod key_pool;
-pub mod weighted;
 pub mod breaker;
 pub mod budget;
 pub mod by_metrics;
+pub mod candidates;
+pub mod failover;
 pub mod figures;
+pub mod health;
+pub mod key_pool;
+pub mod table;
+pub mod target;
+pub mod weighted;
 
-use crate::filter::{Dialect, Endpoint};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use crate::clock::{Clock, Dice};
+use crate::config::{Config, LogicalModelConfig, PriceConfig, ProviderConfig, RoutingConfig};
+use crate::routing::breaker::BreakerSettings;
+use crate::routing::budget::RetryBudget;
+use crate::routing::health::{Health, TargetState};
+use crate::routing::key_pool::{KeyPool, KeySpec};
+use crate::routing::table::{Listed, Parts, Table};
 use crate::upstream::provider::Provider;
-
-/// Where an exchange goes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Target {
-    /// Index of the provider in the list that was given.
-    pub provider: usize,
-    /// The model to ask for instead of the one in the body, when the name had a provider's prefix.
-    pub model: Option<String>,
-    /// Whether the provider does not understand the client and is asked in its own dialect.
-    pub is_translated: bool,
-}
 
 /// Why there is no target.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -30,6 +33,8 @@ pub enum NoTarget {
     UnknownModel {
         /// As asked for.
         model: String,
+        /// Known names that are near it.
+        nearest: Vec<String>,
     },
     /// No model is named, and only a provider of another dialect could be asked for one.
     #[error("no model is named")]
@@ -39,123 +44,138 @@ pub enum NoTarget {
     UnknownProvider,
 }
 
-/// Finds the provider of a call that it takes as its own clients write it, although it is of no client's dialect: the
-/// one in the path, the one before a slash in the model's name, else the first one that takes the model.
-///
-/// # Errors
-/// [`NoTarget`]; never another model than the one asked for.
-pub fn choose_own(
-    providers: &[Provider],
-    named: Option<&str>,
-    model: &str,
-    endpoint: Endpoint,
-) -> Result<Target, NoTarget> {
-    let find = |accepts: &dyn Fn(&Provider) -> bool| {
-        let takes =
-            |provider: &Provider| provider.own_call(endpoint).is_some() && accepts(provider);
-        providers.iter().position(takes)
-    };
-    let target = |provider: usize, model: Option<&str>| Target {
-        provider,
-        model: model.map(str::to_owned),
-        is_translated: false,
-    };
-    if let Some(name) = named {
-        let found = find(&|provider| provider.name == name).ok_or(NoTarget::UnknownProvider)?;
-        return Ok(target(found, None));
-    }
-    let prefixed = model.split_once('/').filter(|(_, rest)| !rest.is_empty());
-    let prefixed = prefixed.and_then(|(name, rest)| {
-        let found = find(&|provider| provider.name == name)?;
-        Some(target(found, Some(rest)))
-    });
-    let taken = || find(&|provider| provider.takes(model)).map(|found| target(found, None));
-    prefixed
-        .or_else(taken)
-        .ok_or_else(|| NoTarget::UnknownModel {
-            model: model.to_owned(),
-        })
+/// Extra tries that are always within the retry budget, in ten seconds.
+const LEAST_RETRIES: u32 = 10;
+
+/// What all workers choose by, for one configuration.
+pub struct Routing {
+    /// What holds for every choice.
+    pub settings: RoutingConfig,
+    /// How many tries beyond the first there may be.
+    pub budget: RetryBudget,
+    /// Chance.
+    pub dice: Dice,
+    /// What is known of targets; it outlives a configuration.
+    pub health: Arc<Health>,
+    providers: Arc<[Provider]>,
+    pools: Vec<Arc<KeyPool>>,
+    logical: Vec<LogicalModelConfig>,
+    prices: Vec<PriceConfig>,
+    table: RwLock<Arc<Table>>,
 }
 
-/// Finds the provider of a request.
-///
-/// `named`: the provider in the path, which takes whatever it is sent; what is `translatable` is translated for one that
-/// has no clients of its own. Else only providers count that understand clients
-/// of this `dialect`, or, where the call is `translatable`, that can be asked in their own: `provider/model` wins, then the
-/// first one that takes the model. One that is asked in the client's own dialect goes first, unless it takes every name and
-/// the other one names this model. A request without a model goes to the first one of the dialect. Names with a slash are
-/// models unless the first part is a provider's name.
-///
-/// # Errors
-/// [`NoTarget`]; never another model than the one asked for.
-pub fn choose(
-    providers: &[Provider],
-    named: Option<&str>,
-    model: Option<&str>,
-    dialect: Dialect,
-    translatable: Option<Endpoint>,
-) -> Result<Target, NoTarget> {
-    let by_name = |name: &str| providers.iter().position(|provider| provider.name == name);
-    let first = |dialect| {
-        providers
-            .iter()
-            .position(|provider| provider.speaks(dialect))
-    };
-    let is_foreign = |provider: &Provider| {
-        let call = translatable.and_then(|endpoint| provider.generation(endpoint));
-        call.is_some() && !provider.speaks(dialect)
-    };
-    let native = |provider: usize| Target {
-        provider,
-        model: None,
-        is_translated: false,
-    };
-    if let Some(name) = named {
-        // `/openai/…`, `/anthropic/…`, `/googleaistudio/…` and `/bedrock-claude/…` mean the first provider of that kind where none has that name.
-        let provider = by_name(name)
-            .or_else(|| first(Dialect::Openai).filter(|_| name == "openai"))
-            .or_else(|| first(Dialect::Anthropic).filter(|_| name == "anthropic"))
-            .or_else(|| first(Dialect::Gemini).filter(|_| name == "googleaistudio"))
-            .or_else(|| first(Dialect::Bedrock).filter(|_| name == "bedrock-claude"))
-            .ok_or(NoTarget::UnknownProvider)?;
-        return Ok(Target {
-            is_translated: providers[provider].has_no_clients() && is_foreign(&providers[provider]),
-            ..native(provider)
-        });
-    }
-    let Some(model) = model else {
-        let none = match providers.iter().any(is_foreign) {
-            true => NoTarget::MissingModel,
-            false => NoTarget::UnknownProvider,
+impl Routing {
+    /// For a configuration and its providers. `before`: that of the configuration before, whose keys and figures stay known.
+    pub fn new(
+        config: &Config,
+        providers: Arc<[Provider]>,
+        clock: &Clock,
+        before: Option<&Self>,
+    ) -> Self {
+        let now = clock.now();
+        let settings = config.routing.clone();
+        let health = match before {
+            Some(before) => before.health.clone(),
+            None => Arc::new(Health::new(now, breaker_settings(&settings))),
         };
-        return first(dialect).map(native).ok_or(none);
-    };
-    if let Some((name, rest)) = model.split_once('/')
-        && let Some(index) = by_name(name)
-        && let provider = &providers[index]
-        && (provider.speaks(dialect) || is_foreign(provider))
-        && !rest.is_empty()
-    {
-        return Ok(Target {
-            provider: index,
-            model: Some(rest.to_owned()),
-            is_translated: !provider.speaks(dialect),
+        let pools = config.providers.iter().zip(providers.iter());
+        let pools = pools
+            .map(|(config, provider)| pool(config, provider, before))
+            .collect();
+        let parts = Parts {
+            providers: providers.clone(),
+            discovered: &[],
+            logical: &config.models,
+            prices: &config.prices,
+            strategy: settings.strategy,
+            has_prefix_affinity: settings.prefix_affinity,
+            health: &health,
+        };
+        Self {
+            budget: RetryBudget::new(now, settings.retry_budget_percent, LEAST_RETRIES),
+            dice: Dice::machine(),
+            table: RwLock::new(Arc::new(Table::new(&parts))),
+            logical: config.models.clone(),
+            prices: config.prices.clone(),
+            settings,
+            health,
+            providers,
+            pools,
+        }
+    }
+
+    /// The table as it is now; it stays the same for who holds it.
+    pub fn table(&self) -> Arc<Table> {
+        let table = self.table.read().unwrap_or_else(PoisonError::into_inner);
+        table.clone()
+    }
+
+    /// Takes what the providers were found to have, each in its place.
+    pub fn discovered(&self, discovered: &[Vec<Listed>]) {
+        let made = Table::new(&Parts {
+            providers: self.providers.clone(),
+            discovered,
+            logical: &self.logical,
+            prices: &self.prices,
+            strategy: self.settings.strategy,
+            has_prefix_affinity: self.settings.prefix_affinity,
+            health: &self.health,
         });
+        *self.table.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(made);
     }
-    let find = |accepts: &dyn Fn(&Provider) -> bool| providers.iter().position(accepts);
-    let own = find(&|provider| provider.speaks(dialect) && provider.takes(model));
-    if let Some(own) = own.filter(|own| providers[*own].names(model)) {
-        return Ok(native(own));
+
+    /// The keys of a provider, by its index.
+    pub fn pool(&self, provider: usize) -> &KeyPool {
+        &self.pools[provider]
     }
-    let foreign = |provider: usize| Target {
-        is_translated: true,
-        ..native(provider)
+
+    /// What is known of a provider, by its index, whatever its models.
+    pub fn provider_state(&self, provider: usize) -> Arc<TargetState> {
+        self.health.of_provider(&self.providers[provider].name)
+    }
+
+    /// The providers, in the order of the configuration.
+    pub fn providers(&self) -> &Arc<[Provider]> {
+        &self.providers
+    }
+}
+
+fn breaker_settings(settings: &RoutingConfig) -> BreakerSettings {
+    BreakerSettings {
+        failures: settings.breaker_failures,
+        open_for: settings.breaker_open,
+        ..BreakerSettings::default()
+    }
+}
+
+/// The pool of a provider's keys; the one of before where its keys are the same.
+fn pool(config: &ProviderConfig, provider: &Provider, before: Option<&Routing>) -> Arc<KeyPool> {
+    let specs: Vec<KeySpec> = match config.api_keys.as_slice() {
+        // A key that signs is not among them.
+        [] => provider
+            .keys
+            .iter()
+            .map(|key| KeySpec::plain(&key.name))
+            .collect(),
+        keys => keys
+            .iter()
+            .map(|key| KeySpec {
+                name: key.name.clone(),
+                weight: key.weight,
+                max_rps: key.max_rps,
+            })
+            .collect(),
     };
-    find(&|provider| is_foreign(provider) && provider.names(model))
-        .map(foreign)
-        .or_else(|| own.map(native))
-        .or_else(|| find(&|provider| is_foreign(provider) && provider.takes(model)).map(foreign))
-        .ok_or_else(|| NoTarget::UnknownModel {
-            model: model.to_owned(),
-        })
+    let known = before.and_then(|before| {
+        let mut known = before.providers.iter();
+        let index = known.position(|known| known.name == provider.name)?;
+        let is_same = before.providers[index].has_same_keys(provider);
+        before
+            .pools
+            .get(index)
+            .filter(|pool| is_same && pool.is_of(&specs, config.key_selection))
+    });
+    known
+        .cloned()
+        .unwrap_or_else(|| Arc::new(KeyPool::new(specs, config.key_selection)))
 }

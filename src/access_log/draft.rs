@@ -101,6 +101,9 @@ pub struct Closed {
     pub sent_model: Option<String>,
     /// Number of tries; 0 when none was made.
     pub attempts: u32,
+    /// Number of candidates that were passed over without a try; each has an entry of `tries`.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub passed_over: u32,
     /// One entry a try, kept only where there was more than one or the one failed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tries: Vec<AttemptDraft>,
@@ -168,6 +171,7 @@ impl Closed {
             provider_key: None,
             sent_model: None,
             attempts: 0,
+            passed_over: 0,
             tries: Vec::new(),
             tried: None,
             verdicts: Vec::new(),
@@ -191,12 +195,17 @@ impl Closed {
 }
 
 impl Closed {
+    /// The number of the last entry of `tries`, or of the one that the last try would have.
+    pub fn last_number(&self) -> u32 {
+        self.attempts + self.passed_over
+    }
+
     /// Whether the last try ended in a failure that came under a good status: then nothing was answered.
     pub fn is_failure_under_good_status(&self) -> bool {
         let last = self
             .tries
             .last()
-            .filter(|last| last.number == self.attempts);
+            .filter(|last| last.number == self.last_number());
         last.is_some_and(|last| {
             last.outcome != Outcome::Ok && last.status_code.is_some_and(|status| status < 400)
         })
@@ -397,4 +406,9 @@ pub struct Finished {
     pub closed: Option<Closed>,
     /// The bodies, spilled parts read back.
     pub bodies: Bodies,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn is_zero(count: &u32) -> bool {
+    *count == 0
 }

@@ -52,7 +52,12 @@ pub struct Recording {
     head_lost: HeadLost,
     /// Of a translated answer: what was read of it, until the record takes it.
     tap: Option<UpstreamTap>,
+    /// Told how the exchange ended.
+    on_close: Option<OnClose>,
 }
+
+/// Told how an exchange ended, once.
+pub type OnClose = Box<dyn FnOnce(&Closed)>;
 
 /// Says to a record, from outside, that its client left before a head could be sent to it.
 #[derive(Debug, Clone, Default)]
@@ -115,6 +120,7 @@ impl RecordGuard {
             timed_bytes,
             head_lost: HeadLost::default(),
             tap: None,
+            on_close: None,
         }))
     }
 
@@ -321,6 +327,11 @@ impl Recording {
         }
     }
 
+    /// Calls this when the exchange is over, however it ends.
+    pub fn when_closed(&mut self, on_close: OnClose) {
+        self.on_close = Some(on_close);
+    }
+
     /// Whether [`Recording::end`] was called.
     pub fn has_ended(&self) -> bool {
         match &self.state {
@@ -347,6 +358,9 @@ impl Recording {
             self.end(self.closed.outcome);
         }
         self.settle();
+        if let Some(on_close) = self.on_close.take() {
+            on_close(&self.closed);
+        }
         if let State::Open(open) = std::mem::replace(&mut self.state, State::Gone) {
             let mut bodies = self.copies.collect(&self.secrets);
             bodies.request = open

@@ -8,6 +8,7 @@ use super::providers::{ProviderConfig, is_header_name};
 use super::routing::RoutingConfig;
 use super::section::{Section, join};
 use super::strategy::Strategy;
+use crate::filter::Headers;
 
 /// A name that clients ask for, and who answers it.
 #[derive(Debug, Clone, Serialize)]
@@ -65,6 +66,27 @@ pub struct TargetWhen {
 }
 
 impl TargetWhen {
+    /// Whether a request fits: the values of its headers and tags, and the length of its prompt in bytes. Callers have no
+    /// keys of ours yet, so a target that wants one has no request.
+    pub fn fits(&self, headers: &Headers, tags: &[(String, String)], prompt_bytes: u64) -> bool {
+        let has_header = |(name, pattern): &(String, Glob)| {
+            headers
+                .get(name)
+                .is_some_and(|value| pattern.matches(value))
+        };
+        let has_tag = |(name, pattern): &(String, Glob)| {
+            let mut tags = tags.iter();
+            tags.any(|(known, value)| known == name && pattern.matches(value))
+        };
+        self.headers.iter().all(has_header)
+            && self.tags.iter().all(has_tag)
+            && self.keys.is_empty()
+            && self.min_prompt_bytes <= prompt_bytes
+            && self
+                .max_prompt_bytes
+                .is_none_or(|most| prompt_bytes <= most)
+    }
+
     /// Whether every request fits.
     pub fn is_always(&self) -> bool {
         *self == Self::default()

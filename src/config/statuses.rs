@@ -14,7 +14,13 @@ pub struct Statuses(Vec<RangeInclusive<u16>>);
 
 impl Statuses {
     /// No status.
-    pub(super) const NONE: Self = Self(Vec::new());
+    pub const NONE: Self = Self(Vec::new());
+
+    /// These.
+    #[cfg(test)]
+    pub(crate) fn of(statuses: &[u16]) -> Self {
+        Self(statuses.iter().map(|status| *status..=*status).collect())
+    }
 
     /// Whether a status is in the set.
     pub fn contains(&self, status: u16) -> bool {
@@ -27,7 +33,7 @@ impl Statuses {
     }
 
     /// What is tried elsewhere unless the configuration says otherwise: 429 and all that blames the server.
-    pub(super) fn default_retries() -> Self {
+    pub fn default_retries() -> Self {
         Self(vec![429..=429, 500..=599])
     }
 }

@@ -23,6 +23,29 @@ pub fn closest<'a>(given: &str, known: &[&'a str]) -> Option<&'a str> {
         .map(|(_, word)| word)
 }
 
+/// The words that are near enough to `given` to be meant or that begin or end with it, nearest first, at most `most`.
+pub fn nearest<'a>(given: &str, known: &[&'a str], most: usize) -> Vec<&'a str> {
+    let asked = given.to_lowercase();
+    let mut near: Vec<(usize, &str)> = known
+        .iter()
+        .filter_map(|word| {
+            let name = word.to_lowercase();
+            let limit = (name.chars().count() / 3).clamp(1, 6);
+            let is_part = !asked.is_empty()
+                && (name.starts_with(&asked) || name.ends_with(&asked) || asked.starts_with(&name));
+            // Far lengths cannot be near.
+            let is_far = limit < name.chars().count().abs_diff(asked.chars().count());
+            let distance = match is_far {
+                true => usize::MAX,
+                false => distance(&asked, &name),
+            };
+            (is_part || distance <= limit).then_some((distance, *word))
+        })
+        .collect();
+    near.sort_unstable();
+    near.into_iter().take(most).map(|(_, word)| word).collect()
+}
+
 /// How many letters must be added, removed, changed or swapped with their neighbour.
 fn distance(from: &str, to: &str) -> usize {
     let (from, to): (Vec<char>, Vec<char>) = (from.chars().collect(), to.chars().collect());

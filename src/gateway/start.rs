@@ -7,6 +7,7 @@ use std::thread;
 
 use tokio::sync::{oneshot, watch};
 
+use crate::clock::Clock;
 use crate::config::Durability;
 use crate::gateway::capabilities::{BLOCKING_THREADS, capabilities};
 use crate::gateway::lock::DatabaseLock;
@@ -19,6 +20,7 @@ use crate::pipeline::StreamCount;
 use crate::pipeline::filtering::Filters;
 use crate::pipeline::link::Lifecycle;
 use crate::pipeline::replay::Replays;
+use crate::routing::Routing;
 use crate::server::admin::{AdminState, Hosts};
 use crate::server::listen;
 use crate::server::metrics::{Outcomes, Sources};
@@ -36,6 +38,8 @@ pub(super) async fn start(mut gateway: Gateway) -> Result<Running, StartError> {
     let config = gateway.load()?;
     let chain = gateway.chain(&config)?;
     let providers = registry::build(&config.providers)?;
+    let clock = Clock::machine();
+    let routing = Arc::new(Routing::new(&config, providers.clone(), &clock, None));
     let lock = DatabaseLock::take(&config.database.url, config.server.shutdown_grace)
         .await?
         .map(Arc::new);
@@ -98,6 +102,7 @@ pub(super) async fn start(mut gateway: Gateway) -> Result<Running, StartError> {
         instance: addresses.data.to_string().into(),
         has_own_columns,
         providers,
+        routing,
         log: log.clone(),
         lifecycle,
         streams,

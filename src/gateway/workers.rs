@@ -14,6 +14,7 @@ use crate::pipeline::filtering::Filters;
 use crate::pipeline::link::Lifecycle;
 use crate::pipeline::replay::Replays;
 use crate::pipeline::{RelaySettings, StreamCount, Transports, Worker};
+use crate::routing::Routing;
 use crate::server::cors::Cors;
 use crate::server::form::Forms;
 use crate::server::ingest::BodyLimits;
@@ -66,6 +67,7 @@ pub(super) struct MakeParts {
     pub(super) instance: Arc<str>,
     pub(super) has_own_columns: bool,
     pub(super) providers: Arc<[Provider]>,
+    pub(super) routing: Arc<Routing>,
     pub(super) log: Arc<AccessLog>,
     pub(super) lifecycle: Lifecycle,
     pub(super) streams: StreamCount,
@@ -89,6 +91,7 @@ pub(super) fn make_state(parts: MakeParts) -> MakeState {
             recorder: Rc::new(parts.log.recorder()),
             secrets: Rc::new(secrets.clone()),
             providers: parts.providers.clone(),
+            routing: parts.routing.clone(),
             filters: parts.filters.clone(),
             settings: RelaySettings {
                 repair_streams: config.server.repair_streams,

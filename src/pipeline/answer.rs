@@ -46,7 +46,47 @@ pub struct Asked {
 /// Longest error body that is read whole, in bytes.
 const MAX_ERROR_BODY_BYTES: usize = 1024 * 1024;
 
-/// Turns the upstream's answer into the client's.
+/// An answer's head, in the client's format.
+///
+/// # Errors
+/// [`Failure`] when the answer is one, or cannot be read.
+pub(super) async fn opened(
+    worker: &Worker,
+    provider: &Provider,
+    asked: &mut Asked,
+    reply: UpstreamReply,
+    guard: &mut RecordGuard,
+) -> Result<UpstreamReply, Failure> {
+    match asked.translation.take() {
+        Some(translation) => {
+            let answered = translation.answer(reply, provider, &asked.timeouts, worker, guard);
+            Box::pin(answered).await
+        }
+        None if asked.endpoint == Endpoint::ArgoChat => {
+            let answered = argo::unnoticed(reply, asked, provider, worker, guard);
+            Box::pin(answered).await
+        }
+        None => Ok(reply),
+    }
+}
+
+/// Ends an exchange that nobody answered. `kept`: what the upstream says about trying again.
+pub(super) fn unanswered(
+    worker: &Worker,
+    failure: &Failure,
+    request_id: &str,
+    kept: Waits,
+    filters: Option<&ChainRun>,
+    mut guard: RecordGuard,
+) -> Reply {
+    blame_for(failure, &mut guard);
+    note_filters(filters, &mut guard);
+    let mut refused = refuse(guard, failure, request_id, worker.form.as_ref());
+    refused.headers.extend(kept);
+    refused
+}
+
+/// Turns the upstream's answer, its head in the client's format, into the client's.
 pub async fn answer(
     worker: &Rc<Worker>,
     provider: &Provider,
@@ -56,29 +96,6 @@ pub async fn answer(
     mut guard: RecordGuard,
     link: ClientLink,
 ) -> Reply {
-    let mut asked = asked;
-    let kept = waits(&reply.headers);
-    let answered = match asked.translation.take() {
-        Some(translation) => {
-            let answered = translation.answer(reply, provider, &asked.timeouts, worker, &mut guard);
-            Box::pin(answered).await
-        }
-        None if asked.endpoint == Endpoint::ArgoChat => {
-            let answered = argo::unnoticed(reply, &asked, provider, worker, &mut guard);
-            Box::pin(answered).await
-        }
-        None => Ok(reply),
-    };
-    let reply = match answered {
-        Ok(reply) => reply,
-        Err(failure) => {
-            blame_for(&failure, &mut guard);
-            note_filters(filters.as_ref(), &mut guard);
-            let mut refused = refuse(guard, &failure, &asked.request_id, worker.form.as_ref());
-            refused.headers.extend(kept);
-            return refused;
-        }
-    };
     let is_text = argo::is_text(asked.endpoint, &reply);
     let kind = match classify(&reply, asked.endpoint) {
         Err(Failure::UpstreamBadContentType) if is_text => Ok(Kind::Whole),
@@ -392,8 +409,11 @@ pub(super) fn refuses_our_key(provider: &Provider, status: u16, body: &[u8]) -> 
     is_of_key && provider.has_key()
 }
 
+/// What an upstream says about trying again.
+pub(super) type Waits = Vec<(&'static str, Bytes)>;
+
 /// What an upstream says about trying again, for an error in our words.
-fn waits(headers: &Headers) -> Vec<(&'static str, Bytes)> {
+pub(super) fn waits(headers: &Headers) -> Waits {
     let wanted = ["retry-after", "retry-after-ms"].into_iter();
     wanted
         .filter_map(|name| Some((name, Bytes::copy_from_slice(headers.get_bytes(name)?))))

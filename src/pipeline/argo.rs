@@ -1,6 +1,7 @@
 //! Argo's own calls by clients that speak it: the body goes up but for what is ours to say, and the answer comes back byte
 //! for byte. Only the notice under a good status is looked for first, which stands where an answer would.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -14,38 +15,53 @@ use crate::pipeline::failure::Failure;
 use crate::pipeline::plan::{self, Plan, settings, timeouts, unknown_target};
 use crate::pipeline::translation::text;
 use crate::pipeline::{Worker, collected, filtering, lacking};
-use crate::routing::choose_own;
+use crate::routing::table::{Question, Reach, Table};
+use crate::routing::target::{Route, Target};
 use crate::upstream::provider::Provider;
 use crate::upstream::transport::{UpstreamBody, UpstreamReply};
 use crate::wire;
 use crate::wire::argo::raw;
 
-/// Chooses the provider, and makes the body that is sent.
+/// Finds the targets of such a call.
 ///
 /// # Errors
 /// [`Failure`] when the body names no model, or one that nobody takes.
-pub(super) fn plan(
-    exchange: &mut Exchange,
-    head: plan::Asked,
+pub(super) fn route(
+    exchange: &Exchange,
+    head: &plan::Asked,
+    table: &Table,
     worker: &Worker,
-) -> Result<Plan, Failure> {
-    let untold = |field: &str, reason: &str| Failure::Untranslatable {
-        field: field.to_owned(),
-        reason: reason.to_owned(),
-    };
-    let (Body::Whole(body), Some(model)) = (&exchange.body, head.model) else {
+) -> Result<Arc<Route>, Failure> {
+    let (Body::Whole(_), Some(model)) = (&exchange.body, head.model.as_deref()) else {
         return Err(untold("model", "it must be a text"));
     };
-    let endpoint = exchange.endpoint;
-    let named = exchange.provider.as_deref();
-    let target = choose_own(&worker.providers, named, &model, endpoint);
-    if target.is_err() {
-        lacking::check(exchange, Some(&model), worker)?;
+    let route = table.route(Question {
+        named: exchange.provider.as_deref(),
+        model: Some(model),
+        reach: Reach::Own(exchange.endpoint),
+    });
+    if route.is_err() {
+        lacking::check(exchange, Some(model), worker)?;
     }
-    let target = target.map_err(unknown_target)?;
-    let provider = &worker.providers[target.provider];
-    let generation = provider.own_call(endpoint).ok_or(Failure::Internal)?;
-    let model = target.model.clone().unwrap_or_else(|| model.into_owned());
+    route.map_err(unknown_target)
+}
+
+/// Makes the body that is sent.
+///
+/// # Errors
+/// [`Failure`] when the body cannot be sent so.
+pub(super) fn plan(
+    exchange: &mut Exchange,
+    head: &plan::Asked,
+    target: &Target,
+    provider: &Provider,
+) -> Result<Plan, Failure> {
+    let (Body::Whole(body), Some(model)) = (&exchange.body, head.model.as_deref()) else {
+        return Err(untold("model", "it must be a text"));
+    };
+    let generation = provider.own_call(exchange.endpoint);
+    let generation = generation.ok_or(Failure::Internal)?;
+    let model = target.model.clone().unwrap_or_else(|| model.to_owned());
     let timeouts = timeouts(provider, body)?;
     let settings = settings(provider, &exchange.headers)?;
     let written = raw::request(body, &model, &settings).map_err(|unsent| match unsent {
@@ -58,16 +74,24 @@ pub(super) fn plan(
         let (rest, query) = (generation.place)(&model, stream);
         (rest, query.to_owned())
     };
-    exchange.guard.upstream_request(written.clone());
     Ok(Plan {
-        target,
-        changed: Some(written),
+        changed: Some(written.clone()),
         stream,
         usage_asked: false,
         model: Some(model),
         translation: None,
         timeouts,
+        recorded: Some(written),
+        translated_to: None,
+        dropped: Vec::new(),
     })
+}
+
+fn untold(field: &str, reason: &str) -> Failure {
+    Failure::Untranslatable {
+        field: field.to_owned(),
+        reason: reason.to_owned(),
+    }
 }
 
 /// Whether an answer is text to a call of Argo's own, which may be one.

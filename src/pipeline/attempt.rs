@@ -60,7 +60,7 @@ pub enum CallBody {
 }
 
 /// How long a FIN may stand, before a stream's head, until it counts as leaving.
-const LEAVING_AFTER_FIN: Duration = Duration::from_secs(2);
+pub(super) const LEAVING_AFTER_FIN: Duration = Duration::from_secs(2);
 
 /// Sends, once more on a fresh connection where a kept-alive one had died before any answer byte.
 ///
@@ -327,7 +327,7 @@ impl Try {
                     started: self.started,
                 });
                 let outcome = of_upstream_status(reply.status);
-                if 1 < closed.attempts || outcome != Outcome::Ok {
+                if 1 < closed.last_number() || outcome != Outcome::Ok {
                     let draft = self.draft(closed, outcome);
                     closed.tries.push(AttemptDraft {
                         status_code: Some(reply.status),
@@ -367,7 +367,7 @@ pub(super) fn draft(
     started: Instant,
 ) -> AttemptDraft {
     AttemptDraft {
-        number: closed.attempts,
+        number: closed.last_number(),
         provider: closed.provider.clone().unwrap_or_default(),
         model: closed.sent_model.clone(),
         provider_key: closed.provider_key.clone(),

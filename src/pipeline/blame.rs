@@ -44,7 +44,8 @@ pub(super) fn blame(guard: &mut RecordGuard, failure: &Failure, said: &str) {
         return;
     };
     // An answer that was no error may have an entry already.
-    closed.tries.retain(|known| known.number != closed.attempts);
+    let number = closed.last_number();
+    closed.tries.retain(|known| known.number != number);
     let row = draft(
         closed,
         failure.outcome(),

@@ -10,14 +10,16 @@ use futures_util::StreamExt;
 use crate::access_log::guard::RecordGuard;
 use crate::access_log::redact;
 use crate::filter::{self, ChainRun, Dialect, Endpoint, Headers, LlmResponse, Outcome};
-use crate::pipeline::attempt::{self, Call, CallBody, attempt};
+use crate::pipeline::attempt;
+use crate::pipeline::attempts::{Answered, answered};
 use crate::pipeline::failure::Failure;
 use crate::pipeline::link::ClientLink;
-use crate::pipeline::plan::{Asked, Plan, body_model, check, follow_model, plan, read_head};
+use crate::pipeline::plan::{Asked, body_model, check, follow_model, read_head, route};
 use crate::pipeline::reply::{
     AnswerTo, Reply, ReplyBody, ReplyHeaders, note_headers, own_headers, refuse,
 };
 use crate::pipeline::{Worker, answer, filtering, models, openai_at_google};
+use crate::routing::target::{Route, Target};
 use crate::upstream::provider::{Place, Provider};
 use crate::upstream::transport::BodyStream;
 use crate::wire::aws_event_stream;
@@ -54,6 +56,8 @@ pub struct Exchange {
     pub headers: Headers,
     /// What follows the head.
     pub body: Body,
+    /// Whether a body that flows has been taken by a try.
+    pub has_flown: bool,
 }
 
 impl Exchange {
@@ -124,8 +128,8 @@ pub async fn run(mut exchange: Exchange, worker: &Rc<Worker>) -> Reply {
     if let Some(wanted) = models::own_list(&exchange, worker) {
         return Box::pin(models::merged_list(wanted, exchange, filters, worker)).await;
     }
-    match plan(&mut exchange, asked, worker) {
-        Ok(plan) => carry_out(exchange, plan, filters, worker).await,
+    match route(&exchange, &asked, worker) {
+        Ok(route) => carry_out(exchange, asked, &route, filters, worker).await,
         Err(failure) => {
             if let Some(run) = &filters {
                 filtering::note(run, &mut exchange.guard);
@@ -229,18 +233,22 @@ async fn hold_body(exchange: &mut Exchange, worker: &Worker) -> Result<(), Failu
     Ok(())
 }
 
+/// Whether one of the targets is asked with the client's own credentials.
+fn passes_credentials(exchange: &Exchange, route: &Route, worker: &Worker) -> bool {
+    let passes =
+        |target: &Target| !worker.providers[target.provider].has_key() && !target.is_translated;
+    !exchange.is_other_form && route.targets.iter().any(passes)
+}
+
 async fn carry_out(
     mut exchange: Exchange,
-    plan: Plan,
+    head: Asked,
+    route: &Route,
     mut filters: Option<ChainRun>,
     worker: &Rc<Worker>,
 ) -> Reply {
-    let provider = worker.providers.clone();
-    let provider = &provider[plan.target.provider];
-    let transport = worker.transport(plan.target.provider);
-    exchange.guard.closed_mut().usage_asked = plan.usage_asked;
-    if !provider.has_key() && plan.translation.is_none() && !exchange.is_other_form {
-        // Then the client's own travel, and may come back.
+    if passes_credentials(&exchange, route, worker) {
+        // They may come back.
         for value in redact::credentials_in_query(&exchange.query) {
             exchange.guard.add_secret(value.as_bytes());
         }
@@ -250,89 +258,53 @@ async fn carry_out(
             }
         }
     }
-    if provider.signs()
-        && let Err(failure) = hold_body(&mut exchange, worker).await
-    {
-        if let Some(run) = &filters {
-            filtering::note(run, &mut exchange.guard);
+    let mut targets = route.targets.iter();
+    let signs = targets.any(|target| worker.providers[target.provider].signs());
+    let held = match signs {
+        true => hold_body(&mut exchange, worker).await,
+        false => Ok(()),
+    };
+    if held.is_ok() {
+        exchange.guard.begin();
+        let before = Instant::now();
+        let read_at = exchange.guard.read_at();
+        exchange.guard.worked(before.duration_since(read_at));
+    }
+    let answered = match held {
+        Ok(()) => Box::pin(answered(&mut exchange, &head, route, worker)).await,
+        Err(failure) => Err(failure),
+    };
+    let answered = match answered {
+        Ok(answered) => answered,
+        Err(failure) => {
+            if let Some(run) = &filters {
+                filtering::note(run, &mut exchange.guard);
+            }
+            return refused(exchange, &failure, worker);
         }
-        return refused(exchange, &failure, worker);
-    }
-    exchange.guard.begin();
-    if !plan.stream {
-        exchange.link.expect_whole_answer();
-    }
-    let url = match &plan.translation {
-        Some(translation) => translation.url(provider, plan.model.as_deref()),
-        None => exchange.url_at(provider, plan.model.as_deref()),
     };
-    let call = Call {
+    let Answered {
         provider,
-        key: provider.keys.first(),
-        method: &exchange.method,
-        url: &url,
-        timeouts: plan.timeouts,
-        headers: &exchange.headers,
-        model: plan.model.as_deref(),
-        cancel_when_client_leaves: plan.stream,
-        is_translated: plan.translation.is_some()
-            || exchange.is_other_form
-            || exchange.endpoint == Endpoint::ArgoChat,
-    };
-    let body = match exchange.body {
-        Body::None => CallBody::None,
-        Body::Whole(body) => CallBody::Whole(plan.changed.unwrap_or(body)),
-        Body::Flowing(stream, length) => CallBody::Flowing(stream, length),
-    };
-    let before = Instant::now();
-    let read_at = exchange.guard.read_at();
-    exchange.guard.worked(before.duration_since(read_at));
-    let answered = attempt(
-        worker,
-        transport,
-        &call,
-        body,
-        &mut exchange.guard,
-        &exchange.link,
-    )
-    .await;
-    let asked = answer::Asked {
-        endpoint: exchange.endpoint,
-        stream: plan.stream,
-        usage_asked: plan.usage_asked,
-        request_id: exchange.request_id,
-        since: Instant::now(),
-        timeouts: plan.timeouts,
-        is_translated: plan.translation.is_some(),
-        translation: plan.translation,
-    };
+        model,
+        asked,
+        reply,
+        kept,
+    } = answered;
+    let provider = &worker.providers[provider];
     if let Some(run) = &mut filters {
         let target = filter::Target {
             provider: provider.name.clone(),
-            model: plan.model.unwrap_or_default(),
+            model: model.unwrap_or_default(),
         };
-        let deadline = exchange.guard.started() + plan.timeouts.total;
+        let deadline = exchange.guard.started() + asked.timeouts.total;
         run.set_target(target, exchange.guard.closed_mut().attempts, deadline);
     }
-    let mut guard = exchange.guard;
-    match answered {
-        Ok(reply) => {
-            answer::answer(
-                worker,
-                provider,
-                asked,
-                reply,
-                filters,
-                guard,
-                exchange.link,
-            )
-            .await
-        }
+    let (guard, link) = (exchange.guard, exchange.link);
+    match reply {
+        Ok(reply) => answer::answer(worker, provider, asked, reply, filters, guard, link).await,
         Err(failure) => {
-            if let Some(run) = &filters {
-                filtering::note(run, &mut guard);
-            }
-            refuse(guard, &failure, &asked.request_id, worker.form.as_ref())
+            let id = &asked.request_id;
+            answer::unanswered(worker, &failure, id, kept, filters.as_ref(), guard)
         }
     }
 }

@@ -59,6 +59,8 @@ pub enum Failure {
     UnknownModel {
         /// The model as asked for.
         model: String,
+        /// Known names that are near it.
+        nearest: Vec<String>,
     },
     /// The model's provider is asked by translation, and counts of tokens are not translated.
     CountNotTranslated {
@@ -91,6 +93,18 @@ pub enum Failure {
         /// What is allowed.
         reason: &'static str,
     },
+    /// Nobody who could answer is there: the circuits of all are open.
+    NoUpstream {
+        /// Seconds until one of them is tried again.
+        retry_after_s: u32,
+    },
+    /// Every key that could be used has no room within its `max_rps`.
+    KeysBusy {
+        /// Seconds until one has.
+        retry_after_s: u32,
+    },
+    /// No target of the model is for this request: conditions or exclusions leave none.
+    NoTarget,
     /// More streams are open than `server.max_streams`.
     Overloaded,
     /// The spool is full and `on_spool_full: refuse`.
@@ -234,12 +248,14 @@ impl Failure {
             | Self::ReplayBodyUnavailable
             | Self::Untranslatable { .. }
             | Self::BadHeader { .. } => Outcome::ClientError,
-            Self::BodyTooLarge { .. } => Outcome::Rejected,
+            Self::BodyTooLarge { .. } | Self::NoTarget => Outcome::Rejected,
+            Self::KeysBusy { .. } => Outcome::RateLimited,
             Self::ClientGone => Outcome::ClientDisconnected,
             Self::Overloaded | Self::LogUnavailable => Outcome::Shed,
             Self::ShuttingDown => Outcome::Shutdown,
             Self::UpstreamUnreachable { .. }
             | Self::UpstreamDns
+            | Self::NoUpstream { .. }
             | Self::UpstreamTls { .. }
             | Self::UpstreamRedirect
             | Self::UpstreamAuth { .. }

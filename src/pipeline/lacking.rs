@@ -6,7 +6,7 @@ use crate::pipeline::Worker;
 use crate::pipeline::exchange::Exchange;
 use crate::pipeline::failure::Failure;
 use crate::pipeline::translation;
-use crate::routing::choose;
+use crate::routing::table::{Question, Reach};
 use crate::upstream::provider::Provider;
 
 /// The calls that not every kind has or has another one for, and what they ask for. All others are texts, which are
@@ -39,10 +39,23 @@ pub(super) fn check(
     };
     let named = exchange.provider.as_deref();
     let providers = &worker.providers;
-    let text = Some(Endpoint::ChatCompletions);
-    let Ok(target) = choose(providers, named, model, dialect, text) else {
+    let table = worker.routing.table();
+    let find = |translatable: Option<Endpoint>| {
+        let reach = Reach::Clients {
+            dialect,
+            translatable,
+        };
+        let question = Question {
+            named,
+            model,
+            reach,
+        };
+        table.route(question).ok()
+    };
+    let Some(route) = find(Some(Endpoint::ChatCompletions)) else {
         return Ok(());
     };
+    let target = route.first();
     let provider = &providers[target.provider];
     // A provider in the path gets what it is sent, unless nobody is its client.
     let is_its_own =
@@ -51,16 +64,16 @@ pub(super) fn check(
         return Ok(());
     }
     // Who takes every name knows no better than who says this one.
-    let names = |provider: &Provider| model.is_some_and(|model| provider.names(model));
-    let is_said = target.model.is_some() || names(provider);
+    let names = |index: usize| model.is_some_and(|model| table.names(index, model));
+    let is_said = target.model.is_some() || names(target.provider);
     let translatable = translation::is_translated(endpoint).then_some(endpoint);
-    let other = choose(providers, named, model, dialect, translatable).ok();
-    let other = other.filter(|other| other.provider != target.provider);
+    let other = find(translatable).map(|route| route.first().provider);
+    let other = other.filter(|other| *other != target.provider);
     let is_anothers = match endpoint {
         // Its models are Argo's, unless somebody says otherwise.
         Endpoint::ArgoChat => !is_said,
         Endpoint::Passthrough => other.is_some(),
-        _ => other.is_some_and(|other| !is_said || names(&providers[other.provider])),
+        _ => other.is_some_and(|other| !is_said || names(other)),
     };
     if is_anothers {
         return Ok(());

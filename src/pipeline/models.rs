@@ -14,7 +14,7 @@ use crate::pipeline::exchange::Exchange;
 use crate::pipeline::failure::Failure;
 use crate::pipeline::reply::{Reply, ReplyBody, ReplyHeaders, note_headers, own_headers, refuse};
 use crate::pipeline::{Worker, collected, filtering, translation};
-use crate::routing::choose;
+use crate::routing::table::{Question, Reach};
 use crate::upstream::provider::Provider;
 use crate::wire::listed_model::ListedModel;
 use crate::wire::model_list::{ModelList, whole_query};
@@ -34,9 +34,17 @@ pub fn own_list(exchange: &Exchange, worker: &Worker) -> Option<OwnList> {
     let dialect = exchange.dialect;
     let lists_otherwise = |index: &usize| has_listing_for(&worker.providers[*index], dialect);
     let named = exchange.provider.as_deref();
+    let table = worker.routing.table();
     let choose = |model: Option<&str>| {
-        let endpoint = Some(Endpoint::ChatCompletions);
-        choose(&worker.providers, named, model, dialect, endpoint).ok()
+        let question = Question {
+            named,
+            model,
+            reach: Reach::Clients {
+                dialect,
+                translatable: Some(Endpoint::ChatCompletions),
+            },
+        };
+        Some(table.route(question).ok()?.first().clone())
     };
     if let Some(model) = one_model(exchange) {
         let target = choose(Some(&model))?;
@@ -141,15 +149,16 @@ pub async fn merged_list(
     // What a client asks for page by page is given on one.
     exchange.query = whole_query(&exchange.query, dialect);
     let mut list = ModelList::of(dialect);
+    let table = worker.routing.table();
     let mut last_failure = None;
     let is_of_all = 1 < wanted.providers.len();
     for index in wanted.providers {
         let provider = &worker.providers[index];
         if is_asked(provider, dialect) {
             match one_list(&mut exchange, index, worker, !is_of_all).await {
-                Ok(Listed::InForm(body)) => list.add_body(&body, |name| provider.takes(name)),
+                Ok(Listed::InForm(body)) => list.add_body(&body, |name| table.takes(index, name)),
                 Ok(Listed::Read(mut models)) => {
-                    models.retain(|model| provider.takes(&model.id));
+                    models.retain(|model| table.takes(index, &model.id));
                     list.add(&models);
                 }
                 Err(failure) => last_failure = Some(failure),
@@ -164,7 +173,10 @@ pub async fn merged_list(
         list.keep(model);
     }
     let is_one = model.is_some();
-    let unknown = model.map(|model| Failure::UnknownModel { model });
+    let unknown = model.map(|model| Failure::UnknownModel {
+        model,
+        nearest: Vec::new(),
+    });
     let failure = last_failure.or(unknown).filter(|_| list.is_empty());
     if let Some(failure) = failure {
         return refuse(

@@ -1,6 +1,7 @@
 //! What an exchange asks for, and what is decided before anything is sent: which provider, which body.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -9,7 +10,9 @@ use crate::pipeline::exchange::{Body, Exchange};
 use crate::pipeline::failure::Failure;
 use crate::pipeline::translation::{self, Shape, Translation};
 use crate::pipeline::{Worker, argo, lacking, models, openai_at_google, other_form};
-use crate::routing::{NoTarget, Target, choose};
+use crate::routing::NoTarget;
+use crate::routing::table::{Question, Reach};
+use crate::routing::target::{Route, Target};
 use crate::upstream::provider::{Provider, Timeouts};
 use crate::upstream::signing::is_signature;
 use crate::wire::argo::raw;
@@ -92,10 +95,8 @@ pub fn follow_model(exchange: &mut Exchange, before: Option<String>) {
     }
 }
 
-/// What was decided before anything is sent.
+/// What is sent to one target.
 pub struct Plan {
-    /// Where it goes.
-    pub target: Target,
     /// The body to send, when it differs from the exchange's.
     pub changed: Option<Bytes>,
     /// Whether the client asked for a stream.
@@ -108,56 +109,86 @@ pub struct Plan {
     pub translation: Option<Translation>,
     /// The time limits.
     pub timeouts: Timeouts,
+    /// The body for the record, where it is another than the client's by more than our own additions.
+    pub recorded: Option<Bytes>,
+    /// The API that is called, where the request was translated.
+    pub translated_to: Option<Endpoint>,
+    /// Fields that a translation could not carry.
+    pub dropped: Vec<String>,
 }
 
-/// Chooses the provider, and makes the body that is sent.
+/// Finds the targets of an exchange.
 ///
 /// # Errors
 /// [`Failure`] when nobody takes the model.
-pub fn plan(exchange: &mut Exchange, head: Asked, worker: &Worker) -> Result<Plan, Failure> {
-    if exchange.endpoint == Endpoint::ArgoChat {
-        return argo::plan(exchange, head, worker);
-    }
+pub fn route(exchange: &Exchange, head: &Asked, worker: &Worker) -> Result<Arc<Route>, Failure> {
     let named = exchange.provider.as_deref();
+    let (dialect, endpoint) = (exchange.dialect, exchange.endpoint);
+    let table = worker.routing.table();
+    if endpoint == Endpoint::ArgoChat {
+        return argo::route(exchange, head, &table, worker);
+    }
+    let model_in_path = models::model_in_path(exchange);
+    let is_whole = matches!(exchange.body, Body::Whole(_));
+    let model = match is_whole {
+        true => head.model.as_deref(),
+        false => model_in_path.as_deref().or(head.model.as_deref()),
+    };
+    if is_whole {
+        lacking::check(exchange, model, worker)?;
+    }
+    let route = match openai_at_google::is_asked(exchange) {
+        true => openai_at_google::route(exchange, model, &table),
+        false => {
+            let is_translatable = is_whole && translation::is_translated(endpoint);
+            let translatable = is_translatable.then_some(endpoint);
+            let reach = Reach::Clients {
+                dialect,
+                translatable,
+            };
+            table.route(Question {
+                named,
+                model,
+                reach,
+            })
+        }
+    };
+    route.map_err(unknown_target)
+}
+
+/// Makes the body that a target is sent.
+///
+/// # Errors
+/// [`Failure`] when it cannot be asked for this.
+pub fn plan(
+    exchange: &mut Exchange,
+    head: &Asked,
+    target: &Target,
+    worker: &Worker,
+) -> Result<Plan, Failure> {
+    let provider = &worker.providers[target.provider];
+    if exchange.endpoint == Endpoint::ArgoChat {
+        return argo::plan(exchange, head, target, provider);
+    }
+    let asked_model = || head.model.as_deref().map(str::to_owned);
     let Body::Whole(body) = &exchange.body else {
-        let model = models::model_in_path(exchange);
-        let asked = model.as_deref().or(head.model.as_deref());
-        let target = match openai_at_google::is_asked(exchange) {
-            true => openai_at_google::target(exchange, asked, worker),
-            false => choose(&worker.providers, named, asked, exchange.dialect, None),
-        };
-        let target = target.map_err(unknown_target)?;
-        if let (Some(_), Some(model)) = (model, &target.model) {
+        if let (Some(_), Some(model)) = (models::model_in_path(exchange), &target.model) {
             exchange.rest = format!("/models/{}", model.replace('/', "%2F"));
         }
         return Ok(Plan {
-            model: target
-                .model
-                .clone()
-                .or_else(|| head.model.map(Cow::into_owned)),
+            model: target.model.clone().or_else(asked_model),
             changed: None,
             stream: false,
             usage_asked: false,
             translation: None,
-            timeouts: worker.providers[target.provider].timeouts,
-            target,
+            timeouts: provider.timeouts,
+            recorded: None,
+            translated_to: None,
+            dropped: Vec::new(),
         });
     };
-    let model = head.model.as_deref();
-    lacking::check(exchange, model, worker)?;
-    let target = match openai_at_google::is_asked(exchange) {
-        true => openai_at_google::target(exchange, model, worker),
-        false => {
-            let endpoint = exchange.endpoint;
-            let translatable = translation::is_translated(endpoint).then_some(endpoint);
-            let dialect = exchange.dialect;
-            choose(&worker.providers, named, model, dialect, translatable)
-        }
-    };
-    let target = target.map_err(unknown_target)?;
-    let provider = &worker.providers[target.provider];
     if target.is_translated {
-        return translated(exchange, &head, &target, provider, worker);
+        return translated(exchange, head, target, provider, worker);
     }
     if !provider.has_key() && is_signed(&exchange.headers) {
         return Err(Failure::ForeignSignature);
@@ -172,32 +203,27 @@ pub fn plan(exchange: &mut Exchange, head: Asked, worker: &Worker) -> Result<Pla
         }
         Dialect::Bedrock => None,
         Dialect::Openai | Dialect::Azure | Dialect::Anthropic => {
-            rename(body, &head, target.model.as_deref().or(deployment))
+            rename(body, head, target.model.as_deref().or(deployment))
         }
     };
     let (changed, usage_asked) =
-        with_usage_asked(exchange.endpoint, provider, body, renamed.as_ref(), &head)?;
-    let plan = Plan {
-        model: target
-            .model
-            .clone()
-            .or_else(|| head.model.map(Cow::into_owned)),
-        target,
+        with_usage_asked(exchange.endpoint, provider, body, renamed.as_ref(), head)?;
+    Ok(Plan {
+        model: target.model.clone().or_else(asked_model),
         changed,
         stream: head.stream.unwrap_or(false),
         usage_asked,
         translation: None,
         timeouts: provider.timeouts,
-    };
-    if let Some(renamed) = renamed {
-        exchange.guard.upstream_request(renamed);
-    }
-    Ok(plan)
+        recorded: renamed,
+        translated_to: None,
+        dropped: Vec::new(),
+    })
 }
 
 /// The plan for a provider that does not understand the client: its own call, with the body in its own format.
 fn translated(
-    exchange: &mut Exchange,
+    exchange: &Exchange,
     head: &Asked,
     target: &Target,
     provider: &Provider,
@@ -207,6 +233,7 @@ fn translated(
         None => Failure::MissingModel,
         Some(model) => Failure::UnknownModel {
             model: model.to_owned(),
+            nearest: Vec::new(),
         },
     };
     let model = target.model.as_deref().or(head.model.as_deref());
@@ -249,22 +276,20 @@ fn translated(
         }
         false => None,
     };
-    let plan = Plan {
+    let mut dropped = written.dropped;
+    // It is heeded here.
+    dropped.retain(|field| !provider.quirks.timeout_member || field != "timeout");
+    Ok(Plan {
         changed: Some(changed.unwrap_or_else(|| written.body.clone())),
         stream,
         usage_asked: false,
         model: Some(model.to_owned()),
         translation: Some(written.translation),
         timeouts,
-        target: target.clone(),
-    };
-    exchange.guard.translated_to(generation.endpoint);
-    let mut dropped = written.dropped;
-    // It is heeded here.
-    dropped.retain(|field| !provider.quirks.timeout_member || field != "timeout");
-    exchange.guard.closed_mut().dropped = dropped;
-    exchange.guard.upstream_request(written.body);
-    Ok(plan)
+        recorded: Some(written.body),
+        translated_to: Some(generation.endpoint),
+        dropped,
+    })
 }
 
 /// The time limits of a request: the provider's, and where its requests have one of their own, that within the
@@ -378,7 +403,7 @@ fn with_usage_asked(
 
 pub(super) fn unknown_target(none: NoTarget) -> Failure {
     match none {
-        NoTarget::UnknownModel { model } => Failure::UnknownModel { model },
+        NoTarget::UnknownModel { model, nearest } => Failure::UnknownModel { model, nearest },
         NoTarget::MissingModel => Failure::MissingModel,
         NoTarget::UnknownProvider => Failure::UnknownPath,
     }

@@ -7,6 +7,7 @@
 use std::cmp::Ordering;
 
 use crate::clock::Dice;
+use crate::config::Strategy;
 use crate::routing::figures::Reading;
 
 /// Least part of its weight that any candidate keeps.
@@ -23,21 +24,6 @@ const STUCK: f64 = 4.0;
 
 /// With fewer attempts on their way, silence says little.
 const LEAST_WAITING: u32 = 4;
-
-/// What an operator wants of the choice.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Strategy {
-    /// Shares by weight; less for who fails or is stuck.
-    Balanced,
-    /// Most to the fastest, by the time to the first content, the attempts on their way, and the weight.
-    LatencyFirst,
-    /// The cheapest that is well.
-    CostFirst,
-    /// Most to who fails least.
-    ReliabilityFirst,
-    /// The list's order, by tier; shares as with [`Strategy::Balanced`] within one.
-    Priority,
-}
 
 /// A candidate with all that the choice looks at.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -10,6 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::clock::Dice;
+use crate::config::KeySelection;
 use crate::routing::weighted::{Turns, Wheel, draw, draw_in_turn};
 
 /// Longest time a key cools down for, whatever a provider or another instance says.
@@ -23,20 +24,6 @@ const REFUSED: [Duration; 2] = [Duration::from_secs(30), Duration::from_secs(600
 
 /// What [`KeySpec::max_rps`] counts over.
 const SECOND: Duration = Duration::from_secs(1);
-
-/// How a pool chooses among keys that are ready.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum KeySelection {
-    /// Exact shares by weight, evenly spread.
-    #[default]
-    Smooth,
-    /// Keys of equal weight are a group: a group by chance, in it one after the other.
-    WeightedRoundRobin,
-    /// One after the other, whatever their weights.
-    RoundRobin,
-    /// By chance, each as likely as its weight says.
-    Weighted,
-}
 
 /// A key as the configuration has it, without its secret.
 #[derive(Debug, Clone, PartialEq)]
@@ -150,6 +137,17 @@ struct Window {
 
 // === impl KeyPool ===
 
+impl KeySpec {
+    /// One without a limit.
+    pub fn plain(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            weight: 1.0,
+            max_rps: 0,
+        }
+    }
+}
+
 impl KeyPool {
     /// All keys ready.
     pub fn new(specs: Vec<KeySpec>, selection: KeySelection) -> Self {
@@ -229,6 +227,28 @@ impl KeyPool {
         }
         drop(state);
         self.give(index)
+    }
+
+    /// The first key that is ready, else the first: for calls that may belong to one key. Counts it as used.
+    pub fn main(&self, now: Instant) -> usize {
+        let mut state = self.lock();
+        let mut health = state.health.iter_mut();
+        let ready = health.position(|health| {
+            health.cooling(now).is_none() && health.window.full_until(now).is_none()
+        });
+        let index = ready.unwrap_or(0);
+        if let Some(health) = state.health.get_mut(index) {
+            health.window.give(now);
+        }
+        drop(state);
+        self.give(index);
+        index
+    }
+
+    /// Whether it is made of these.
+    pub fn is_of(&self, specs: &[KeySpec], selection: KeySelection) -> bool {
+        let own = self.keys.iter().map(|key| &key.spec);
+        self.selection == selection && own.eq(specs)
     }
 
     /// A provider took the key: its row of failures ends. Costs a look at a flag when there is none.

@@ -280,6 +280,7 @@ fn run(
             client_ip,
             headers,
             body,
+            has_flown: false,
         };
         exchange::run(exchange, &state.worker).await
     }

@@ -109,11 +109,18 @@ pub fn reply(failure: &Failure) -> ErrorReply {
                 "two different keys are shown, as '{first}' and as '{second}'; send one of them"
             ),
         ),
-        Failure::UnknownModel { model } => plain(
+        Failure::UnknownModel { model, nearest } => plain(
             404,
             INVALID,
             "model_not_found",
-            format!("the model '{}' is not served here", printable(model)),
+            match nearest.as_slice() {
+                [] => format!("the model '{}' is not served here", printable(model)),
+                nearest => format!(
+                    "the model '{}' is not served here; these are: {}",
+                    printable(model),
+                    nearest.join(", ")
+                ),
+            },
         ),
         Failure::CountNotTranslated { model, counting } => {
             let counting = match counting.as_slice() {
@@ -167,6 +174,29 @@ pub fn reply(failure: &Failure) -> ErrorReply {
         Failure::BadHeader { name, reason } => {
             plain(400, INVALID, "invalid_header", format!("{name}: {reason}"))
         }
+        Failure::NoUpstream { retry_after_s } => retry_after(
+            api(
+                503,
+                "no_upstream_available",
+                "no provider of this model can be reached at the moment",
+            ),
+            *retry_after_s,
+        ),
+        Failure::KeysBusy { retry_after_s } => retry_after(
+            plain(
+                429,
+                RATE_LIMIT,
+                "rate_limit_exceeded",
+                "the keys for this model have reached their rate limit".to_owned(),
+            ),
+            *retry_after_s,
+        ),
+        Failure::NoTarget => plain(
+            403,
+            INVALID,
+            "no_target",
+            "no provider of this model is for this request".to_owned(),
+        ),
         Failure::Overloaded => retry_after(
             api(503, "overloaded", "too many open streams, try again soon"),
             1,

@@ -157,7 +157,7 @@ fn names(values: &[&str], name: &str) -> bool {
 #[cfg(test)]
 pub(super) mod testing {
     use super::*;
-    use crate::upstream::provider::{Api, ProviderKey, Timeouts};
+    use crate::upstream::provider::{Api, Timeouts};
     use std::time::Duration;
 
     /// One that needs nothing.
@@ -167,7 +167,10 @@ pub(super) mod testing {
             name: "openai".to_owned(),
             api,
             base_url: "http://localhost/v1".to_owned(),
-            key: key.map(|key| ProviderKey::new("k".to_owned(), &key.to_owned().into(), api)),
+            keys: key
+                .map(|key| ProviderKey::new("k".to_owned(), &key.to_owned().into(), api))
+                .into_iter()
+                .collect(),
             headers: vec![("x-set".to_owned(), "ours".to_owned())],
             timeouts: Timeouts {
                 connect: second,
@@ -176,7 +179,11 @@ pub(super) mod testing {
                 total: second,
             },
             allow: vec![crate::config::Glob::new("*")],
+            deny: Vec::new(),
             list: Vec::new(),
+            weight: 1.0,
+            region: None,
+            retry_statuses: crate::config::Statuses::NONE,
             ask_for_usage: true,
             max_event_bytes: 1,
             api_version: String::new(),

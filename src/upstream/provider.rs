@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::config::Glob;
+use crate::config::{Glob, Statuses};
 use crate::filter::{Dialect, Endpoint};
 use crate::upstream::sigv4::Signer;
 use crate::wire::found;
@@ -28,8 +28,16 @@ pub struct Provider {
     pub timeouts: Timeouts,
     /// Globs of the model names that it takes.
     pub allow: Vec<Glob>,
+    /// Globs of the model names that it does not take.
+    pub deny: Vec<Glob>,
     /// Model names that it lists.
     pub list: Vec<String>,
+    /// Its share among the providers that take the same model.
+    pub weight: f64,
+    /// Where it is, in the operator's words.
+    pub region: Option<Arc<str>>,
+    /// Statuses of its answers with which another target is tried; empty: those of all providers.
+    pub retry_statuses: Statuses,
     /// Whether `stream_options.include_usage` is asked for on our own account.
     pub ask_for_usage: bool,
     /// Longest event of a stream in bytes.
@@ -214,6 +222,12 @@ impl ProviderKey {
         }
     }
 
+    /// Whether it is the other one, name and all. One that signs never is: what it signs with cannot be compared.
+    pub fn is_same(&self, other: &Self) -> bool {
+        let shown = |key: &Self| key.header(false).map(|(_, value)| value.to_owned());
+        self.name == other.name && shown(self).is_some() && shown(self) == shown(other)
+    }
+
     /// The header that carries it, if one does; `as_bearer`: as OpenAI's clients show theirs.
     pub fn header(&self, as_bearer: bool) -> Option<(&'static str, &str)> {
         match &self.form {
@@ -243,6 +257,12 @@ impl Provider {
     /// Whether it is asked with a key of ours, and not with the client's credentials.
     pub fn has_key(&self) -> bool {
         !self.keys.is_empty()
+    }
+
+    /// Whether the other one is asked with the same keys, in the same order.
+    pub fn has_same_keys(&self, other: &Self) -> bool {
+        let same = |(a, b): (&ProviderKey, &ProviderKey)| a.is_same(b);
+        self.keys.len() == other.keys.len() && self.keys.iter().zip(&other.keys).all(same)
     }
 
     /// Whether requests to it are signed, which takes their whole body.
@@ -292,18 +312,19 @@ impl Provider {
         (self.api.url)(self, place)
     }
 
-    /// Whether it says of this model that it takes it: by its name, or by more than a `*` that is true of every name.
-    pub fn names(&self, model: &str) -> bool {
-        self.list.iter().any(|listed| listed == model)
-            || self
-                .allow
-                .iter()
-                .any(|glob| !glob.is_any() && glob.matches(model))
+    /// Whether a pattern of it that is not true of every name is true of this one, and it does not deny it.
+    pub fn matches(&self, model: &str) -> bool {
+        let mut patterns = self.allow.iter().filter(|glob| !glob.is_any());
+        patterns.any(|glob| glob.matches(model)) && !self.denies(model)
     }
 
-    /// Whether it takes this model.
-    pub fn takes(&self, model: &str) -> bool {
-        self.list.iter().any(|listed| listed == model)
-            || self.allow.iter().any(|glob| glob.matches(model))
+    /// Whether it takes whatever it does not deny.
+    pub fn takes_any(&self) -> bool {
+        self.allow.iter().any(Glob::is_any)
+    }
+
+    /// Whether it does not take this model, whatever else is true of it.
+    pub fn denies(&self, model: &str) -> bool {
+        self.deny.iter().any(|glob| glob.matches(model))
     }
 }

@@ -435,6 +435,13 @@ pub fn error(body: &[u8]) -> ProviderError {
     parse(body).map_or_else(|_| ProviderError::default(), |body| error_in(&body))
 }
 
+/// The status that a word for a kind of error stands for, or that it is.
+pub fn status_of(word: &str) -> Option<u16> {
+    let number = word.parse().ok().filter(|code| (400..600).contains(code));
+    let word = || fields::status_of(word).or_else(|| super::bedrock::error_status(word));
+    number.or_else(word)
+}
+
 /// What an error object says, in whichever of the usual shapes.
 pub(super) fn error_in(body: &Value) -> ProviderError {
     fields::error(body)

@@ -13,6 +13,7 @@ mod decode_rows;
 mod discovery;
 mod doors;
 mod every_dialect;
+mod failover;
 mod filter_faults;
 mod filtered_streams;
 mod filters;

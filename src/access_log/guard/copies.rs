@@ -42,6 +42,12 @@ impl Copies {
         self.upstream_request = Some(Capture::of(body, self.limit));
     }
 
+    /// Forgets what went upstream and what came.
+    pub(super) fn forget_upstream(&mut self) {
+        self.upstream_request = None;
+        self.upstream_response = None;
+    }
+
     /// Takes a piece of the answer as it came from upstream; gives the copy that it went to.
     pub(super) fn push_upstream_response(&mut self, piece: Bytes) -> &mut Capture {
         let limit = self.limit;

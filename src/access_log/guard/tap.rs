@@ -41,6 +41,17 @@ impl Recording {
         self.tap.get_or_insert_default().clone()
     }
 
+    /// Forgets what the last try left: its answer was none, and another one follows.
+    pub fn tries_again(&mut self) {
+        self.copies.forget_upstream();
+        self.tap = None;
+        self.closed.translated_to = None;
+        self.closed.dropped.clear();
+        self.closed.usage_asked = false;
+        self.closed.upstream_status = None;
+        self.closed.tried = None;
+    }
+
     /// Takes a piece of the answer in the upstream's own format.
     pub(super) fn untranslated_piece(&mut self, piece: Bytes) {
         let copy = self.copies.push_upstream_response(piece);

@@ -147,7 +147,7 @@ async fn page(
     most_bytes: usize,
 ) -> Result<Bytes, AskFailure> {
     let nobody = Headers::default();
-    let headers = to_upstream(&nobody, provider, url, false);
+    let headers = to_upstream(&nobody, provider, provider.keys.first(), url, false);
     let body = || match models.body {
         "" => RequestBody::None,
         body => RequestBody::Whole(Bytes::from_static(body.as_bytes())),

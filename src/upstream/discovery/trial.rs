@@ -86,7 +86,7 @@ impl<'a> Trial<'a> {
     /// The smallest call for a model. `None` where the provider cannot be asked for text with a key that is shown.
     pub fn of(provider: &'a Provider, model: &'a str) -> Option<Self> {
         let generation = provider.generation(Endpoint::ChatCompletions)?;
-        if provider.key.as_ref().is_some_and(|key| key.signs()) {
+        if provider.signs() {
             return None;
         }
         let format = Format::of(generation.endpoint)?;
@@ -141,7 +141,13 @@ impl<'a> Trial<'a> {
 
     async fn answer(&self, transport: &Transport) -> Result<(u16, Bytes), SendFailure> {
         let nobody = Headers::default();
-        let headers = to_upstream(&nobody, self.provider, &self.url, true);
+        let headers = to_upstream(
+            &nobody,
+            self.provider,
+            self.provider.keys.first(),
+            &self.url,
+            true,
+        );
         let request = || UpstreamRequest {
             method: "POST",
             url: &self.url,

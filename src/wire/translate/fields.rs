@@ -276,7 +276,7 @@ pub(super) fn error(body: &Value) -> ProviderError {
 }
 
 /// The status of a kind of error. (docs.anthropic.com, Errors; platform.openai.com, Error codes; read 2026-11.)
-fn status_of(kind: &str) -> Option<u16> {
+pub(super) fn status_of(kind: &str) -> Option<u16> {
     Some(match kind {
         "invalid_request_error" => 400,
         "authentication_error" => 401,

@@ -1,0 +1,628 @@
+//! The tries of an exchange: targets and their keys in order, until one answers well or nobody is left. Another one is tried
+//! only before the first byte went to the client.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use crate::access_log::draft::AttemptDraft;
+use crate::filter::{Endpoint, Headers, Outcome};
+use crate::pipeline::Worker;
+use crate::pipeline::answer::{
+    self, Waits, is_events, opened, read_bounded, refuses_our_key, waits,
+};
+use crate::pipeline::attempt::{Call, CallBody, attempt};
+use crate::pipeline::birth::{Waiting, born};
+use crate::pipeline::blame::{blame, blame_for};
+use crate::pipeline::exchange::{Body, Exchange};
+use crate::pipeline::failure::Failure;
+use crate::pipeline::flight::Flight;
+use crate::pipeline::plan::{self, Plan, plan};
+use crate::routing::breaker::Allowed;
+use crate::routing::candidates::{Facts, candidates};
+use crate::routing::failover::{Blame, Trouble, retry_after};
+use crate::routing::key_pool::{KeyTrouble, Pick};
+use crate::routing::target::{Route, Target};
+use crate::upstream::provider::Provider;
+use crate::upstream::transport::{UpstreamBody, UpstreamReply};
+use crate::wire::translate;
+
+/// What came of the last try.
+pub(super) struct Answered {
+    /// The index of its provider.
+    pub(super) provider: usize,
+    /// The model as it was asked for.
+    pub(super) model: Option<String>,
+    /// What the client asked for.
+    pub(super) asked: answer::Asked,
+    /// The answer's head in the client's format, or why there is none.
+    pub(super) reply: Result<UpstreamReply, Failure>,
+    /// What the upstream says about trying again.
+    pub(super) kept: Waits,
+}
+
+/// Tries the targets of a route until one answers.
+///
+/// # Errors
+/// [`Failure`] where nobody was asked at all.
+pub(super) async fn answered(
+    exchange: &mut Exchange,
+    head: &plan::Asked,
+    route: &Route,
+    worker: &Worker,
+) -> Result<Answered, Failure> {
+    worker.routing.budget.requested(worker.clock.now());
+    let order = order(exchange, route, worker);
+    let mut tries = Tries {
+        worker,
+        made: 0,
+        waits: Vec::new(),
+        nobody: Nobody::NotFor,
+        last: None,
+    };
+    for (place, index) in order.iter().enumerate() {
+        let target = &route.targets[*index];
+        let is_last = place + 1 == order.len();
+        if tries.target(exchange, head, target, is_last).await? {
+            break;
+        }
+    }
+    let Tries {
+        last,
+        nobody,
+        waits,
+        made,
+        ..
+    } = tries;
+    let mut answered = last.ok_or_else(|| nobody.failure(worker.clock.now()))?;
+    if 1 < made {
+        soonest(&mut answered, &waits);
+    }
+    Ok(answered)
+}
+
+fn order(exchange: &mut Exchange, route: &Route, worker: &Worker) -> Vec<usize> {
+    let tags = exchange.guard.closed_mut().tags.clone();
+    let facts = Facts {
+        headers: &exchange.headers,
+        tags: &tags,
+        prompt_bytes: match &exchange.body {
+            Body::Whole(body) => body.len() as u64,
+            Body::None | Body::Flowing(..) => 0,
+        },
+        region: Some(&*worker.routing.settings.preferred_region)
+            .filter(|region| !region.is_empty()),
+        excluded: &[],
+        bound: None,
+        prefix: None,
+    };
+    let now = worker.clock.now();
+    candidates(route, &facts, &worker.providers, now, &worker.routing.dice)
+}
+
+/// Why nobody was asked.
+#[derive(Debug, Clone, Copy)]
+enum Nobody {
+    /// No target is for this request.
+    NotFor,
+    /// The circuits are open.
+    Open {
+        /// Until when.
+        until: Instant,
+    },
+    /// The keys have no room.
+    Busy {
+        /// Until when.
+        until: Instant,
+    },
+}
+
+impl Nobody {
+    /// The one that ends sooner.
+    fn or(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::NotFor, other) | (other, Self::NotFor) => other,
+            (
+                Self::Open { until } | Self::Busy { until },
+                Self::Open { until: other_until } | Self::Busy { until: other_until },
+            ) => match until <= other_until {
+                true => self,
+                false => other,
+            },
+        }
+    }
+
+    fn failure(self, now: Instant) -> Failure {
+        let seconds = |until: Instant| {
+            let left = until.saturating_duration_since(now).as_secs_f64().ceil();
+            (left as u32).clamp(1, LONGEST_WAIT.as_secs() as u32)
+        };
+        match self {
+            Self::NotFor => Failure::NoTarget,
+            Self::Open { until } => Failure::NoUpstream {
+                retry_after_s: seconds(until),
+            },
+            Self::Busy { until } => Failure::KeysBusy {
+                retry_after_s: seconds(until),
+            },
+        }
+    }
+}
+
+/// Longest time that a client is told to wait where several candidates were tried.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
+struct Tries<'a> {
+    worker: &'a Worker,
+    made: u32,
+    /// When those that were tried may be asked again.
+    waits: Vec<Duration>,
+    nobody: Nobody,
+    last: Option<Answered>,
+}
+
+/// A key of a provider for one try.
+enum Shown {
+    /// The client's own credentials.
+    Clients,
+    /// The key of this index.
+    Ours(usize),
+}
+
+impl Tries<'_> {
+    /// Tries one target, with one of its keys after the other. Returns whether that is all.
+    async fn target(
+        &mut self,
+        exchange: &mut Exchange,
+        head: &plan::Asked,
+        target: &Target,
+        is_last: bool,
+    ) -> Result<bool, Failure> {
+        let worker = self.worker;
+        let provider = &worker.providers[target.provider];
+        let mut tried_keys = Vec::new();
+        loop {
+            let now = worker.clock.now();
+            if !self.may_try(exchange, provider, now) {
+                return Ok(true);
+            }
+            let is_only = is_last && self.last.is_none();
+            let Some(shown) = self.key(exchange, target, &tried_keys, is_only, now) else {
+                return Ok(false);
+            };
+            if let Allowed::No { until } = target.state.breaker.allows(now) {
+                self.nobody = self.nobody.or(Nobody::Open { until });
+                pass_over(
+                    exchange,
+                    target,
+                    worker,
+                    "circuit_open",
+                    Outcome::UpstreamError,
+                );
+                return Ok(false);
+            }
+            let plan = match plan(exchange, head, target, worker) {
+                Ok(plan) => plan,
+                Err(failure) => {
+                    target.state.breaker.gave_up(now);
+                    if is_only {
+                        return Err(failure);
+                    }
+                    pass_over(
+                        exchange,
+                        target,
+                        worker,
+                        "not_translatable",
+                        failure.outcome(),
+                    );
+                    return Ok(false);
+                }
+            };
+            let has_more = !is_last || tried_keys.len() + 1 < provider.keys.len();
+            let may_follow = has_more && is_resendable(exchange) && self.made + 1 < self.most();
+            let flight = Flight::start(worker, target, now);
+            let key = match shown {
+                Shown::Clients => None,
+                Shown::Ours(index) => Some(index),
+            };
+            let (answered, trouble) =
+                one_try(exchange, plan, target, key, may_follow, worker).await;
+            self.made += 1;
+            let own = &provider.retry_statuses;
+            let retried = match own.is_empty() {
+                true => &worker.routing.settings.retry_statuses,
+                false => own,
+            };
+            self.judge(exchange, target, key, flight, trouble);
+            let goes_on = trouble.is_some_and(|trouble| trouble.goes_on(retried));
+            self.last = Some(answered);
+            let Some(trouble) = trouble.filter(|_| goes_on && is_resendable(exchange)) else {
+                return Ok(true);
+            };
+            give_up(exchange, trouble);
+            self.waits.extend(trouble.retry_after());
+            match (trouble.blame(), key) {
+                (Blame::Key, Some(key)) if tried_keys.len() + 1 < provider.keys.len() => {
+                    tried_keys.push(key);
+                }
+                _ => return Ok(false),
+            }
+        }
+    }
+
+    fn most(&self) -> u32 {
+        self.worker.routing.settings.max_attempts
+    }
+
+    /// Whether one more try is within the limits of number, time and the retry budget.
+    fn may_try(&self, exchange: &Exchange, provider: &Provider, now: Instant) -> bool {
+        if self.made == 0 {
+            return true;
+        }
+        self.made < self.most()
+            && now < exchange.guard.started() + provider.timeouts.total
+            && !exchange.link.is_gone()
+            && self.worker.routing.budget.may_retry(now)
+    }
+
+    /// Chooses the key. `None`: this target has none at the moment.
+    fn key(
+        &mut self,
+        exchange: &mut Exchange,
+        target: &Target,
+        tried: &[usize],
+        is_only: bool,
+        now: Instant,
+    ) -> Option<Shown> {
+        let worker = self.worker;
+        if worker.providers[target.provider].keys.is_empty() {
+            return Some(Shown::Clients);
+        }
+        let pool = worker.routing.pool(target.provider);
+        if !is_by_model(exchange) && tried.is_empty() {
+            return Some(Shown::Ours(pool.main(now)));
+        }
+        match pool.pick(now, &worker.routing.dice, tried, is_only) {
+            Pick::Key(index) => Some(Shown::Ours(index)),
+            Pick::Tried => None,
+            Pick::Cooling { .. } => {
+                pass_over(
+                    exchange,
+                    target,
+                    worker,
+                    "key_cooling_down",
+                    Outcome::RateLimited,
+                );
+                None
+            }
+            Pick::Busy { until } => {
+                self.nobody = self.nobody.or(Nobody::Busy { until });
+                pass_over(exchange, target, worker, "key_rate", Outcome::RateLimited);
+                None
+            }
+        }
+    }
+
+    /// Tells those whose doing it is how the try went.
+    fn judge(
+        &self,
+        exchange: &mut Exchange,
+        target: &Target,
+        key: Option<usize>,
+        flight: Flight,
+        trouble: Option<Trouble>,
+    ) {
+        let now = self.worker.clock.now();
+        let pool = self.worker.routing.pool(target.provider);
+        let Some(trouble) = trouble else {
+            if let Some(key) = key {
+                pool.succeeded(key, now);
+            }
+            target.state.breaker.succeeded(flight.started());
+            return flight.goes_on_in(&mut exchange.guard);
+        };
+        let (breaker, started) = (&target.state.breaker, flight.started());
+        match trouble.blame() {
+            Blame::Connection => {
+                breaker.failed(started, now);
+                flight.failed(now);
+            }
+            Blame::Target => {
+                breaker.overloaded(started, now, trouble.back_at());
+                flight.failed(now);
+            }
+            Blame::Key => {
+                breaker.succeeded(started);
+                if let Some(key) = key {
+                    let why = match trouble {
+                        Trouble::RateLimited { retry_after } => {
+                            KeyTrouble::RateLimited { retry_after }
+                        }
+                        _ => KeyTrouble::Refused,
+                    };
+                    pool.cools(key, why, now);
+                }
+            }
+            Blame::Nobody if trouble == Trouble::Ended => breaker.gave_up(started),
+            Blame::Nobody => breaker.succeeded(started),
+        }
+    }
+}
+
+/// Whether the request asks a model, so that any key of its provider will do. What else is called may belong to a key:
+/// files, batches, stored answers.
+fn is_by_model(exchange: &Exchange) -> bool {
+    let is_whole = matches!(exchange.body, Body::Whole(_));
+    is_whole && !matches!(exchange.endpoint, Endpoint::Passthrough | Endpoint::Models)
+}
+
+/// Whether the request can be sent again.
+fn is_resendable(exchange: &Exchange) -> bool {
+    !matches!(exchange.body, Body::Flowing(..)) && !exchange.has_flown
+}
+
+/// Puts a candidate on record that was not tried.
+fn pass_over(
+    exchange: &mut Exchange,
+    target: &Target,
+    worker: &Worker,
+    reason: &str,
+    outcome: Outcome,
+) {
+    let started_at_us = worker.clock.wall_us();
+    let closed = exchange.guard.closed_mut();
+    closed.passed_over += 1;
+    closed.tries.push(AttemptDraft {
+        number: closed.last_number(),
+        provider: worker.providers[target.provider].name.clone(),
+        model: target.model.clone(),
+        provider_key: None,
+        started_at_us,
+        status_code: None,
+        outcome,
+        error_message: None,
+        connect_ms: None,
+        first_byte_ms: None,
+        duration_ms: 0.0,
+        skip_reason: Some(reason.to_owned()),
+    });
+}
+
+/// Says in the last try's entry why another one follows.
+fn give_up(exchange: &mut Exchange, trouble: Trouble) {
+    let closed = exchange.guard.closed_mut();
+    let number = closed.last_number();
+    let last = closed.tries.iter_mut().rev();
+    if let Some(last) = last.into_iter().find(|tried| tried.number == number) {
+        last.skip_reason = Some(trouble.word().to_owned());
+    }
+}
+
+/// Asks one target.
+async fn one_try(
+    exchange: &mut Exchange,
+    plan: Plan,
+    target: &Target,
+    key: Option<usize>,
+    may_follow: bool,
+    worker: &Worker,
+) -> (Answered, Option<Trouble>) {
+    let provider = &worker.providers[target.provider];
+    let guard = &mut exchange.guard;
+    if 0 < guard.closed_mut().attempts {
+        guard.tries_again();
+    }
+    if let Some(body) = plan.recorded {
+        guard.upstream_request(body);
+    }
+    if let Some(endpoint) = plan.translated_to {
+        guard.translated_to(endpoint);
+    }
+    let closed = guard.closed_mut();
+    closed.dropped = plan.dropped;
+    closed.usage_asked = plan.usage_asked;
+    if !plan.stream {
+        exchange.link.expect_whole_answer();
+    }
+    let url = match &plan.translation {
+        Some(translation) => translation.url(provider, plan.model.as_deref()),
+        None => exchange.url_at(provider, plan.model.as_deref()),
+    };
+    let call = Call {
+        provider,
+        key: key.and_then(|key| provider.keys.get(key)),
+        method: &exchange.method,
+        url: &url,
+        timeouts: plan.timeouts,
+        headers: &exchange.headers,
+        model: plan.model.as_deref(),
+        cancel_when_client_leaves: plan.stream,
+        is_translated: plan.translation.is_some()
+            || exchange.is_other_form
+            || exchange.endpoint == Endpoint::ArgoChat,
+    };
+    let body = match std::mem::replace(&mut exchange.body, Body::None) {
+        Body::None => CallBody::None,
+        Body::Whole(body) => {
+            exchange.body = Body::Whole(body.clone());
+            CallBody::Whole(plan.changed.unwrap_or(body))
+        }
+        Body::Flowing(stream, length) => {
+            exchange.has_flown = true;
+            CallBody::Flowing(stream, length)
+        }
+    };
+    let transport = worker.transport(target.provider);
+    let (guard, link) = (&mut exchange.guard, &exchange.link);
+    let came = attempt(worker, transport, &call, body, guard, link).await;
+    let mut asked = answer::Asked {
+        endpoint: exchange.endpoint,
+        stream: plan.stream,
+        usage_asked: plan.usage_asked,
+        request_id: exchange.request_id.clone(),
+        since: Instant::now(),
+        timeouts: plan.timeouts,
+        is_translated: plan.translation.is_some(),
+        translation: plan.translation,
+    };
+    let kept = came.as_ref().map(|reply| waits(&reply.headers));
+    let kept = kept.unwrap_or_default();
+    let opened = match came {
+        Err(failure) => Err(failure),
+        Ok(reply) => opened(worker, provider, &mut asked, reply, guard).await,
+    };
+    let wait = || wait(&kept, worker);
+    let (reply, trouble) = match opened {
+        Err(failure) => {
+            blame_for(&failure, guard);
+            let trouble = trouble(&failure, wait());
+            (Err(failure), Some(trouble))
+        }
+        Ok(reply) if 400 <= reply.status => {
+            let (reply, trouble) =
+                Box::pin(refused(reply, provider, may_follow, wait(), exchange)).await;
+            (Ok(reply), Some(trouble))
+        }
+        Ok(reply) if may_follow && plan.stream && is_events(&reply) => {
+            let waiting = Waiting {
+                worker,
+                provider,
+                endpoint: exchange.endpoint,
+                timeouts: &plan.timeouts,
+                since: asked.since,
+                link,
+            };
+            match Box::pin(born(reply, &waiting)).await {
+                Ok(reply) => (Ok(reply), None),
+                Err(stillborn) => {
+                    let said = stillborn.said.as_ref().map(|said| said.message.clone());
+                    let said = said
+                        .unwrap_or_else(|| "the stream broke off before its content".to_owned());
+                    let said = guard.secrets().mask_text(&said);
+                    blame(guard, &stillborn.failure, &said);
+                    let trouble = trouble(&stillborn.failure, wait());
+                    (Ok(stillborn.reply), Some(trouble))
+                }
+            }
+        }
+        Ok(reply) => match reply.status {
+            300..=303 | 305..=399 => (Ok(reply), Some(Trouble::Broken)),
+            _ => (Ok(reply), None),
+        },
+    };
+    let answered = Answered {
+        provider: target.provider,
+        model: plan.model,
+        asked,
+        reply,
+        kept,
+    };
+    (answered, trouble)
+}
+
+/// An error answer, its body read where that decides; and what it is.
+async fn refused(
+    reply: UpstreamReply,
+    provider: &Provider,
+    may_follow: bool,
+    retry_after: Option<Duration>,
+    exchange: &mut Exchange,
+) -> (UpstreamReply, Trouble) {
+    let status = reply.status;
+    let decides = may_follow || matches!(status, 400 | 401 | 403) && provider.has_key();
+    if !decides {
+        return (reply, of_status(status, retry_after));
+    }
+    let body = read_bounded(reply.body, provider).await;
+    let is_key = refuses_our_key(provider, status, &body);
+    if may_follow {
+        note_words(exchange, &body);
+    }
+    let reply = UpstreamReply {
+        body: UpstreamBody::whole(body),
+        ..reply
+    };
+    let trouble = match is_key {
+        true => Trouble::KeyRefused,
+        false => of_status(status, retry_after),
+    };
+    (reply, trouble)
+}
+
+/// Longest text of a provider's error in the entry of a try, in characters.
+const LONGEST_ERROR: usize = 2_000;
+
+/// Puts what an error body says into the entry of its try.
+fn note_words(exchange: &mut Exchange, body: &Bytes) {
+    let masked = exchange.guard.secrets().mask(body.clone());
+    let message = translate::error(&masked).message;
+    if message.is_empty() {
+        return;
+    }
+    let message: String = message.chars().take(LONGEST_ERROR).collect();
+    let closed = exchange.guard.closed_mut();
+    let number = closed.last_number();
+    if let Some(tried) = closed.tries.iter_mut().find(|tried| tried.number == number) {
+        tried.error_message = Some(message);
+    }
+}
+
+fn of_status(status: u16, retry_after: Option<Duration>) -> Trouble {
+    match status {
+        429 => Trouble::RateLimited { retry_after },
+        _ => Trouble::Status {
+            status,
+            retry_after,
+        },
+    }
+}
+
+/// What a failure is to who chooses.
+fn trouble(failure: &Failure, retry_after: Option<Duration>) -> Trouble {
+    match failure {
+        Failure::UpstreamUnreachable { .. }
+        | Failure::UpstreamDns
+        | Failure::UpstreamTls { .. } => Trouble::Unreachable,
+        Failure::UpstreamTimeout => Trouble::Silent,
+        Failure::UpstreamAuth { .. } => Trouble::KeyRefused,
+        Failure::UpstreamStatus { status } | Failure::UpstreamSaid { status, .. } => {
+            of_status(*status, retry_after)
+        }
+        Failure::UpstreamIdleTimeout
+        | Failure::UpstreamRedirect
+        | Failure::UpstreamBadContentType
+        | Failure::UpstreamProtocol { .. }
+        | Failure::UpstreamEventTooLarge
+        | Failure::UpstreamTruncated
+        | Failure::UpstreamClosed
+        | Failure::UpstreamDisconnected => Trouble::Broken,
+        _ => Trouble::Ended,
+    }
+}
+
+fn wait(kept: &Waits, worker: &Worker) -> Option<Duration> {
+    let text = |name: &str| {
+        let (_, value) = kept.iter().find(|(known, _)| *known == name)?;
+        std::str::from_utf8(value).ok()
+    };
+    let now_s = worker.clock.wall_us() / 1_000_000;
+    retry_after(text("retry-after-ms"), text("retry-after"), now_s)
+}
+
+/// After several tries the client is told the soonest time of all that may be asked again.
+fn soonest(answered: &mut Answered, waits: &[Duration]) {
+    let Some(soonest) = waits.iter().min() else {
+        return;
+    };
+    let seconds = soonest.min(&LONGEST_WAIT).as_secs_f64().ceil();
+    let seconds = Bytes::from((seconds as u64).to_string());
+    let is_wait = |name: &str| matches!(name, "retry-after" | "retry-after-ms");
+    if let Ok(reply) = &mut answered.reply
+        && reply.status == 429
+    {
+        let others = reply.headers.iter().filter(|(name, _)| !is_wait(name));
+        let all = others.chain([("retry-after", &*seconds)]);
+        reply.headers = Headers::from_pairs(all);
+    }
+    answered.kept = vec![("retry-after", seconds)];
+}

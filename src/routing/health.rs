@@ -1,0 +1,84 @@
+//! How targets do: what is known of each by its provider's and its model's name, so that it outlives the table that the
+//! targets stand in.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use crate::routing::breaker::{Breaker, BreakerSettings, BreakerState};
+use crate::routing::figures::Figures;
+
+/// Most targets of which figures of their own are kept; further ones share those of their provider.
+const MOST_TARGETS: usize = 20_000;
+
+/// What is known of one target.
+#[derive(Debug)]
+pub struct TargetState {
+    /// Its times, errors and what is in flight.
+    pub figures: Figures,
+    /// Whether it is tried at all.
+    pub breaker: Breaker,
+}
+
+impl TargetState {
+    /// Whether it is tried only where no other is left: it cools down, or its circuit is open.
+    pub fn is_passed_over(&self, now: Instant) -> bool {
+        let is_open = || matches!(self.breaker.state(now), BreakerState::Open { .. });
+        self.breaker.cooling_until(now).is_some() || is_open()
+    }
+}
+
+/// What is known of all targets. One for the process.
+#[derive(Debug)]
+pub struct Health {
+    base: Instant,
+    settings: BreakerSettings,
+    known: Mutex<HashMap<String, HashMap<String, Arc<TargetState>>>>,
+}
+
+impl Health {
+    /// Nothing is known at `base`.
+    pub fn new(base: Instant, settings: BreakerSettings) -> Self {
+        Self {
+            base,
+            settings,
+            known: Mutex::default(),
+        }
+    }
+
+    /// What is known of a provider, whatever its models.
+    pub fn of_provider(&self, provider: &str) -> Arc<TargetState> {
+        self.of_target(provider, "")
+    }
+
+    /// What is known of a provider's model. Made when first asked for.
+    pub fn of_target(&self, provider: &str, model: &str) -> Arc<TargetState> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(state) = known.get(provider).and_then(|models| models.get(model)) {
+            return state.clone();
+        }
+        let count: usize = known.values().map(HashMap::len).sum();
+        let models = known.entry(provider.to_owned()).or_default();
+        let model = if count < MOST_TARGETS { model } else { "" };
+        let state = models.entry(model.to_owned());
+        let new = || {
+            Arc::new(TargetState {
+                figures: Figures::new(self.base),
+                breaker: Breaker::new(self.settings.clone()),
+            })
+        };
+        state.or_insert_with(new).clone()
+    }
+
+    /// The models of a provider of which something is known, with what it is, by name.
+    pub fn models_of(&self, provider: &str) -> Vec<(String, Arc<TargetState>)> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let models = known.get(provider).into_iter().flatten();
+        let mut models: Vec<_> = models
+            .filter(|(model, _)| !model.is_empty())
+            .map(|(model, state)| (model.clone(), state.clone()))
+            .collect();
+        models.sort_by(|(a, _), (b, _)| a.cmp(b));
+        models
+    }
+}

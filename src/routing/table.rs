@@ -1,0 +1,463 @@
+//! Which targets a request has: by a logical model, a provider's name before a slash, the providers that name the model,
+//! else the first that takes any. Immutable; made anew when the configuration or what providers list has changed.
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use crate::config::{LogicalModelConfig, PriceConfig, Strategy};
+use crate::filter::{Dialect, Endpoint};
+use crate::routing::NoTarget;
+use crate::routing::health::{Health, TargetState};
+use crate::routing::target::{Route, Target};
+use crate::upstream::provider::Provider;
+
+/// Most names whose routes are kept.
+const MOST_ROUTES: usize = 20_000;
+
+/// A model that a provider lists, by the name that clients ask for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// What clients ask for.
+    pub name: String,
+    /// What the provider is asked for, where that is another name.
+    pub upstream: Option<String>,
+}
+
+/// What a table is made of.
+pub struct Parts<'a> {
+    /// The providers, in the order of the configuration.
+    pub providers: Arc<[Provider]>,
+    /// What each of them was found to have.
+    pub discovered: &'a [Vec<Listed>],
+    /// The logical models.
+    pub logical: &'a [LogicalModelConfig],
+    /// Prices of models.
+    pub prices: &'a [PriceConfig],
+    /// How one of several providers of a model is chosen.
+    pub strategy: Strategy,
+    /// Whether requests that begin alike go to the same of several providers of a model.
+    pub has_prefix_affinity: bool,
+    /// What is known of targets.
+    pub health: &'a Arc<Health>,
+}
+
+/// Which calls a provider must have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Reach {
+    /// It understands these clients, or, where the call is `translatable`, can be asked in its own dialect.
+    Clients {
+        /// Whose clients.
+        dialect: Dialect,
+        /// The call, where calls of its kind are translated.
+        translatable: Option<Endpoint>,
+    },
+    /// A call of its own, which is of no client's dialect.
+    Own(Endpoint),
+}
+
+/// What is asked.
+#[derive(Debug, Clone, Copy)]
+pub struct Question<'a> {
+    /// The provider in the path, which takes whatever it is sent.
+    pub named: Option<&'a str>,
+    /// The model that the request names.
+    pub model: Option<&'a str>,
+    /// Which calls count.
+    pub reach: Reach,
+}
+
+/// See the module.
+pub struct Table {
+    providers: Arc<[Provider]>,
+    states: Vec<Arc<TargetState>>,
+    by_name: HashMap<String, usize>,
+    /// Who lists a model, in the order of the configuration.
+    listed: HashMap<String, Vec<(usize, Option<String>)>>,
+    /// Providers that take names by patterns that are not true of every name.
+    with_patterns: Vec<usize>,
+    logical: HashMap<String, Logical>,
+    prices: HashMap<String, f64>,
+    strategy: Strategy,
+    has_prefix_affinity: bool,
+    health: Arc<Health>,
+    routes: RwLock<HashMap<Reach, HashMap<String, Arc<Route>>>>,
+}
+
+#[derive(Debug)]
+struct Logical {
+    name: Arc<str>,
+    strategy: Strategy,
+    is_sticky: bool,
+    has_prefix_affinity: bool,
+    targets: Vec<Target>,
+}
+
+impl Table {
+    /// Makes it.
+    pub fn new(parts: &Parts<'_>) -> Self {
+        let providers = parts.providers.clone();
+        let indices = providers.iter().enumerate();
+        let by_name: HashMap<String, usize> = indices
+            .map(|(index, provider)| (provider.name.clone(), index))
+            .collect();
+        let mut listed: HashMap<String, Vec<(usize, Option<String>)>> = HashMap::new();
+        for (index, provider) in providers.iter().enumerate() {
+            let own = provider.list.iter().map(|name| (name, None));
+            let found = parts.discovered.get(index).into_iter().flatten();
+            let found = found.map(|found| (&found.name, found.upstream.clone()));
+            for (name, upstream) in own.chain(found) {
+                let known = listed.entry(name.clone()).or_default();
+                if known.last().is_none_or(|(last, _)| *last != index) {
+                    known.push((index, upstream));
+                }
+            }
+        }
+        let has_patterns = |provider: &Provider| provider.allow.iter().any(|glob| !glob.is_any());
+        let with_patterns = providers.iter().enumerate();
+        let with_patterns = with_patterns.filter(|(_, provider)| has_patterns(provider));
+        let with_patterns = with_patterns.map(|(index, _)| index).collect();
+        let states = providers.iter();
+        let states = states.map(|provider| parts.health.of_provider(&provider.name));
+        let prices = parts.prices.iter();
+        let prices = prices.map(|price| (price.model.clone(), mixed(price)));
+        let mut table = Self {
+            states: states.collect(),
+            by_name,
+            listed,
+            with_patterns,
+            logical: HashMap::new(),
+            prices: prices.collect(),
+            strategy: parts.strategy,
+            has_prefix_affinity: parts.has_prefix_affinity,
+            health: parts.health.clone(),
+            routes: RwLock::default(),
+            providers,
+        };
+        let logical = parts.logical.iter();
+        let logical = logical.map(|model| (model.name.clone(), table.logical_model(model)));
+        table.logical = logical.collect();
+        table
+    }
+
+    fn logical_model(&self, config: &LogicalModelConfig) -> Logical {
+        let targets = config.targets.iter().filter_map(|target| {
+            let index = *self.by_name.get(&target.provider)?;
+            // A discovered name may be another one upstream.
+            let known = self.listed.get(&target.model).into_iter().flatten();
+            let upstream = known
+                .filter(|(provider, _)| *provider == index)
+                .find_map(|(_, upstream)| upstream.clone());
+            let model = upstream.unwrap_or_else(|| target.model.clone());
+            Some(Target {
+                weight: target.weight,
+                tier: target.tier,
+                region: (!target.region.is_empty()).then(|| Arc::from(&*target.region)),
+                when: (!target.when.is_always()).then(|| Arc::new(target.when.clone())),
+                ..self.target(index, Some(model), false)
+            })
+        });
+        Logical {
+            name: Arc::from(&*config.name),
+            strategy: config.strategy,
+            is_sticky: config.sticky,
+            has_prefix_affinity: config.prefix_affinity,
+            targets: targets.collect(),
+        }
+    }
+
+    /// The providers, in the order of the configuration.
+    pub fn providers(&self) -> &Arc<[Provider]> {
+        &self.providers
+    }
+
+    /// What is known of a provider, whatever its models.
+    pub fn state(&self, provider: usize) -> &Arc<TargetState> {
+        &self.states[provider]
+    }
+
+    /// Finds the targets of a request.
+    ///
+    /// A provider in the path is the only one. A logical model has its own; `provider/model` means that provider. Else
+    /// those count that name the model, who understands the client before who is asked in its own dialect; where nobody
+    /// does, the first that takes any name, in the same order. A request without a model goes to the first one that
+    /// understands the client. Names with a slash are models unless the first part is a provider's name.
+    ///
+    /// # Errors
+    /// [`NoTarget`]; never another model than the one asked for.
+    pub fn route(&self, question: Question<'_>) -> Result<Arc<Route>, NoTarget> {
+        let Question {
+            named,
+            model,
+            reach,
+        } = question;
+        if let Some(name) = named {
+            return self.named(name, reach).map(Arc::new);
+        }
+        let Some(model) = model else {
+            return self.without_model(reach).map(Arc::new);
+        };
+        if let Some(known) = self.kept(reach, model) {
+            return Ok(known);
+        }
+        let found = self
+            .of_logical(model, reach)
+            .map(|route| self.keep(reach, model, route))
+            .or_else(|| {
+                self.prefixed(model, reach)
+                    .map(|only| Arc::new(Route::only(only)))
+            })
+            .or_else(|| {
+                let route = self.of_those_who_name(model, reach)?;
+                Some(self.keep(reach, model, route))
+            });
+        if let Some(route) = found {
+            return Ok(route);
+        }
+        let takes_any = |provider: &Provider| provider.takes_any() && !provider.denies(model);
+        self.first_that(reach, takes_any)
+            .map(|target| Arc::new(Route::only(target)))
+            .ok_or_else(|| NoTarget::UnknownModel {
+                model: model.to_owned(),
+                nearest: self.nearest(model),
+            })
+    }
+
+    /// Whether a provider says of this model that it takes it.
+    pub fn names(&self, provider: usize, model: &str) -> bool {
+        let listed = self.listed.get(model);
+        let is_listed =
+            listed.is_some_and(|known| known.iter().any(|(index, _)| *index == provider));
+        is_listed || self.providers[provider].matches(model)
+    }
+
+    /// Whether a provider takes this model.
+    pub fn takes(&self, provider: usize, model: &str) -> bool {
+        let taker = &self.providers[provider];
+        self.names(provider, model) || taker.takes_any() && !taker.denies(model)
+    }
+
+    /// The names of the logical models, sorted.
+    pub fn logical_names(&self) -> Vec<&str> {
+        let mut names: Vec<&str> = self.logical.keys().map(String::as_str).collect();
+        names.sort_unstable();
+        names
+    }
+
+    /// Every name that a provider lists, or a logical model has, sorted, with the indices of the providers.
+    pub fn names_listed(&self) -> Vec<(&str, Vec<usize>)> {
+        let listed = self.listed.iter().map(|(name, by)| {
+            let by = by.iter().map(|(index, _)| *index).collect();
+            (name.as_str(), by)
+        });
+        let mut names: Vec<_> = listed.collect();
+        names.sort_unstable();
+        names
+    }
+
+    fn target(&self, index: usize, model: Option<String>, is_translated: bool) -> Target {
+        let provider = &self.providers[index];
+        let state = match &model {
+            None => self.states[index].clone(),
+            Some(model) => self.health.of_target(&provider.name, model),
+        };
+        let price = model.as_ref().and_then(|model| self.prices.get(model));
+        Target {
+            provider: index,
+            price: price.copied(),
+            model,
+            is_translated,
+            weight: provider.weight,
+            tier: 0,
+            region: provider.region.clone(),
+            when: None,
+            state,
+        }
+    }
+
+    /// The target that a provider is for a model of this name, with figures of its own.
+    fn target_of(
+        &self,
+        index: usize,
+        name: &str,
+        upstream: Option<String>,
+        reach: Reach,
+    ) -> Option<Target> {
+        let is_translated = self.reached(index, reach)?;
+        let provider = &self.providers[index];
+        let asked = upstream.as_deref().unwrap_or(name);
+        Some(Target {
+            state: self.health.of_target(&provider.name, asked),
+            price: self
+                .prices
+                .get(asked)
+                .or_else(|| self.prices.get(name))
+                .copied(),
+            // Who understands the client goes first.
+            tier: u32::from(is_translated),
+            is_translated,
+            ..self.target(index, upstream, is_translated)
+        })
+    }
+
+    /// Whether a provider can be asked; `true` where it does not understand the client.
+    fn reached(&self, index: usize, reach: Reach) -> Option<bool> {
+        let provider = &self.providers[index];
+        match reach {
+            Reach::Own(endpoint) => provider.own_call(endpoint).map(|_| false),
+            Reach::Clients { dialect, .. } if provider.speaks(dialect) => Some(false),
+            Reach::Clients { translatable, .. } => provider.generation(translatable?).map(|_| true),
+        }
+    }
+
+    fn named(&self, name: &str, reach: Reach) -> Result<Route, NoTarget> {
+        let first = |dialect| {
+            self.providers
+                .iter()
+                .position(|provider| provider.speaks(dialect))
+        };
+        let by_name = self.by_name.get(name).copied();
+        if let Reach::Own(_) = reach {
+            let own = by_name.filter(|index| self.reached(*index, reach).is_some());
+            let own = own.ok_or(NoTarget::UnknownProvider)?;
+            return Ok(Route::only(self.target(own, None, false)));
+        }
+        // `/openai/…`, `/anthropic/…`, `/googleaistudio/…` and `/bedrock-claude/…` mean the first provider of that kind where none has that name.
+        let index = by_name
+            .or_else(|| first(Dialect::Openai).filter(|_| name == "openai"))
+            .or_else(|| first(Dialect::Anthropic).filter(|_| name == "anthropic"))
+            .or_else(|| first(Dialect::Gemini).filter(|_| name == "googleaistudio"))
+            .or_else(|| first(Dialect::Bedrock).filter(|_| name == "bedrock-claude"))
+            .ok_or(NoTarget::UnknownProvider)?;
+        let is_foreign = self.reached(index, reach) == Some(true);
+        let is_translated = self.providers[index].has_no_clients() && is_foreign;
+        Ok(Route::only(self.target(index, None, is_translated)))
+    }
+
+    fn without_model(&self, reach: Reach) -> Result<Route, NoTarget> {
+        let reached = |index| self.reached(index, reach);
+        let mut indices = 0..self.providers.len();
+        match indices.clone().find(|index| reached(*index) == Some(false)) {
+            Some(index) => Ok(Route::only(self.target(index, None, false))),
+            None if indices.any(|index| reached(index) == Some(true)) => {
+                Err(NoTarget::MissingModel)
+            }
+            None => Err(NoTarget::UnknownProvider),
+        }
+    }
+
+    fn of_logical(&self, model: &str, reach: Reach) -> Option<Route> {
+        let logical = self.logical.get(model)?;
+        let targets: Vec<Target> = logical
+            .targets
+            .iter()
+            .filter_map(|target| {
+                let is_translated = self.reached(target.provider, reach)?;
+                Some(Target {
+                    is_translated,
+                    ..target.clone()
+                })
+            })
+            .collect();
+        (!targets.is_empty()).then(|| Route {
+            logical: Some(logical.name.clone()),
+            is_sticky: logical.is_sticky,
+            has_prefix_affinity: logical.has_prefix_affinity,
+            ..Route::of(targets, logical.strategy)
+        })
+    }
+
+    fn prefixed(&self, model: &str, reach: Reach) -> Option<Target> {
+        let (name, rest) = model.split_once('/').filter(|(_, rest)| !rest.is_empty())?;
+        let index = *self.by_name.get(name)?;
+        let is_translated = self.reached(index, reach)?;
+        // Whatever name a client makes up has no figures of its own.
+        let state = match self.listed.contains_key(rest) {
+            true => self.health.of_target(&self.providers[index].name, rest),
+            false => self.states[index].clone(),
+        };
+        Some(Target {
+            model: Some(rest.to_owned()),
+            price: self.prices.get(rest).copied(),
+            state,
+            ..self.target(index, None, is_translated)
+        })
+    }
+
+    fn of_those_who_name(&self, model: &str, reach: Reach) -> Option<Route> {
+        let known = self.listed.get(model).map_or(&[][..], Vec::as_slice);
+        let listed = known
+            .iter()
+            .filter(|(index, _)| !self.providers[*index].denies(model));
+        let mut named: Vec<(usize, Option<String>)> = listed.cloned().collect();
+        for index in &self.with_patterns {
+            let is_listed = named.iter().any(|(known, _)| known == index);
+            if !is_listed && self.providers[*index].matches(model) {
+                named.push((*index, None));
+            }
+        }
+        named.sort_by_key(|(index, _)| *index);
+        let targets: Vec<Target> = named
+            .into_iter()
+            .filter_map(|(index, upstream)| self.target_of(index, model, upstream, reach))
+            .collect();
+        (!targets.is_empty()).then(|| Route {
+            has_prefix_affinity: self.has_prefix_affinity,
+            ..Route::of(targets, self.strategy)
+        })
+    }
+
+    /// The first provider that is accepted, one that understands the client before others.
+    fn first_that(&self, reach: Reach, accepts: impl Fn(&Provider) -> bool) -> Option<Target> {
+        let found = |is_translated: bool| {
+            (0..self.providers.len()).find(|index| {
+                let is_reached = self.reached(*index, reach) == Some(is_translated);
+                is_reached && accepts(&self.providers[*index])
+            })
+        };
+        let native = found(false).map(|index| self.target(index, None, false));
+        native.or_else(|| found(true).map(|index| self.target(index, None, true)))
+    }
+
+    fn kept(&self, reach: Reach, model: &str) -> Option<Arc<Route>> {
+        let routes = self.routes.read().unwrap_or_else(PoisonError::into_inner);
+        routes.get(&reach)?.get(model).cloned()
+    }
+
+    /// Keeps a route, so that its targets take turns. At the limit all turns begin anew.
+    fn keep(&self, reach: Reach, model: &str, route: Route) -> Arc<Route> {
+        let route = Arc::new(route);
+        let mut routes = self.routes.write().unwrap_or_else(PoisonError::into_inner);
+        let count: usize = routes.values().map(HashMap::len).sum();
+        if MOST_ROUTES <= count {
+            routes.clear();
+        }
+        let kept = routes.entry(reach).or_default();
+        kept.entry(model.to_owned()).or_insert(route).clone()
+    }
+
+    /// The names that are nearest to one that nobody takes.
+    fn nearest(&self, model: &str) -> Vec<String> {
+        let names = self.logical.keys().chain(self.listed.keys());
+        nearest(model, names.map(String::as_str))
+    }
+}
+
+/// The price of a token where the answer is a quarter of all, in USD for a million.
+fn mixed(price: &PriceConfig) -> f64 {
+    0.75 * price.input_usd_per_mtok + 0.25 * price.output_usd_per_mtok
+}
+
+/// Most names that are looked through for near ones.
+const MOST_COMPARED: usize = 2_000;
+
+/// Most near names that are told.
+const MOST_NEAREST: usize = 3;
+
+fn nearest<'a>(model: &str, names: impl Iterator<Item = &'a str>) -> Vec<String> {
+    let model: String = model.chars().take(128).collect();
+    let known: Vec<&str> = names.take(MOST_COMPARED).collect();
+    crate::config::nearest(&model, &known, MOST_NEAREST)
+        .into_iter()
+        .map(str::to_owned)
+        .collect()
+}

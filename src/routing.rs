@@ -1,5 +1,9 @@
 //! Which provider an exchange goes to. Pure: chooses from what it is given, never sends.
 
+pub mod breaker;
+pub mod budget;
+pub mod figures;
+
 use crate::filter::{Dialect, Endpoint};
 use crate::upstream::provider::Provider;
 

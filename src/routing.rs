@@ -2,6 +2,7 @@
 
 pub mod breaker;
 pub mod budget;
+pub mod by_metrics;
 pub mod figures;
 
 use crate::filter::{Dialect, Endpoint};

@@ -165,10 +165,10 @@ impl Breaker {
         }
         let mut trouble = self.locked();
         trouble.reached(started);
-        if !trouble
+        let is_news = trouble
             .cooling
-            .is_some_and(|cooling| started < cooling.since)
-        {
+            .is_none_or(|cooling| cooling.since <= started);
+        if is_news {
             trouble.overloads = 0;
             trouble.cooling = None;
         }

@@ -4,8 +4,6 @@
 //! no requests cannot show that it is well again. It does not know whether a candidate may be used at all: what is
 //! not allowed is left out before.
 
-use std::cmp::Ordering;
-
 use crate::clock::Dice;
 use crate::config::Strategy;
 use crate::routing::figures::Reading;
@@ -25,6 +23,9 @@ const STUCK: f64 = 4.0;
 /// With fewer attempts on their way, silence says little.
 const LEAST_WAITING: u32 = 4;
 
+/// Nothing is quicker than this, in milliseconds.
+const LEAST_MS: f64 = 0.1;
+
 /// A candidate with all that the choice looks at.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Scored {
@@ -40,39 +41,24 @@ pub struct Scored {
     pub is_cooling: bool,
 }
 
-/// A candidate's place in the order, with what gave it to it.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Place {
-    /// Which of the candidates that were given.
-    pub index: usize,
-    /// Its weight by this strategy at this moment.
-    pub share: f64,
-    /// Whether it is behind all that are not.
-    pub is_cooling: bool,
-    /// As given.
-    pub tier: u32,
-    /// Within the tier lower ones go first, whatever their shares.
-    rank: f64,
-    /// Decides between equals.
-    lot: u64,
-}
-
 /// An order of candidates. Kept and given again, it allocates nothing.
 #[derive(Debug, Default)]
 pub struct Order {
-    places: Vec<Place>,
+    indices: Vec<usize>,
+    shares: Vec<f64>,
+    keys: Vec<Key>,
     weights: Vec<f64>,
 }
 
 impl Order {
-    /// The places, the first to be tried first.
-    pub fn places(&self) -> &[Place] {
-        &self.places
+    /// Indices of the candidates, the first to be tried first.
+    pub fn indices(&self) -> &[usize] {
+        &self.indices
     }
 
-    /// Indices of the candidates, the first to be tried first.
-    pub fn indices(&self) -> impl Iterator<Item = usize> {
-        self.places.iter().map(|place| place.index)
+    /// What each candidate weighs by the strategy at this moment, in the order in which they were given.
+    pub fn shares(&self) -> &[f64] {
+        &self.shares
     }
 
     /// Orders the candidates anew: lower tiers first, within the first tier the chosen one, the rest by falling share,
@@ -87,93 +73,121 @@ impl Order {
         pick: &mut dyn FnMut(&[f64]) -> Option<usize>,
         dice: &Dice,
     ) {
-        let lots = dice.bits();
-        self.places.clear();
-        let places = scored.iter().enumerate().map(|(index, scored)| Place {
-            index,
-            share: 0.0,
-            is_cooling: scored.is_cooling,
-            tier: scored.tier,
-            rank: 0.0,
-            lot: lot(lots, index),
-        });
-        self.places.extend(places);
-        if !self.places.is_sorted_by_key(Place::group) {
-            self.places.sort_unstable_by_key(Place::group);
+        self.keys.clear();
+        let groups = scored.iter().enumerate();
+        self.keys
+            .extend(groups.map(|(index, one)| Key::new(one, index)));
+        if !self.keys.is_sorted() {
+            self.keys.sort_unstable();
         }
-        let is_same = |one: &Place, other: &Place| one.group() == other.group();
-        for group in self.places.chunk_by_mut(is_same) {
-            share(strategy, scored, group);
-            group.sort_unstable_by(Place::compare);
+        self.shares.clear();
+        self.shares.resize(scored.len(), 0.0);
+        let mut lots = dice.bits();
+        for keys in self
+            .keys
+            .chunk_by_mut(|one, other| one.group() == other.group())
+        {
+            let speeds = (strategy == Strategy::LatencyFirst).then(|| Speeds::of(scored, keys));
+            for key in keys.iter_mut() {
+                let index = key.index();
+                let slot = self.shares.get_mut(index);
+                let (Some(one), Some(slot)) = (scored.get(index), slot) else {
+                    continue;
+                };
+                *slot = share(strategy, one, speeds.as_ref());
+                let rank = match strategy {
+                    Strategy::CostFirst => cost_rank(one),
+                    _ => 0.0,
+                };
+                lots = lots.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
+                *key = key.with(rank, *slot, lots);
+            }
+            keys.sort_unstable();
         }
-        self.choose(scored.len(), pick);
+        self.indices.clear();
+        self.indices.extend(self.keys.iter().map(|key| key.index()));
+        self.choose(pick);
     }
 
     /// Lets one of those that share the first rank go first.
-    fn choose(&mut self, length: usize, pick: &mut dyn FnMut(&[f64]) -> Option<usize>) {
-        let Some(best) = self.places.first().copied() else {
+    fn choose(&mut self, pick: &mut dyn FnMut(&[f64]) -> Option<usize>) {
+        let Some(first) = self.keys.first() else {
             return;
         };
         self.weights.clear();
-        self.weights.resize(length, 0.0);
-        let is_equal = |place: &&Place| place.group() == best.group() && place.rank == best.rank;
-        for place in self.places.iter().take_while(is_equal) {
-            if let Some(weight) = self.weights.get_mut(place.index) {
-                *weight = place.share;
+        self.weights.resize(self.shares.len(), 0.0);
+        let equals = self
+            .keys
+            .iter()
+            .take_while(|key| key.rank() == first.rank());
+        for index in equals.map(|key| key.index()) {
+            if let (Some(weight), Some(share)) =
+                (self.weights.get_mut(index), self.shares.get(index))
+            {
+                *weight = *share;
             }
         }
         let chosen = pick(&self.weights);
         let chosen = chosen.filter(|index| self.weights.get(*index).is_some_and(|w| *w > 0.0));
-        let is_chosen = |place: &Place| Some(place.index) == chosen;
-        if let Some(at) = self.places.iter().position(is_chosen)
-            && let Some(front) = self.places.get_mut(..=at)
+        if let Some(at) = self.indices.iter().position(|index| Some(*index) == chosen)
+            && let Some(front) = self.indices.get_mut(..=at)
         {
             front.rotate_right(1);
         }
     }
 }
 
-impl Place {
-    fn group(&self) -> (bool, u32) {
-        (self.is_cooling, self.tier)
+/// All that a candidate's place depends on, in one number, for a hundred of them are ordered for each request. From above: 1 bit
+/// whether it cools down, 31 its tier, 32 its rank within the tier (lower first), 32 its share (greater first), 16 a
+/// lot between equals, 16 which one it is (nobody configures more for one model).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Key(u128);
+
+impl Key {
+    const INDEX_BITS: u32 = 16;
+
+    /// Without rank, share and lot. Tiers above two thousand millions are one.
+    fn new(one: &Scored, index: usize) -> Self {
+        let cooling = u128::from(one.is_cooling) << 127;
+        let tier = u128::from(one.tier.min(u32::MAX >> 1)) << 96;
+        Self(cooling | tier | index as u128 & Self::index_mask())
     }
 
-    /// Within a group.
-    fn compare(&self, other: &Self) -> Ordering {
-        let by_rank = self.rank.total_cmp(&other.rank);
-        by_rank
-            .then_with(|| other.share.total_cmp(&self.share))
-            .then_with(|| self.lot.cmp(&other.lot))
+    /// The bits of numbers that are not below 0 are in the order of the numbers.
+    fn with(self, rank: f32, share: f64, lot: u64) -> Self {
+        let rank = u128::from(rank.to_bits()) << 64;
+        let share = u128::from(!(share as f32).to_bits()) << 32;
+        let lot = u128::from(lot >> 48) << Self::INDEX_BITS;
+        Self(self.0 | rank | share | lot)
+    }
+
+    fn index(self) -> usize {
+        usize::try_from(self.0 & Self::index_mask()).unwrap_or(usize::MAX)
+    }
+
+    fn index_mask() -> u128 {
+        (1 << Self::INDEX_BITS) - 1
+    }
+
+    fn group(self) -> u128 {
+        self.0 >> 96
+    }
+
+    /// With the group.
+    fn rank(self) -> u128 {
+        self.0 >> 64
     }
 }
 
-/// A number for a candidate that is another one at each choice.
-fn lot(lots: u64, index: usize) -> u64 {
-    let mixed = (lots ^ index as u64).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    (mixed ^ (mixed >> 31)).wrapping_mul(0x94d0_49bb_1331_11eb)
-}
-
-/// Gives each candidate of one group its share and its rank.
-fn share(strategy: Strategy, scored: &[Scored], group: &mut [Place]) {
-    let speeds = (strategy == Strategy::LatencyFirst).then(|| Speeds::of(scored, group));
-    for place in group {
-        let Some(one) = scored.get(place.index) else {
-            continue;
-        };
-        let part = match strategy {
-            Strategy::Balanced | Strategy::Priority => health(one) * awake(one),
-            Strategy::LatencyFirst => {
-                let part = speeds.as_ref().map_or(1.0, |speeds| speeds.part(one));
-                health(one) * part
-            }
-            Strategy::CostFirst => health(one),
-            Strategy::ReliabilityFirst => (1.0 - errors(one)).powi(20),
-        };
-        place.share = weight(one) * part.clamp(LEAST_PART, 1.0);
-        if strategy == Strategy::CostFirst {
-            place.rank = cost_rank(one);
-        }
-    }
+/// A candidate's weight by the strategy.
+fn share(strategy: Strategy, one: &Scored, speeds: Option<&Speeds>) -> f64 {
+    let part = match strategy {
+        Strategy::Balanced | Strategy::Priority => health(one) * awake(one),
+        Strategy::LatencyFirst => health(one) * speeds.map_or(1.0, |speeds| speeds.part(one)),
+        Strategy::CostFirst => health(one),
+        Strategy::ReliabilityFirst => (1.0 - errors(one)).powi(20),
+    };
+    weight(one) * part.clamp(LEAST_PART, 1.0)
 }
 
 fn weight(one: &Scored) -> f64 {
@@ -187,26 +201,27 @@ fn errors(one: &Scored) -> f64 {
 
 /// 1 for a candidate that is well, steeply less for one that fails.
 fn health(one: &Scored) -> f64 {
-    let excess = (errors(one) - WELL_ERRORS).max(0.0) / (1.0 - WELL_ERRORS);
+    const STEP: f64 = 1.0 / (1.0 - WELL_ERRORS);
+    let excess = (errors(one) - WELL_ERRORS).max(0.0) * STEP;
     (1.0 - excess).powi(3)
 }
 
 /// The price where the candidate is well; unknown ones after all known ones, unwell ones after those, and ones without
 /// weight.
-fn cost_rank(one: &Scored) -> f64 {
+fn cost_rank(one: &Scored) -> f32 {
     if DEAR_ERRORS <= errors(one) || weight(one) == 0.0 {
-        return f64::INFINITY;
+        return f32::INFINITY;
     }
     let price = one.price.filter(|price| 0.0 <= *price);
-    price.map_or(f64::MAX, |price| price.min(f64::MAX / 2.0))
+    price.map_or(f32::MAX, |price| (price as f32).min(f32::MAX / 2.0))
 }
 
 /// 1 while answers come as they use to, less the longer none comes.
 fn awake(one: &Scored) -> f64 {
-    let waiting_ms = one.reading.waiting.as_secs_f64() * 1_000.0;
     let Some(total_ms) = one.reading.total_ms else {
         return 1.0;
     };
+    let waiting_ms = one.reading.waiting.as_secs_f64() * 1_000.0;
     if one.reading.in_flight < LEAST_WAITING || waiting_ms <= STUCK * total_ms {
         return 1.0;
     }
@@ -218,7 +233,7 @@ fn awake(one: &Scored) -> f64 {
 struct Speeds {
     /// Whether speeds are times to the first content: as many candidates have those as have times to the end.
     is_by_first_token: bool,
-    /// The best known speed, in milliseconds.
+    /// The best known speed, in milliseconds; any, where none is known.
     best_ms: f64,
     /// The greatest weight.
     most_weight: f64,
@@ -229,31 +244,42 @@ struct Speeds {
 }
 
 impl Speeds {
-    fn of(scored: &[Scored], places: &[Place]) -> Self {
-        let members = || places.iter().filter_map(|place| scored.get(place.index));
+    fn of(scored: &[Scored], keys: &[Key]) -> Self {
+        let members = || keys.iter().filter_map(|key| scored.get(key.index()));
         let mut speeds = Self {
             is_by_first_token: true,
-            best_ms: f64::INFINITY,
+            best_ms: 1.0,
             most_weight: 0.0,
             load: 0.0,
             best_wait: f64::INFINITY,
         };
         let (mut firsts, mut totals, mut in_flight, mut weights) = (0, 0, 0.0, 0.0);
-        let mut most_health = 0.0_f64;
+        let (mut first_ms, mut total_ms, mut most_health) = (f64::INFINITY, f64::INFINITY, 0.0_f64);
         for one in members() {
-            firsts += usize::from(one.reading.first_token_ms.is_some());
-            totals += usize::from(one.reading.total_ms.is_some());
+            if let Some(ms) = one.reading.first_token_ms {
+                firsts += 1;
+                first_ms = first_ms.min(ms);
+            }
+            if let Some(ms) = one.reading.total_ms {
+                totals += 1;
+                total_ms = total_ms.min(ms);
+            }
             in_flight += f64::from(one.reading.in_flight);
             weights += weight(one);
             speeds.most_weight = speeds.most_weight.max(weight(one));
             most_health = most_health.max(health(one));
         }
         speeds.is_by_first_token = totals <= firsts;
+        let best_ms = match speeds.is_by_first_token {
+            true => first_ms,
+            false => total_ms,
+        };
+        if best_ms.is_finite() {
+            speeds.best_ms = best_ms.max(LEAST_MS);
+        }
         if weights > 0.0 {
             speeds.load = in_flight * speeds.most_weight / weights;
         }
-        let known = members().filter_map(|one| speeds.known_ms(one));
-        speeds.best_ms = known.fold(f64::INFINITY, f64::min);
         // One that fails has little on its way, for failures are quick: it must not look better than those that work.
         let is_well = |one: &&Scored| most_health / 2.0 <= health(one);
         let waits = members().filter(is_well).map(|one| speeds.wait(one));
@@ -261,26 +287,19 @@ impl Speeds {
         speeds
     }
 
-    /// The speed to compare by. Nothing is quicker than a tenth of a millisecond.
-    fn known_ms(&self, one: &Scored) -> Option<f64> {
-        let ms = match self.is_by_first_token {
-            true => one.reading.first_token_ms,
-            false => one.reading.total_ms,
-        };
-        ms.map(|ms| ms.max(0.1))
-    }
-
     /// A measure for how long the next attempt would take. An untried candidate is taken for as fast as the best, so
     /// that it is tried. The mean load is part of everybody's, so that an idle one is preferred but not flooded.
     fn wait(&self, one: &Scored) -> f64 {
-        let best_ms = if self.best_ms.is_finite() {
-            self.best_ms
-        } else {
-            1.0
+        let known_ms = match self.is_by_first_token {
+            true => one.reading.first_token_ms,
+            false => one.reading.total_ms,
         };
-        let ms = self.known_ms(one).unwrap_or(best_ms);
-        let own = weight(one) / self.most_weight;
-        let load = f64::from(one.reading.in_flight) / if own > 0.0 { own } else { 1.0 };
+        let ms = known_ms.map_or(self.best_ms, |ms| ms.max(LEAST_MS));
+        let in_flight = f64::from(one.reading.in_flight);
+        let load = match weight(one) {
+            0.0 => in_flight,
+            weight => in_flight * self.most_weight / weight,
+        };
         ms * (load + self.load + 1.0)
     }
 

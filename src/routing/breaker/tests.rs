@@ -101,7 +101,7 @@ fn attempts_from_before_the_opening_decide_nothing() {
         assert_eq!(case.allows(10.0), Allowed::Probe);
     };
     probe();
-    case.breaker.failed(case.at(-0.0), case.at(11.0));
+    case.breaker.failed(case.at(0.0), case.at(11.0));
     case.breaker.succeeded(case.at(9.0));
     case.breaker.overloaded(case.at(9.0), case.at(11.0), None);
     case.breaker.gave_up(case.at(9.0));

@@ -60,6 +60,20 @@ fn near(got: f64, wanted: f64) {
 }
 
 #[test]
+fn halved_is_a_power_of_two() {
+    for hundredth in 0..12_600_u16 {
+        let times = f32::from(hundredth) / 100.0;
+        let (got, wanted) = (halved(times), (-times).exp2());
+        assert!(
+            (got / wanted - 1.0).abs() < 0.001,
+            "{times}: {got} {wanted}"
+        );
+    }
+    assert_eq!((halved(0.0), halved(-1.0)), (1.0, 1.0));
+    assert!((0.0..1e-30).contains(&halved(1e9)));
+}
+
+#[test]
 fn nothing_is_known_at_first() {
     assert_eq!(Case::new().read(5.0), Reading::default());
 }

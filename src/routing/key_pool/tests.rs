@@ -348,6 +348,21 @@ fn one_key_takes_no_lock_until_there_is_trouble() {
 }
 
 #[test]
+fn one_key_heeds_its_weight_and_another_instance() {
+    let parked = Bench::smooth([(0.0, 0)]);
+    assert_eq!(parked.pick(&[], true), Pick::Tried);
+    let bench = Bench::smooth([(1.0, 0)]);
+    let until = bench.now();
+    bench.pool.cools_until(0, until, NOT_TOLD, bench.now());
+    let held = bench.pool.lock();
+    assert_eq!(bench.pick(&[], false), Pick::Key(0));
+    drop(held);
+    let until = bench.now() + s(5);
+    bench.pool.cools_until(0, until, NOT_TOLD, bench.now());
+    assert_eq!(bench.pick(&[], false), Pick::Cooling { until });
+}
+
+#[test]
 fn threads_that_pick_at_once_share_exactly() {
     let bench = Arc::new(Bench::smooth([(5.0, 0), (2.0, 0), (1.0, 0)]));
     let picking = |_| {

@@ -13,7 +13,8 @@ const SECOND: Duration = Duration::from_secs(1);
 pub(super) struct Window {
     /// 0 for no limit.
     most: usize,
-    /// When the key was given, the oldest first; never more than `most`.
+    /// When the key was given, in the order of the calls; never more than `most`. Threads may come in another order than they
+    /// looked at the clock: a time then stays a little longer than its second, never shorter.
     given: VecDeque<Instant>,
 }
 
@@ -40,9 +41,7 @@ impl Window {
     /// Counts one.
     pub(super) fn give(&mut self, now: Instant) {
         if self.most != 0 {
-            // Another thread may have looked at the clock later and been here first.
-            let latest = self.given.back().map_or(now, |back| now.max(*back));
-            self.given.push_back(latest);
+            self.given.push_back(now);
         }
     }
 }

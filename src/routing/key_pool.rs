@@ -4,13 +4,15 @@
 //! Pure: time and chance are arguments. Keys are numbers here, their secrets are not known. What a client did wrong is no key's
 //! trouble, and never told to a pool.
 
-use std::collections::VecDeque;
+mod window;
+
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::clock::Dice;
 use crate::config::KeySelection;
+use crate::routing::key_pool::window::Window;
 use crate::routing::weighted::{Turns, Wheel, draw, draw_in_turn};
 
 /// Longest time a key cools down for, whatever a provider or another instance says.
@@ -21,9 +23,6 @@ const RATE_LIMITED: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs
 
 /// First and longest time for a key that was refused.
 const REFUSED: [Duration; 2] = [Duration::from_secs(30), Duration::from_secs(600)];
-
-/// What [`KeySpec::max_rps`] counts over.
-const SECOND: Duration = Duration::from_secs(1);
 
 /// A key as the configuration has it, without its secret.
 #[derive(Debug, Clone, PartialEq)]
@@ -126,13 +125,10 @@ struct Cooling {
     why: KeyTrouble,
 }
 
-/// The last second of a key.
-#[derive(Debug)]
-struct Window {
-    /// 0 for no limit.
-    most: usize,
-    /// When it was given, the oldest first: never more than `most`.
-    given: VecDeque<Instant>,
+/// What comes first of all that was offered, the first of equals.
+#[derive(Debug, Default)]
+struct Soonest {
+    best: Option<(Instant, Pick)>,
 }
 
 // === impl KeyPool ===
@@ -154,10 +150,7 @@ impl KeyPool {
         let health = specs.iter().map(|spec| Health {
             failures: 0,
             cooling: None,
-            window: Window {
-                most: usize::try_from(spec.max_rps).unwrap_or(usize::MAX),
-                given: VecDeque::new(),
-            },
+            window: Window::new(spec.max_rps),
         });
         let state = State {
             wheel: Wheel::new(specs.len()),
@@ -363,7 +356,7 @@ impl KeyTrouble {
     }
 }
 
-// === impl Health, Window ===
+// === impl Health ===
 
 impl Health {
     fn cooling(&self, now: Instant) -> Option<Cooling> {
@@ -382,34 +375,7 @@ impl Health {
     }
 }
 
-impl Window {
-    /// When there is room again; `None` when there is.
-    ///
-    /// The times themselves are kept, not a bucket of tokens: one that may be emptied at once lets twice the limit through
-    /// in a second, one that may not turns away the second of two requests that come together.
-    fn full_until(&mut self, now: Instant) -> Option<Instant> {
-        let is_past = |given: &Instant| SECOND <= now.saturating_duration_since(*given);
-        while self.given.front().is_some_and(is_past) {
-            self.given.pop_front();
-        }
-        let oldest = self.given.front()?;
-        (self.most <= self.given.len()).then(|| after(*oldest, SECOND))
-    }
-
-    fn give(&mut self, now: Instant) {
-        if self.most != 0 {
-            // Another thread may have looked at the clock later and been here first.
-            let latest = self.given.back().map_or(now, |back| now.max(*back));
-            self.given.push_back(latest);
-        }
-    }
-}
-
-/// What comes first of all that was offered, the first of equals.
-#[derive(Debug, Default)]
-struct Soonest {
-    best: Option<(Instant, Pick)>,
-}
+// === impl Soonest ===
 
 impl Soonest {
     fn offer(&mut self, at: Instant, pick: Pick) {

@@ -1,7 +1,8 @@
 //! Shared state in Redis. A thread of its own keeps one pipelined connection; calls come from any thread and never wait
 //! for a connection: where there is none, this instance's memory answers at once.
 //!
-//! Memory follows what this instance writes, so it knows that much when Redis goes. What is written while Redis is away
+//! Memory follows what this instance writes, so it knows that much when Redis goes; what others wrote or deleted since it
+//! does not. What is written while Redis is away
 //! is written there when it is back: values (the last writer's, with the time that is left), deletions, and moments,
 //! which never shorten what stands. Not so rates: each instance gives the whole rate meanwhile, and once more within the
 //! second in which Redis comes back. Nor what memory had to forget, or keys beyond [`MOST_OWED`]. A Redis that lost its
@@ -37,6 +38,9 @@ const LAST_WAIT: Duration = Duration::from_secs(5);
 
 /// Most keys whose change is remembered for Redis while it is away.
 const MOST_OWED: usize = 10_000;
+
+/// Longest key of these; a longer one's change is memory's alone.
+const MOST_OWED_KEY_BYTES: usize = 1024;
 
 /// Changes in one round trip when Redis is back.
 const CHANGES_AT_ONCE: usize = 500;
@@ -238,6 +242,9 @@ impl Shared {
 
     /// Remembers a change for Redis. Once it is back that is too late, and memory alone knows it.
     fn owe(&self, key: &str, change: Change) {
+        if MOST_OWED_KEY_BYTES < key.len() {
+            return;
+        }
         let mut link = self.link();
         let is_known = link.owed.contains_key(key);
         if link.connection.is_none() && (is_known || link.owed.len() < MOST_OWED) {
@@ -258,13 +265,9 @@ impl Shared {
 
     /// Takes a new connection into use, when nothing is owed any more, and stays until that is given up.
     async fn serve(&self, mut connection: MultiplexedConnection) -> Result<(), Trouble> {
-        in_time::<()>(scripts::probe().query_async(&mut connection)).await?;
+        in_time::<u64>(scripts::probe().query_async(&mut connection)).await?;
         let mut degraded = self.degraded.subscribe();
-        loop {
-            let owed = match self.take_owed(&connection) {
-                Some(owed) => owed,
-                None => break,
-            };
+        while let Some(owed) = self.take_owed(&connection) {
             if let Err(trouble) = self.pay(&owed, &mut connection).await {
                 let mut link = self.link();
                 for (key, change) in owed {
@@ -289,13 +292,8 @@ impl Shared {
             self.degraded.send_replace(false);
             return None;
         }
-        let keys = link.owed.keys().take(CHANGES_AT_ONCE);
-        let keys: Vec<String> = keys.cloned().collect();
-        let owed = keys.into_iter();
-        Some(
-            owed.filter_map(|key| link.owed.remove_entry(&key))
-                .collect(),
-        )
+        let some = link.owed.extract_if(|_, _| true).take(CHANGES_AT_ONCE);
+        Some(some.collect())
     }
 
     /// Writes changes. What Redis refuses is given up and counted.

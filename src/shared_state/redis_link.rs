@@ -239,4 +239,32 @@ mod tests {
             assert!(error.to_string().contains(reason), "{error}");
         }
     }
+
+    #[test]
+    fn what_the_server_refuses_is_told_apart() {
+        for (line, code, of_one_key) in [
+            (
+                "-LOADING Redis is loading the dataset in memory",
+                "LOADING",
+                false,
+            ),
+            ("-OOM command not allowed", "OOM", false),
+            (
+                "-READONLY You can't write against a replica",
+                "READONLY",
+                false,
+            ),
+            ("-MOVED 3999 127.0.0.1:6381", "MOVED", false),
+            ("-CLUSTERDOWN Hash slot not served", "CLUSTERDOWN", false),
+            ("-MASTERDOWN Link with MASTER is down", "MASTERDOWN", false),
+            ("-NOAUTH Authentication required.", "NOAUTH", false),
+            ("-WRONGTYPE Operation against a key", "WRONGTYPE", true),
+            ("-ERR value is not an integer", "ERR", true),
+        ] {
+            let value = redis::parse_redis_value(format!("{line}\r\n").as_bytes()).unwrap();
+            let trouble = Trouble::from(value.extract_error().unwrap_err());
+            assert_eq!(trouble.to_string(), format!("refused: {code}"));
+            assert_eq!(trouble.is_of_one_key(), of_one_key, "{line}");
+        }
+    }
 }

@@ -10,7 +10,6 @@
 
 use std::collections::HashMap;
 use std::future::Future;
-use std::path::Path;
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -25,7 +24,9 @@ use tokio::sync::watch;
 
 use super::memory::Memory;
 use super::redis_link::{Address, Trouble};
-use super::{CALL_LIMIT, Health, OpenError, SharedState, Taken, ahead, scripts, unix_ms, whole_ms};
+use super::{
+    Health, OpenError, RedisOptions, SharedState, Taken, ahead, scripts, unix_ms, whole_ms,
+};
 use crate::clock::Clock;
 use crate::telemetry::background::Background;
 
@@ -56,6 +57,7 @@ pub struct Redis {
 #[derive(Debug)]
 struct Shared {
     address: Address,
+    call_limit: Duration,
     clock: Clock,
     local: Memory,
     link: Mutex<Link>,
@@ -85,9 +87,10 @@ impl Redis {
     ///
     /// # Errors
     /// [`OpenError`] when the URL or the certificates cannot be used.
-    pub fn start(url: &str, ca_cert: Option<&Path>, clock: Clock) -> Result<Self, OpenError> {
+    pub fn start(url: &str, options: RedisOptions, clock: Clock) -> Result<Self, OpenError> {
         let shared = Arc::new(Shared {
-            address: Address::parse(url, ca_cert)?,
+            address: Address::parse(url, options.ca_cert.as_deref())?,
+            call_limit: options.call_limit,
             local: Memory::new(clock.clone()),
             clock,
             link: Mutex::new(Link {
@@ -120,7 +123,9 @@ impl Redis {
             let link = self.shared.link();
             (link.connection.clone()?, link.number)
         };
-        let answer = tokio::time::timeout(CALL_LIMIT, command.query_async(&mut connection)).await;
+        let answer =
+            tokio::time::timeout(self.shared.call_limit, command.query_async(&mut connection))
+                .await;
         let trouble = match answer {
             Ok(Ok(value)) => return Some(value),
             Ok(Err(error)) => error.into(),

@@ -18,7 +18,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-use super::{CALL_LIMIT, OpenError};
+use super::OpenError;
 use crate::config::Secret;
 
 /// Commands of one connection that wait to be written; a call waits for its place within its limit.
@@ -181,7 +181,7 @@ impl From<redis::RedisError> for Trouble {
 impl fmt::Display for Trouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Late => write!(f, "no answer within {CALL_LIMIT:?}"),
+            Self::Late => f.write_str("no answer in time"),
             Self::Ended => f.write_str("the connection ended"),
             Self::Connect(error) => write!(f, "cannot connect: {error}"),
             Self::Refused { code, .. } => write!(f, "refused: {code}"),

@@ -1,5 +1,5 @@
 //! What several instances know together: short-lived values, cool-downs and rates behind one small trait, in memory or
-//! in Redis. Nothing here decides about an exchange, and no call waits longer than [`CALL_LIMIT`].
+//! in Redis. Nothing here decides about an exchange, and no call waits longer than [`RedisOptions::call_limit`].
 
 mod bounded;
 mod memory;
@@ -9,7 +9,7 @@ mod scripts;
 
 use std::fmt::Debug;
 use std::io;
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ pub use self::redis::Redis;
 
 use crate::clock::Clock;
 
-/// Longest that one call takes, connection and all.
+/// Longest that one call takes, waiting for its turn and all, where [`RedisOptions`] do not say otherwise.
 pub const CALL_LIMIT: Duration = Duration::from_millis(50);
 
 /// Longest that anything is kept; what is meant to stay longer stays so long.
@@ -95,21 +95,37 @@ pub enum OpenError {
     Thread(#[from] io::Error),
 }
 
+/// What is settled about Redis beside its URL.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RedisOptions {
+    /// PEM file of further authorities for `rediss://`, added to the system's.
+    pub ca_cert: Option<PathBuf>,
+    /// Longest that one call takes; then memory answers.
+    pub call_limit: Duration,
+}
+
+impl Default for RedisOptions {
+    fn default() -> Self {
+        Self {
+            ca_cert: None,
+            call_limit: CALL_LIMIT,
+        }
+    }
+}
+
 /// Opens what the URL names: memory where it is empty, else Redis. Whether Redis is there shows later.
-///
-/// `ca_cert` is a PEM file of further authorities for `rediss://`, added to the system's.
 ///
 /// # Errors
 /// [`OpenError`] when that can never work.
 pub fn open(
     url: &str,
-    ca_cert: Option<&Path>,
+    options: RedisOptions,
     clock: Clock,
 ) -> Result<Arc<dyn SharedState>, OpenError> {
     if url.is_empty() {
         return Ok(Arc::new(Memory::new(clock)));
     }
-    Ok(Arc::new(Redis::start(url, ca_cert, clock)?))
+    Ok(Arc::new(Redis::start(url, options, clock)?))
 }
 
 /// The moment that [`SharedState::set_if_later`] keeps as a value; `None` where something else stands.

@@ -78,6 +78,31 @@ stop_postgres() {
     postgres_dir=
 }
 
+find_redis() { command -v redis-server >/dev/null; }
+
+# Starts a Redis of our own, without persistence, and sets redis_url; stop_redis ends it.
+start_redis() {
+    redis_dir=$(mktemp -d)
+    local port
+    port=$(free_port)
+    redis-server --bind 127.0.0.1 --port "$port" --dir "$redis_dir" --save "" --appendonly no \
+        >"$redis_dir/log" 2>&1 </dev/null &
+    redis_pid=$!
+    until grep -q 'Ready to accept connections' "$redis_dir/log"; do
+        kill -0 $redis_pid 2>/dev/null || { cat "$redis_dir/log" >&2; die "Redis did not start"; }
+        sleep 0.1
+    done
+    redis_url=redis://127.0.0.1:$port
+}
+
+stop_redis() {
+    [ -n "${redis_dir:-}" ] || return 0
+    kill $redis_pid 2>/dev/null
+    wait $redis_pid 2>/dev/null
+    rm -rf "$redis_dir"
+    redis_dir=
+}
+
 free_port() {
     python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
 }

@@ -1,7 +1,8 @@
 //! Shared state in Redis. A thread of its own keeps one pipelined connection; calls come from any thread and never wait
 //! for a connection: where there is none, this instance's memory answers at once.
 //!
-//! Memory follows what this instance writes, so it knows that much when Redis goes. What is written while Redis is away
+//! Memory follows what this instance writes, so it knows that much when Redis goes; what others wrote or deleted since it
+//! does not. What is written while Redis is away
 //! is written there when it is back: values (the last writer's, with the time that is left), deletions, and moments,
 //! which never shorten what stands. Not so rates: each instance gives the whole rate meanwhile, and once more within the
 //! second in which Redis comes back. Nor what memory had to forget, or keys beyond [`MOST_OWED`]. A Redis that lost its
@@ -9,7 +10,6 @@
 
 use std::collections::HashMap;
 use std::future::Future;
-use std::path::Path;
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -24,7 +24,9 @@ use tokio::sync::watch;
 
 use super::memory::Memory;
 use super::redis_link::{Address, Trouble};
-use super::{CALL_LIMIT, Health, OpenError, SharedState, Taken, ahead, scripts, unix_ms, whole_ms};
+use super::{
+    Health, OpenError, RedisOptions, SharedState, Taken, ahead, scripts, unix_ms, whole_ms,
+};
 use crate::clock::Clock;
 use crate::telemetry::background::Background;
 
@@ -37,6 +39,9 @@ const LAST_WAIT: Duration = Duration::from_secs(5);
 
 /// Most keys whose change is remembered for Redis while it is away.
 const MOST_OWED: usize = 10_000;
+
+/// Longest key of these; a longer one's change is memory's alone.
+const MOST_OWED_KEY_BYTES: usize = 1024;
 
 /// Changes in one round trip when Redis is back.
 const CHANGES_AT_ONCE: usize = 500;
@@ -52,6 +57,7 @@ pub struct Redis {
 #[derive(Debug)]
 struct Shared {
     address: Address,
+    call_limit: Duration,
     clock: Clock,
     local: Memory,
     link: Mutex<Link>,
@@ -81,9 +87,10 @@ impl Redis {
     ///
     /// # Errors
     /// [`OpenError`] when the URL or the certificates cannot be used.
-    pub fn start(url: &str, ca_cert: Option<&Path>, clock: Clock) -> Result<Self, OpenError> {
+    pub fn start(url: &str, options: RedisOptions, clock: Clock) -> Result<Self, OpenError> {
         let shared = Arc::new(Shared {
-            address: Address::parse(url, ca_cert)?,
+            address: Address::parse(url, options.ca_cert.as_deref())?,
+            call_limit: options.call_limit,
             local: Memory::new(clock.clone()),
             clock,
             link: Mutex::new(Link {
@@ -116,7 +123,9 @@ impl Redis {
             let link = self.shared.link();
             (link.connection.clone()?, link.number)
         };
-        let answer = tokio::time::timeout(CALL_LIMIT, command.query_async(&mut connection)).await;
+        let answer =
+            tokio::time::timeout(self.shared.call_limit, command.query_async(&mut connection))
+                .await;
         let trouble = match answer {
             Ok(Ok(value)) => return Some(value),
             Ok(Err(error)) => error.into(),
@@ -238,6 +247,9 @@ impl Shared {
 
     /// Remembers a change for Redis. Once it is back that is too late, and memory alone knows it.
     fn owe(&self, key: &str, change: Change) {
+        if MOST_OWED_KEY_BYTES < key.len() {
+            return;
+        }
         let mut link = self.link();
         let is_known = link.owed.contains_key(key);
         if link.connection.is_none() && (is_known || link.owed.len() < MOST_OWED) {
@@ -258,13 +270,9 @@ impl Shared {
 
     /// Takes a new connection into use, when nothing is owed any more, and stays until that is given up.
     async fn serve(&self, mut connection: MultiplexedConnection) -> Result<(), Trouble> {
-        in_time::<()>(scripts::probe().query_async(&mut connection)).await?;
+        in_time::<u64>(scripts::probe().query_async(&mut connection)).await?;
         let mut degraded = self.degraded.subscribe();
-        loop {
-            let owed = match self.take_owed(&connection) {
-                Some(owed) => owed,
-                None => break,
-            };
+        while let Some(owed) = self.take_owed(&connection) {
             if let Err(trouble) = self.pay(&owed, &mut connection).await {
                 let mut link = self.link();
                 for (key, change) in owed {
@@ -289,13 +297,8 @@ impl Shared {
             self.degraded.send_replace(false);
             return None;
         }
-        let keys = link.owed.keys().take(CHANGES_AT_ONCE);
-        let keys: Vec<String> = keys.cloned().collect();
-        let owed = keys.into_iter();
-        Some(
-            owed.filter_map(|key| link.owed.remove_entry(&key))
-                .collect(),
-        )
+        let some = link.owed.extract_if(|_, _| true).take(CHANGES_AT_ONCE);
+        Some(some.collect())
     }
 
     /// Writes changes. What Redis refuses is given up and counted.

@@ -18,7 +18,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-use super::{CALL_LIMIT, OpenError};
+use super::OpenError;
 use crate::config::Secret;
 
 /// Commands of one connection that wait to be written; a call waits for its place within its limit.
@@ -181,7 +181,7 @@ impl From<redis::RedisError> for Trouble {
 impl fmt::Display for Trouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Late => write!(f, "no answer within {CALL_LIMIT:?}"),
+            Self::Late => f.write_str("no answer in time"),
             Self::Ended => f.write_str("the connection ended"),
             Self::Connect(error) => write!(f, "cannot connect: {error}"),
             Self::Refused { code, .. } => write!(f, "refused: {code}"),
@@ -237,6 +237,34 @@ mod tests {
         for (path, reason) in [(wrong.as_path(), "no certificate"), (Path::new("/"), "/:")] {
             let error = Address::parse("rediss://h", Some(path)).unwrap_err();
             assert!(error.to_string().contains(reason), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_the_server_refuses_is_told_apart() {
+        for (line, code, of_one_key) in [
+            (
+                "-LOADING Redis is loading the dataset in memory",
+                "LOADING",
+                false,
+            ),
+            ("-OOM command not allowed", "OOM", false),
+            (
+                "-READONLY You can't write against a replica",
+                "READONLY",
+                false,
+            ),
+            ("-MOVED 3999 127.0.0.1:6381", "MOVED", false),
+            ("-CLUSTERDOWN Hash slot not served", "CLUSTERDOWN", false),
+            ("-MASTERDOWN Link with MASTER is down", "MASTERDOWN", false),
+            ("-NOAUTH Authentication required.", "NOAUTH", false),
+            ("-WRONGTYPE Operation against a key", "WRONGTYPE", true),
+            ("-ERR value is not an integer", "ERR", true),
+        ] {
+            let value = redis::parse_redis_value(format!("{line}\r\n").as_bytes()).unwrap();
+            let trouble = Trouble::from(value.extract_error().unwrap_err());
+            assert_eq!(trouble.to_string(), format!("refused: {code}"));
+            assert_eq!(trouble.is_of_one_key(), of_one_key, "{line}");
         }
     }
 }

@@ -81,10 +81,10 @@ pub(super) fn take(key: &str, per_second: u32) -> Cmd {
     command
 }
 
-/// A write: a server that merely answers may be a replica, or full.
+/// A write by a script: a server that merely answers may be a replica, full, or without scripts.
 pub(super) fn probe() -> Cmd {
-    let mut command = cmd("SET");
-    command.arg(format!("{PREFIX}probe")).arg(1);
-    command.arg("PX").arg(1_000);
+    let mut command = cmd("EVAL");
+    command.arg(TAKE).arg(1).arg(format!("{PREFIX}probe"));
+    command.arg(1_000);
     command
 }

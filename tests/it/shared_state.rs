@@ -5,8 +5,9 @@ mod faults;
 use std::time::{Duration, Instant};
 
 use aiproxy::clock::Clock;
-use aiproxy::shared_state::{Memory, Redis, SharedState, Taken, unix_ms};
+use aiproxy::shared_state::{Memory, Redis, RedisOptions, SharedState, Taken, unix_ms};
 use bytes::Bytes;
+use futures_util::future::pending;
 
 use crate::support::db::block_on;
 use crate::support::redis::{self, Server};
@@ -33,7 +34,8 @@ impl Place {
             assert!(Instant::now() < deadline, "not within {LIMIT:?}: {what}");
             // Of the machine's clock time passes by itself.
             self.clock.advance(Duration::from_millis(5));
-            tokio::task::yield_now().await;
+            let pause = tokio::time::timeout(Duration::from_millis(2), pending::<()>());
+            assert!(pause.await.is_err());
         }
     }
 }
@@ -53,8 +55,19 @@ fn on_both(test: impl AsyncFn(&Place)) {
     });
 }
 
+/// A state that gives a busy machine its time.
 fn start(url: &str) -> Redis {
-    Redis::start(url, None, Clock::machine()).expect("a URL")
+    start_with(
+        url,
+        RedisOptions {
+            call_limit: LIMIT,
+            ..RedisOptions::default()
+        },
+    )
+}
+
+fn start_with(url: &str, options: RedisOptions) -> Redis {
+    Redis::start(url, options, Clock::machine()).expect("a URL")
 }
 
 async fn connected(server: &Server) -> Redis {
@@ -246,7 +259,7 @@ fn two_instances_agree_on_cool_downs_and_values() {
 
 #[test]
 fn an_empty_url_is_memory_and_others_say_what_is_wrong() {
-    let open = |url| aiproxy::shared_state::open(url, None, Clock::machine());
+    let open = |url| aiproxy::shared_state::open(url, RedisOptions::default(), Clock::machine());
     assert!(!open("").expect("memory").health().degraded);
     let error = open("http://u:canary@h").expect_err("no Redis").to_string();
     assert!(

@@ -4,69 +4,96 @@
 use std::time::{Duration, Instant};
 
 use aiproxy::clock::Clock;
-use aiproxy::shared_state::{CALL_LIMIT, Health, Redis, SharedState, Taken, unix_ms};
+use aiproxy::shared_state::{CALL_LIMIT, Health, Redis, RedisOptions, SharedState, Taken, unix_ms};
+use futures_util::FutureExt;
 use futures_util::future::{join, pending};
+use tokio::time::timeout;
 
-use super::{LONG, connected, key, start, text, wait_degraded};
+use super::{LONG, connected, key, start, start_with, text, wait_degraded};
 use crate::support::db::block_on;
+use crate::support::gateway::wait_until;
 use crate::support::redis::{Server, free_port};
+use crate::support::signal::LIMIT;
 use crate::support::tls_upstream::Authority;
 
-/// Every kind of call, answered by this instance's memory and at once.
-async fn answers_from_memory(state: &Redis) {
+/// The answer of a call that does not wait.
+#[track_caller]
+fn at_once<T>(call: impl Future<Output = T>) -> T {
+    call.now_or_never().expect("an answer at once")
+}
+
+/// Every kind of call, answered by this instance's memory.
+#[track_caller]
+fn answers_from_memory(state: &Redis) {
     let (value, cool) = (key(), key());
-    let until = Clock::machine().wall_us() / 1000 + 30_000;
-    let began = Instant::now();
-    state.set(&value, text("a"), LONG).await;
-    assert_eq!(state.get(&value).await, Some(text("a")));
-    assert_eq!(state.set_if_later(&cool, until).await, until);
-    assert_eq!(state.set_if_later(&cool, until - 1).await, until);
+    let until = in_30_s();
+    at_once(state.set(&value, text("a"), LONG));
+    assert_eq!(at_once(state.get(&value)), Some(text("a")));
+    assert_eq!(at_once(state.set_if_later(&cool, until)), until);
+    assert_eq!(at_once(state.set_if_later(&cool, until - 1)), until);
     let expected = [Some(text("a")), Some(text(&until.to_string()))];
-    assert_eq!(state.many(&[value.clone(), cool]).await, expected);
-    assert!(state.delete(&value).await);
-    assert_eq!(state.take(&value, 1).await, Taken::Yes);
-    assert!(matches!(state.take(&value, 1).await, Taken::No { .. }));
-    let took = began.elapsed();
-    assert!(took < CALL_LIMIT, "no call waits: {took:?}");
+    assert_eq!(at_once(state.many(&[value.clone(), cool])), expected);
+    assert!(at_once(state.delete(&value)));
+    assert_eq!(at_once(state.take(&value, 1)), Taken::Yes);
+    assert!(matches!(at_once(state.take(&value, 1)), Taken::No { .. }));
     assert!(state.health().degraded);
+}
+
+fn in_30_s() -> i64 {
+    Clock::machine().wall_us() / 1000 + 30_000
+}
+
+#[test]
+fn f69_a_call_ends_in_time() {
+    assert_eq!(CALL_LIMIT, Duration::from_millis(50));
+    let server = Server::start(&[]);
+    block_on(async {
+        let state = start_with(&server.url, RedisOptions::default());
+        wait_degraded(&state, false).await;
+        server.pause();
+        // A timer of the same length beside it: a machine that is busy delays both.
+        let timer = async {
+            assert!(timeout(CALL_LIMIT, pending::<()>()).await.is_err());
+            Instant::now()
+        };
+        let call = async { (state.get("a").await, Instant::now()) };
+        let ((value, call_end), timer_end) = join(call, timer).await;
+        let late = call_end.saturating_duration_since(timer_end);
+        assert!(late < Duration::from_millis(10), "{late:?} over its limit");
+        assert_eq!(value, None);
+        let expected = Health {
+            degraded: true,
+            errors: 1,
+        };
+        assert_eq!(state.health(), expected);
+        answers_from_memory(&state);
+    });
 }
 
 #[test]
 fn f69_a_redis_that_hangs() {
     let server = Server::start(&[]);
     block_on(async {
-        let state = connected(&server).await;
+        let options = RedisOptions {
+            call_limit: Duration::from_millis(700),
+            ..RedisOptions::default()
+        };
+        let state = start_with(&server.url, options);
+        wait_degraded(&state, false).await;
         let [kept, deleted, session, cool] = [key(), key(), key(), key()];
-        let until = Clock::machine().wall_us() / 1000 + 30_000;
+        let until = in_30_s();
         state.set(&kept, text("before"), LONG).await;
         state.set(&deleted, text("before"), LONG).await;
         assert_eq!(state.health(), Health::default());
         server.pause();
 
-        // A timer of the same length beside it: a machine that is busy delays both.
-        let timer = tokio::time::timeout(CALL_LIMIT, pending::<()>());
-        let call = async { (state.get(&kept).await, Instant::now()) };
-        let ((value, call_end), timer_end) = join(call, async {
-            assert!(timer.await.is_err());
-            Instant::now()
-        })
-        .await;
-        let late = call_end.saturating_duration_since(timer_end);
-        assert!(late < Duration::from_millis(10), "{late:?} over its limit");
         assert_eq!(
-            value,
+            state.get(&kept).await,
             Some(text("before")),
             "what this instance wrote it knows"
         );
-        assert_eq!(
-            state.health(),
-            Health {
-                degraded: true,
-                errors: 1
-            }
-        );
-
-        answers_from_memory(&state).await;
+        assert_eq!(state.health().errors, 1);
+        answers_from_memory(&state);
         state.set(&session, text("meanwhile"), LONG).await;
         state.delete(&deleted).await;
         state.set_if_later(&cool, until).await;
@@ -92,13 +119,13 @@ fn f69_a_redis_that_dies_and_comes_back() {
     block_on(async {
         let (state, other) = (connected(&server).await, connected(&server).await);
         let (lost, cool) = (key(), key());
-        let until = Clock::machine().wall_us() / 1000 + 30_000;
+        let until = in_30_s();
         state.set(&lost, text("a"), LONG).await;
         server.kill();
         // The end of the connection is noticed without a call.
         wait_degraded(&state, true).await;
         wait_degraded(&other, true).await;
-        answers_from_memory(&state).await;
+        answers_from_memory(&state);
         assert_eq!(state.get(&lost).await, Some(text("a")));
         state.set_if_later(&cool, until).await;
         other.set_if_later(&cool, until - 5).await;
@@ -118,7 +145,7 @@ fn f69_a_redis_that_was_not_there_at_the_start() {
     server.kill();
     block_on(async {
         let state = start(&server.url);
-        answers_from_memory(&state).await;
+        answers_from_memory(&state);
         let session = key();
         state.set(&session, text("early"), LONG).await;
         server.restart();
@@ -155,7 +182,7 @@ fn f69_a_redis_that_was_emptied() {
     block_on(async {
         let state = connected(&server).await;
         let (value, cool) = (key(), key());
-        let until = Clock::machine().wall_us() / 1000 + 30_000;
+        let until = in_30_s();
         state.set(&value, text("a"), LONG).await;
         state.set_if_later(&cool, until).await;
         assert_eq!(state.take(&value, 1).await, Taken::Yes);
@@ -185,7 +212,7 @@ fn f69_a_redis_that_takes_no_writes() {
             server.run::<()>(wrong);
             state.set(&session, text("a"), LONG).await;
             assert!(state.health().degraded, "{wrong}");
-            answers_from_memory(&state).await;
+            answers_from_memory(&state);
             server.run::<()>(right);
             wait_degraded(&state, false).await;
             assert_eq!(state.get(&session).await, Some(text("a")), "{wrong}");
@@ -199,18 +226,14 @@ fn f69_a_redis_that_is_not_for_us() {
         let server = Server::start(&options);
         block_on(async {
             let state = start(&server.url);
-            wait_errors(&state, 2).await;
-            answers_from_memory(&state).await;
+            wait_errors(&state, 2);
+            answers_from_memory(&state);
         });
     }
 }
 
-async fn wait_errors(state: &Redis, count: u64) {
-    let deadline = Instant::now() + super::LIMIT;
-    while state.health().errors < count {
-        assert!(Instant::now() < deadline, "{:?}", state.health());
-        tokio::task::yield_now().await;
-    }
+fn wait_errors(state: &Redis, count: u64) {
+    wait_until("it fails", || count <= state.health().errors);
 }
 
 /// What another put under our name concerns that key alone.
@@ -256,8 +279,11 @@ fn tls_and_a_password() {
     let url = |password| format!("rediss://:{password}@localhost:{tls_port}/3");
     block_on(async {
         let started = |password, authority: &Authority| {
-            let file = authority.file();
-            Redis::start(&url(password), Some(&file), Clock::machine()).expect("a URL")
+            let options = RedisOptions {
+                ca_cert: Some(authority.file()),
+                call_limit: LIMIT,
+            };
+            start_with(&url(password), options)
         };
         let (state, session) = (started("canary%231", &authority), key());
         wait_degraded(&state, false).await;
@@ -268,8 +294,8 @@ fn tls_and_a_password() {
             started("canary%232", &authority),
             started("canary%231", &stranger),
         ] {
-            wait_errors(&refused, 2).await;
-            answers_from_memory(&refused).await;
+            wait_errors(&refused, 2);
+            answers_from_memory(&refused);
             assert!(!format!("{refused:?}").contains("canary"));
         }
         assert!(!format!("{state:?}").contains("canary"));

@@ -26,10 +26,11 @@ struct Shell {
 }
 
 const SCRIPT: &str = r#"
-command -v redis-server >/dev/null || { echo "no redis-server: install Redis"; exit 1; }
 dir=$1
+trap 'rm -rf "$dir"' EXIT
 cd "$dir" || exit 1
 shift
+command -v redis-server >/dev/null || { echo "no redis-server: install Redis"; exit 1; }
 start() {
     redis-server "$@" >log 2>&1 &
     pid=$!
@@ -52,7 +53,6 @@ while read -r wanted; do
     esac && echo done || cat log
 done
 finish
-rm -rf "$dir"
 "#;
 
 /// The server that tests share: the one that the environment names, else one of this process. Each test has keys of

@@ -12,6 +12,7 @@ mod csv;
 mod detect;
 mod dotenv;
 mod litellm;
+mod logical;
 mod python;
 mod taking;
 mod target;

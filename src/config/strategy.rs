@@ -20,6 +20,14 @@ pub enum Strategy {
     Priority,
 }
 
+impl Strategy {
+    /// Its word.
+    pub fn word(self) -> &'static str {
+        let found = Self::WORDS.iter().find(|(_, known)| *known == self);
+        found.map_or("", |(word, _)| word)
+    }
+}
+
 impl Word for Strategy {
     const WORDS: &'static [(&'static str, Self)] = &[
         ("balanced", Self::Balanced),

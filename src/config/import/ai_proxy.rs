@@ -61,9 +61,7 @@ pub(super) fn take(main: Text<'_>, taking: &Taking<'_>) -> Result<Draft, Problem
     }
     if 1 < targets.len() {
         for target in &mut targets {
-            target
-                .comments
-                .push("no list of models is asked for: name its own in models.list".to_owned());
+            target.discover = true;
         }
     }
     for entry in section.rest() {
@@ -201,16 +199,25 @@ fn push(endpoint: &Endpoint<'_>, taking: &Taking<'_>, targets: &mut Vec<Target>)
         (_, None) => with_version(url),
     });
     let name = free_name(prefix.unwrap_or(kind), targets);
+    let mut comments = Vec::new();
+    if let Some(prefix) = prefix.filter(|prefix| *prefix != name) {
+        comments.push(format!(
+            "clients that asked for {prefix}/MODEL ask for {name}/MODEL"
+        ));
+    }
     let stand_in = variable(&[&name, "api_key"]);
     let key = key.and_then(|key| taking.secret(key, path, &stand_in));
     targets.push(Target {
         kind: kind.to_owned(),
-        name,
         base_url,
+        discover: prefix.is_some(),
+        prefix: prefix.filter(|prefix| *prefix == name).map(str::to_owned),
+        comments,
         keys: key
             .map(|key| PoolKey::new(key, "key-1"))
             .into_iter()
             .collect(),
+        name,
         ..Target::default()
     });
 }

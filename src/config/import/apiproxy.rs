@@ -1,21 +1,25 @@
 //! `APIProxy`: its `.env`, and the rows of its providers as JSON or CSV.
 
+use crate::config::Strategy;
 use crate::config::draft::{Draft, Scalar};
 use crate::config::item::Item;
 use crate::config::problem::Problem;
 use crate::config::section::{Section, join};
 use crate::config::tree::{Node, Value};
 
+use super::logical::{Aim, Logical, models};
 use super::taking::{Taking, is_nothing, variable};
 use super::target::{PoolKey, Target, free_name, providers, with_version};
 use super::{Text, at, csv, dotenv, yaml};
 
 /// Its keys that mean nothing here.
 const LEFT: &[(&str, &str)] = &[
-    ("REDIS_URL", "nothing is kept in Redis"),
+    (
+        "REDIS_URL",
+        "one instance needs none; for several set redis.url",
+    ),
     ("DATABASE_URL", "records have a database of their own"),
     ("SECRET_KEY", "keys are not kept in a database"),
-    ("MODELS_CACHE_TTL", "lists of models are not asked for"),
     ("MASK_AS_BROWSER", "requests go up as the client made them"),
     ("MASK_USER_AGENT", "requests go up as the client made them"),
     ("MASK_ORIGIN", "requests go up as the client made them"),
@@ -26,15 +30,9 @@ const LEFT: &[(&str, &str)] = &[
 
 /// Columns of its rows that mean nothing here, and are left out without a word where they are empty.
 const ROW_LEFT: &[(&str, &str)] = &[
-    ("weight", "there is no routing over several targets"),
-    ("max_qps", "there are no limits of requests"),
-    (
-        "retryable_status_codes",
-        "a failed request is not sent to another provider",
-    ),
-    ("cost_input", "prices are not kept in a configuration"),
-    ("cost_output", "prices are not kept in a configuration"),
-    ("region", "there is no routing by region"),
+    ("max_qps", "limits are the keys': set max_rps of api_keys"),
+    ("cost_input", "prices are the models': set prices"),
+    ("cost_output", "prices are the models': set prices"),
     ("encrypted_key", "it is encrypted; give the key itself"),
 ];
 
@@ -68,6 +66,8 @@ pub(super) fn take(
     let mut section = Section::new(&variables, String::new(), taking.reading);
     let mut lines = taking.listeners(&mut section, ["HOST", "PORT"], 8000);
     lines.push(taking.database());
+    let ttl_s = section.item("MODELS_CACHE_TTL");
+    let ttl_s = ttl_s.map(|_| section.number("MODELS_CACHE_TTL", 300, 10..=604_800));
     taking.leave_rest(&section, LEFT);
     let Some(rows) = rows else {
         let message = "holds no providers; name their rows too: --providers FILE".to_owned();
@@ -102,7 +102,16 @@ pub(super) fn take(
     if targets.is_empty() && taking.reading.is_clean() {
         return Err(super::whole(rows, "holds no providers".to_owned()));
     }
+    // Of several, each one is asked which models are its own.
+    if 1 < targets.len() {
+        for target in &mut targets {
+            target.discover = target.list.is_empty();
+            target.ttl_s = ttl_s;
+        }
+    }
+    let logical = read_logical(&root, taking, &targets);
     lines.push(providers(targets));
+    lines.extend(models(logical));
     Ok(Draft {
         head: Vec::new(),
         lines,
@@ -176,9 +185,15 @@ fn read_row(item: Item<'_>, path: &str, taking: &Taking<'_>, targets: &mut Vec<T
     });
     let headers = headers.collect();
     let list = static_models(&mut row, taking);
+    let weight = row.item("weight").filter(|item| !is_nothing(item.node));
+    let region = row.item("region").filter(|item| !is_nothing(item.node));
     targets.push(Target {
         kind: kind.to_owned(),
         name,
+        weight: weight.and_then(|_| row.amount("weight")),
+        region: region.and_then(|_| row.text("region")),
+        retry_statuses: retry_statuses(&mut row, taking),
+        id,
         base_url,
         keys,
         list,
@@ -191,6 +206,126 @@ fn read_row(item: Item<'_>, path: &str, taking: &Taking<'_>, targets: &mut Vec<T
             continue;
         }
         taking.leave_entry(entry, path, ROW_LEFT);
+    }
+}
+
+/// After which statuses another provider is tried.
+fn retry_statuses(row: &mut Section<'_>, taking: &Taking<'_>) -> Vec<u16> {
+    const KEY: &str = "retryable_status_codes";
+    if row.item(KEY).is_none_or(|item| is_nothing(item.node)) {
+        return Vec::new();
+    }
+    let mut statuses = Vec::new();
+    for (path, item) in row.list(KEY).unwrap_or_default() {
+        let status = item.integer().and_then(|number| u16::try_from(number).ok());
+        match status.filter(|status| (400..=599).contains(status)) {
+            Some(status) => statuses.push(status),
+            None => taking.leave(
+                &item.node.origin,
+                &path,
+                "another provider is tried after 400 to 599 alone",
+            ),
+        }
+    }
+    statuses
+}
+
+/// Keys of logical models that mean nothing here.
+const LOGICAL_LEFT: &[(&str, &str)] =
+    &[("max_qps", "limits are the keys': set max_rps of api_keys")];
+
+/// Keys of logical models that say nothing about who answers.
+const LOGICAL_QUIET: &[&str] = &[
+    "display_name",
+    "capabilities",
+    "updated_at",
+    "meta_hash",
+    "endpoint",
+    "api_style",
+];
+
+/// Logical models as that proxy lists them, beside its providers.
+fn read_logical(root: &Node, taking: &Taking<'_>, targets: &[Target]) -> Vec<Logical> {
+    let Value::Map(entries) = &root.value else {
+        return Vec::new();
+    };
+    let mut found = Vec::new();
+    let lists = entries
+        .iter()
+        .filter(|entry| ["models", "logical_models"].contains(&entry.key.as_str()));
+    for entry in lists {
+        for (path, item) in taking.members(&entry.node, &entry.key) {
+            found.extend(read_model(item, &path, taking, targets));
+        }
+    }
+    found
+}
+
+fn read_model(
+    item: Item<'_>,
+    path: &str,
+    taking: &Taking<'_>,
+    targets: &[Target],
+) -> Option<Logical> {
+    let mut entry = Section::new(item.node, path.to_owned(), taking.reading);
+    let Some(name) = entry.text("logical_id") else {
+        entry.report("logical_id", "missing; expected text");
+        return None;
+    };
+    let given = |entry: &mut Section<'_>, key| {
+        let item = entry.item(key).filter(|item| !is_nothing(item.node));
+        item.and_then(|_| entry.text(key))
+    };
+    let mut model = Logical {
+        name,
+        description: given(&mut entry, "description").unwrap_or_default(),
+        strategy: entry
+            .item("strategy")
+            .filter(|item| !is_nothing(item.node))
+            .map(|_| entry.word("strategy", Strategy::Balanced).word()),
+        aims: Vec::new(),
+    };
+    let is_enabled = entry.flag("enabled", true);
+    for (path, item) in entry.list("upstreams").unwrap_or_default() {
+        let mut upstream = Section::new(item.node, path, taking.reading);
+        let (Some(id), Some(of_theirs)) = (upstream.text("provider_id"), upstream.text("model_id"))
+        else {
+            upstream.report("provider_id", "missing, or model_id; expected text");
+            continue;
+        };
+        let Some(target) = targets.iter().find(|target| target.id == id) else {
+            let said = "its provider is not taken over";
+            taking.leave(&item.node.origin, upstream.path(), said);
+            continue;
+        };
+        let weight = upstream.item("base_weight");
+        model.aim(Aim {
+            provider: target.name.clone(),
+            model: of_theirs,
+            weight: weight.map(|_| upstream.weight("base_weight", 1.0)),
+            region: given(&mut upstream, "region")
+                .filter(|own| target.region.as_ref() != Some(own)),
+            ..Aim::default()
+        });
+        leave_but(&upstream, taking);
+    }
+    leave_but(&entry, taking);
+    let why = match model.shadow(targets) {
+        _ if !is_enabled => "it is not enabled",
+        _ if model.aims.is_empty() => "none of its providers is taken over",
+        Some(_) => "its name begins with a provider's name and a slash",
+        None => return Some(model),
+    };
+    taking.leave(&item.node.origin, path, why);
+    None
+}
+
+/// Notes what nobody asked for and says something.
+fn leave_but(section: &Section<'_>, taking: &Taking<'_>) {
+    for entry in section.rest() {
+        if !is_nothing(&entry.node) && !LOGICAL_QUIET.contains(&entry.key.as_str()) {
+            taking.leave_entry(entry, section.path(), LOGICAL_LEFT);
+        }
     }
 }
 

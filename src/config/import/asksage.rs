@@ -5,7 +5,7 @@ use crate::config::draft::{Draft, Scalar};
 use crate::config::section::{Section, join};
 use crate::config::tree::{Node, Value};
 
-use super::taking::{Taking, seconds, variable};
+use super::taking::{Taking, is_nothing, seconds, variable};
 use super::target::{PoolKey, Target, providers};
 
 /// Where its keys go unless the file says otherwise.
@@ -82,19 +82,22 @@ pub(super) fn read_pool(
     let count = items.len();
     for (index, (path, item)) in items.into_iter().enumerate() {
         let default = format!("key_{}", index + 1);
-        let (node, key_path, name, weight) = if let Value::Map(_) = item.node.value {
+        let (node, key_path, name, weight, max_rps) = if let Value::Map(_) = item.node.value {
             let mut entry = Section::new(item.node, path.clone(), taking.reading);
             let name = entry.text(name_key).filter(|name| !name.is_empty());
             let weight = entry.item("weight").is_some();
             let weight = weight.then(|| entry.weight("weight", ApiKeyConfig::WEIGHT));
+            let max_qps = entry.item("max_qps").filter(|item| !is_nothing(item.node));
+            let max_rps = max_qps.map(|_| entry.number("max_qps", 0, 0..=1_000_000));
             let key = entry.item("key").map(|item| item.node);
             if key.is_none() {
                 entry.report("key", "missing");
             }
             taking.leave_rest(&entry, POOL_LEFT);
-            (key, join(&path, "key"), name.unwrap_or(default), weight)
+            let key_path = join(&path, "key");
+            (key, key_path, name.unwrap_or(default), weight, max_rps)
         } else {
-            (Some(item.node), path.clone(), default, None)
+            (Some(item.node), path.clone(), default, None, None)
         };
         if names.contains(&name) {
             item.report(&path, "has the name of another key; give each its own");
@@ -107,6 +110,7 @@ pub(super) fn read_pool(
         if let Some(key) = key {
             pool.push(PoolKey {
                 weight,
+                max_rps,
                 ..PoolKey::new(key, name.as_str())
             });
         }
@@ -117,7 +121,6 @@ pub(super) fn read_pool(
 
 /// Keys of a pool's entries that mean nothing here.
 const POOL_LEFT: &[(&str, &str)] = &[
-    ("max_qps", "there are no limits of requests"),
     ("status", "health is not kept in a configuration"),
     ("id", "a number of its own database"),
     ("encrypted_key", "it is encrypted; give the key itself"),

@@ -1,10 +1,16 @@
 //! `LiteLLM`: entries of `model_list` that share a kind, an address and a key become one provider.
 
+mod groups;
+mod prices;
+
 use crate::config::draft::{Draft, Scalar};
 use crate::config::item::Item;
 use crate::config::section::{Section, join};
 use crate::config::tree::Node;
 
+use self::groups::{is_needed, read_router};
+use self::prices::Prices;
+use super::logical::{Aim, Logical, models};
 use super::taking::{Taking, variable};
 use super::target::{PoolKey, Target, free_name, providers};
 
@@ -53,10 +59,6 @@ const NEEDED: &str = "needed";
 const LEFT: &[(&str, &str)] = &[
     ("litellm_settings", "its settings are that proxy's own"),
     (
-        "router_settings",
-        "there is no routing over several targets",
-    ),
-    (
         "general_settings",
         "keys for clients do not exist here, and records have a database of their own",
     ),
@@ -65,41 +67,62 @@ const LEFT: &[(&str, &str)] = &[
         "set variables where the program is started",
     ),
     (
-        "model_info",
-        "prices and limits of models are not kept in a configuration",
+        "rpm",
+        "limits are the keys', by the second: set max_rps of api_keys",
     ),
-    ("rpm", "there are no limits of requests"),
     ("tpm", "there are no limits of tokens"),
     ("timeout", "set timeouts of the provider"),
     (
         "stream_timeout",
         "set timeouts.first_byte_s of the provider",
     ),
-    ("weight", "there is no routing over several targets"),
 ];
+
+/// What is made of `model_list`.
+#[derive(Default)]
+struct Found {
+    targets: Vec<Target>,
+    groups: Vec<Logical>,
+    prices: Prices,
+}
 
 /// Takes its configuration over.
 pub(super) fn take(root: &Node, taking: &Taking<'_>) -> Draft {
     let mut section = Section::new(root, String::new(), taking.reading);
     let mut lines = taking.listeners(&mut section, ["host", "port"], 4000);
     lines.push(taking.database());
-    let mut targets = Vec::new();
+    let mut found = Found::default();
     let items = section.list("model_list");
     if items.as_ref().is_none_or(Vec::is_empty) {
         section.report("model_list", "missing or empty; expected a list of models");
     }
     for (path, item) in items.unwrap_or_default() {
-        read_model(item, &path, taking, &mut targets);
+        read_model(item, &path, taking, &mut found);
     }
+    let routing = read_router(section.section("router_settings"), taking);
     taking.leave_rest(&section, LEFT);
+    let Found {
+        mut targets,
+        mut groups,
+        prices,
+    } = found;
+    groups.retain(|group| is_needed(group, &mut targets));
     lines.push(providers(targets));
+    lines.extend(models(groups));
+    lines.extend(routing);
+    lines.extend(prices.into_line());
     Draft {
         head: Vec::new(),
         lines,
     }
 }
 
-fn read_model(item: Item<'_>, path: &str, taking: &Taking<'_>, targets: &mut Vec<Target>) {
+fn read_model(item: Item<'_>, path: &str, taking: &Taking<'_>, found: &mut Found) {
+    let Found {
+        targets,
+        groups,
+        prices,
+    } = found;
     let mut entry = Section::new(item.node, path.to_owned(), taking.reading);
     let alias = entry.text("model_name");
     let mut params = entry.section("litellm_params");
@@ -139,8 +162,15 @@ fn read_model(item: Item<'_>, path: &str, taking: &Taking<'_>, targets: &mut Vec
         }
         None => (!home.is_empty()).then(|| Scalar::Text((*home).to_owned())),
     };
+    let own_name;
+    let owner = if is_named_after(targets, alias) {
+        own_name = free_name(prefix, targets);
+        &own_name
+    } else {
+        alias
+    };
     let own = match *kind {
-        "bedrock" => aws(&mut params, alias, taking),
+        "bedrock" => aws(&mut params, owner, taking),
         _ => Vec::new(),
     };
     let key_path = join(params.path(), "api_key");
@@ -148,7 +178,7 @@ fn read_model(item: Item<'_>, path: &str, taking: &Taking<'_>, targets: &mut Vec
         // Credentials sign in its place.
         _ if own.iter().any(|(name, _)| *name == "access_key_id") => None,
         Some(item) => {
-            let stand_in = variable(&[alias, "api_key"]);
+            let stand_in = variable(&[owner, "api_key"]);
             taking.secret(item.node, &key_path, &stand_in)
         }
         None if *home == NEEDED || key_variable.is_empty() => None,
@@ -194,14 +224,45 @@ fn read_model(item: Item<'_>, path: &str, taking: &Taking<'_>, targets: &mut Vec
             ..Target::default()
         },
     };
-    add_model(&mut target, alias, name);
+    if let Some(model) = add_model(&mut target, alias, name) {
+        prices.take(&mut entry.section("model_info"), &model, taking);
+        let weight = params.amount("weight");
+        let order = params.number("order", 0_u32, 0..=1_000);
+        let aim = Aim {
+            provider: target.name.clone(),
+            model,
+            weight: weight.filter(|weight| 0.0 < *weight),
+            // Without a share it stands in for the others.
+            tier: order.saturating_add(u32::from(weight == Some(0.0))),
+            region: None,
+        };
+        match groups.iter_mut().find(|group| group.name == *alias) {
+            Some(group) => group.aim(aim),
+            None => groups.push(Logical {
+                name: alias.clone(),
+                aims: vec![aim],
+                ..Logical::default()
+            }),
+        }
+    }
     targets.insert(same.unwrap_or(targets.len()), target);
     taking.leave_rest(&params, LEFT);
     taking.leave_rest(&entry, LEFT);
 }
 
+/// Whether a variable for a credential is named after this model already; another credential needs another name.
+fn is_named_after(targets: &[Target], alias: &str) -> bool {
+    let ends = ["api_key", "aws_secret_access_key", "aws_session_token"];
+    let taken = ends.map(|end| variable(&[alias, end]));
+    let mut scalars = targets.iter().flat_map(|target| {
+        let keys = target.keys.iter().map(|key| &key.key);
+        keys.chain(target.own.iter().map(|(_, value)| value))
+    });
+    scalars.any(|scalar| matches!(scalar, Scalar::Secret(_, name) if taken.contains(name)))
+}
+
 /// Bedrock's region and credentials; those that are not named come from the variables that AWS's own clients read.
-fn aws(params: &mut Section<'_>, alias: &str, taking: &Taking<'_>) -> Vec<(&'static str, Scalar)> {
+fn aws(params: &mut Section<'_>, owner: &str, taking: &Taking<'_>) -> Vec<(&'static str, Scalar)> {
     let mut own = Vec::new();
     for (theirs, ours, is_secret) in [
         ("aws_region_name", "region", false),
@@ -214,7 +275,7 @@ fn aws(params: &mut Section<'_>, alias: &str, taking: &Taking<'_>) -> Vec<(&'sta
             continue;
         };
         let value = match is_secret {
-            true => taking.secret(item.node, &path, &variable(&[alias, theirs])),
+            true => taking.secret(item.node, &path, &variable(&[owner, theirs])),
             false => taking.text(item.node, &path),
         };
         own.extend(value.map(|value| (ours, value)));
@@ -222,29 +283,29 @@ fn aws(params: &mut Section<'_>, alias: &str, taking: &Taking<'_>) -> Vec<(&'sta
     own
 }
 
-/// Lets a provider take a model, by the name that clients use where it can.
-fn add_model(target: &mut Target, alias: &str, name: &str) {
-    if name.contains('*') {
+/// Lets a provider take a model; by which name it is asked for, unless there is only a pattern of it.
+fn add_model(target: &mut Target, alias: &str, name: &str) -> Option<String> {
+    if name.contains('*') || alias.contains('*') {
         push_new(&mut target.allow, name);
-    } else if target.kind == "azure" {
-        push_new(&mut target.list, alias);
-        let pair = (alias.to_owned(), name.to_owned());
-        if target.deployments.iter().any(|(known, _)| known == alias) {
-            target.comments.push(format!(
-                "one deployment a model: {name} for {alias} is left out"
-            ));
-        } else {
-            target.deployments.push(pair);
-        }
-    } else {
-        push_new(&mut target.list, name);
-        if alias != name {
-            let said = "models have no other names here";
-            target.comments.push(format!(
-                "clients that asked for {alias} ask for {name}: {said}"
-            ));
-        }
+        return None;
     }
+    if target.kind != "azure" {
+        push_new(&mut target.list, name);
+        return Some(name.to_owned());
+    }
+    let known = target.deployments.iter().find(|(known, _)| known == alias);
+    let model = match known {
+        // One deployment a model: another one goes by its own name.
+        Some((_, deployment)) if deployment != name => name,
+        Some(_) => alias,
+        None => {
+            let pair = (alias.to_owned(), name.to_owned());
+            target.deployments.push(pair);
+            alias
+        }
+    };
+    push_new(&mut target.list, model);
+    Some(model.to_owned())
 }
 
 fn push_new(names: &mut Vec<String>, name: &str) {

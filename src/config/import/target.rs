@@ -9,18 +9,29 @@ use super::taking::timeouts;
 pub(super) struct Target {
     pub(super) kind: String,
     pub(super) name: String,
+    /// What the other proxy calls it, where that is another name.
+    pub(super) id: String,
     pub(super) base_url: Option<Scalar>,
     /// Azure's version of its API.
     pub(super) api_version: Option<Scalar>,
     /// Settings that its kind alone has.
     pub(super) own: Vec<(&'static str, Scalar)>,
+    pub(super) weight: Option<f64>,
+    pub(super) region: Option<String>,
     pub(super) keys: Vec<PoolKey>,
     /// Azure's deployments by model.
     pub(super) deployments: Vec<(String, String)>,
+    /// Whether it is asked for its models; it takes others all the same where none are listed.
+    pub(super) discover: bool,
+    /// How long what it said counts, in seconds.
+    pub(super) ttl_s: Option<u64>,
     /// Patterns of models that it takes; with `list` empty: all of them, unsaid.
     pub(super) allow: Vec<String>,
     /// Models that it has.
     pub(super) list: Vec<String>,
+    /// Stands in front of the models that it was asked for.
+    pub(super) prefix: Option<String>,
+    pub(super) retry_statuses: Vec<u16>,
     pub(super) headers: Vec<(String, Scalar)>,
     pub(super) ca_cert: Option<String>,
     /// Time limit of a request, in seconds.
@@ -35,6 +46,7 @@ pub(super) struct PoolKey {
     pub(super) key: Scalar,
     pub(super) name: String,
     pub(super) weight: Option<f64>,
+    pub(super) max_rps: Option<u32>,
 }
 
 impl PoolKey {
@@ -44,6 +56,7 @@ impl PoolKey {
             key,
             name: name.into(),
             weight: None,
+            max_rps: None,
         }
     }
 
@@ -56,12 +69,11 @@ impl PoolKey {
             self.weight
                 .map(|weight| Line::plain("weight", format!("{weight:?}"))),
         );
+        let max_rps = self.max_rps.into_iter();
+        lines.extend(max_rps.map(|most| Line::plain("max_rps", most)));
         lines
     }
 }
-
-/// What is said above several keys.
-const FIRST_KEY: &str = "the first one is used for every request; the others, and all weights, are kept and not used yet";
 
 impl Target {
     /// The keys of `providers[]`.
@@ -74,29 +86,41 @@ impl Target {
         lines.extend(one("api_version", self.api_version));
         let own = self.own.into_iter();
         lines.extend(own.map(|(key, value)| Line::new(key, Yaml::One(value))));
+        let weight = self.weight.into_iter();
+        lines.extend(weight.map(|weight| Line::plain("weight", format!("{weight:?}"))));
+        lines.extend(self.region.map(|region| Line::text("region", region)));
         let keys: Vec<Vec<Line>> = self.keys.into_iter().map(PoolKey::lines).collect();
-        let count = keys.len();
-        if 0 < count {
-            let line = Line::new("api_keys", Yaml::Sections(keys));
-            lines.push(match count {
-                1 => line,
-                _ => line.saying(FIRST_KEY),
-            });
+        if !keys.is_empty() {
+            lines.push(Line::new("api_keys", Yaml::Sections(keys)));
         }
         if !self.deployments.is_empty() {
             let pairs = self.deployments.into_iter();
             let pairs = pairs.map(|(model, deployment)| Line::text(model, deployment));
             lines.push(Line::new("deployments", Yaml::Section(pairs.collect())));
         }
-        if !self.list.is_empty() || !self.allow.is_empty() {
-            let mut models = Vec::new();
-            for (key, names) in [("allow", self.allow), ("list", self.list)] {
+        let mut models = Vec::new();
+        let mut allow = self.allow;
+        if self.discover {
+            models.push(Line::plain("discover", true));
+            models.extend(self.ttl_s.map(|time| Line::plain("ttl_s", time)));
+            if allow.is_empty() && self.list.is_empty() {
+                allow.push("*".to_owned());
+            }
+        }
+        if self.discover || !self.list.is_empty() || !allow.is_empty() {
+            for (key, names) in [("allow", allow), ("list", self.list)] {
                 if !names.is_empty() {
                     let names = names.into_iter().map(Scalar::Text).collect();
                     models.push(Line::new(key, Yaml::Flow(names)));
                 }
             }
             lines.push(Line::new("models", Yaml::Section(models)));
+        }
+        lines.extend(self.prefix.map(|prefix| Line::text("prefix", prefix)));
+        if !self.retry_statuses.is_empty() {
+            let statuses = self.retry_statuses.iter();
+            let statuses = statuses.map(|status| Scalar::Plain(status.to_string()));
+            lines.push(Line::new("retry_statuses", Yaml::Flow(statuses.collect())));
         }
         lines.extend(self.ca_cert.map(|file| Line::text("ca_cert", file)));
         if !self.headers.is_empty() {

@@ -43,6 +43,8 @@ fn check(name: &str, words: &str, fixtures: &[&str], code: i32) {
 #[test]
 fn each_system_is_known_by_its_file() {
     check("litellm", "litellm.yaml", &["litellm.yaml"], 0);
+    let groups = "litellm_groups.yaml";
+    check("litellm_groups", groups, &[groups], 0);
     let gemini = "litellm_gemini.yaml";
     check("litellm_gemini", gemini, &[gemini], 0);
     let bedrock = "litellm_bedrock.yaml";
@@ -59,6 +61,8 @@ fn each_system_is_known_by_its_file() {
         0,
     );
     check("apiproxy_csv", "apiproxy.csv", &rows, 0);
+    let logical = "apiproxy_logical.json";
+    check("apiproxy_logical", logical, &[logical], 2);
     check("argo_new", "argo_new.yaml", &["argo_new.yaml"], 0);
     check("argo_old", "argo_old.yaml", &["argo_old.yaml"], 0);
 }
@@ -124,6 +128,25 @@ fn what_was_taken_over_serves() {
         assert_eq!(answer.status, 200, "{words}");
         let sent = format!("{:?}", mock.requests());
         assert!(sent.contains(key), "{words}: {sent}");
+    }
+}
+
+#[test]
+fn logical_models_that_were_taken_over_are_right() {
+    let variables = [("ANTHROPIC_API_KEY", "sk-ant")];
+    for (fixture, model) in [
+        (
+            "litellm_groups.yaml",
+            "  gpt-4o-mini:\n    strategy: latency_first",
+        ),
+        ("apiproxy_logical.json", "  fast:\n    strategy: cost_first"),
+    ] {
+        let folder = folder_of(&[fixture], UPSTREAM);
+        let import = format!("config import {fixture} --out aiproxy.yaml");
+        aiproxy(folder.path(), &import, &[]);
+        let shown = aiproxy(folder.path(), "config show", &variables);
+        assert!(shown.status.success(), "{}", text(&shown.stderr));
+        assert!(text(&shown.stdout).contains(model), "{fixture}");
     }
 }
 

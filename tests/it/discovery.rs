@@ -312,14 +312,14 @@ fn each_kind_is_asked_in_its_own_way_with_our_key_and_headers() {
         ),
         (
             "argo",
-            "GET /api/v1/models/ HTTP",
+            "GET /argoapi/api/v1/models/ HTTP",
             String::new(),
             r#"[{"id":"a"}]"#.to_owned(),
             None,
         ),
         (
             "asksage",
-            "POST /get-models HTTP",
+            "POST /server/get-models HTTP",
             format!("x-access-tokens: {KEY}"),
             page(""),
             None,
@@ -337,6 +337,8 @@ fn each_kind_is_asked_in_its_own_way_with_our_key_and_headers() {
         let upstream = FakeUpstream::start(scripts);
         let base_url = match kind {
             "openai" => upstream.base_url(),
+            "argo" => format!("http://{}/argoapi", upstream.addr()),
+            "asksage" => format!("http://{}/server", upstream.addr()),
             _ => format!("http://{}", upstream.addr()),
         };
         let mut entry = entry("one", kind, &base_url, "");
@@ -514,13 +516,13 @@ fn probes_are_told_what_came_and_ask_only_when_they_are_wanted() {
     let hears = told.clone();
     let heard = Rc::new(Notify::new());
     let tells = heard.clone();
-    let wanted = Rc::new(RefCell::new(0));
+    let wanted = Rc::new(RefCell::new(0_usize));
     let asks = wanted.clone();
     let probes = Probes {
         is_wanted: Box::new(move |provider| {
             *asks.borrow_mut() += 1;
             // Every second time there was traffic.
-            provider == 0 && *asks.borrow() % 2 == 0
+            provider == 0 && asks.borrow().is_multiple_of(2)
         }),
         told: Box::new(move |provider, result| {
             let told = result.map_err(|failure| failure.to_string());

@@ -9,6 +9,7 @@ use std::io::Write;
 use comfy_table::{Cell, ContentArrangement, Table, presets};
 
 use crate::config::{Config, printable};
+use crate::gateway::StartError;
 use crate::upstream::discovery::cache::{self, Cached};
 use crate::upstream::provider::Provider;
 use crate::upstream::registry;
@@ -65,7 +66,7 @@ impl Args {
 /// # Errors
 /// The kept lists cannot be read or written, a provider gave none (exit code 1 all), or the output cannot be written.
 pub fn run<W: Write>(args: &Args, config: &Config, output: &mut Output<W>) -> anyhow::Result<()> {
-    let providers = registry::build(&config.providers)?;
+    let providers = registry::build(&config.providers).map_err(StartError::from)?;
     match &args.action {
         None => list(args.json, config, &providers, output),
         Some(Action::Refresh(args)) => refresh::run(args, config, &providers, output),

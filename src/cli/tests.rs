@@ -81,6 +81,8 @@ fn old_names_of_options_work() {
         assert_eq!(cli.serve.openai_api_key.as_deref(), Some("k"), "{words}");
     }
     assert!(cli("--show").expect("valid").show);
+    let refresh = cli("--refresh-available-models").expect("valid");
+    assert!(refresh.refresh_available_models);
 }
 
 #[test]

@@ -25,7 +25,7 @@ use crate::upstream::transport::Transport;
 
 use self::ask::{AskFailure, ProbeFailure, ask, health, transport};
 use self::cache::Cached;
-pub use self::lists::{Filter, ModelLists, ProviderModels, Snapshot};
+pub use self::lists::{ModelLists, NameFilter, ProviderModels, Snapshot};
 
 /// Longest time for one list, all of its pages together.
 pub const PATIENCE: Duration = Duration::from_secs(10);
@@ -84,15 +84,15 @@ pub struct Discovery {
 
 struct Look {
     settings: DiscoverySettings,
-    filter: Filter,
+    filter: NameFilter,
 }
 
 // === impl DiscoverySettings ===
 
 impl DiscoverySettings {
     /// What of the list counts, but for what `refused` us.
-    pub fn filter(&self, refused: Vec<String>) -> Filter {
-        Filter {
+    pub fn filter(&self, refused: Vec<String>) -> NameFilter {
+        NameFilter {
             allow: self.allow.clone(),
             deny: self.deny.clone(),
             refused,

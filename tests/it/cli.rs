@@ -4,6 +4,7 @@ mod demo;
 mod edit;
 mod import;
 mod init;
+mod models;
 mod records;
 mod serve;
 mod switched;
@@ -92,7 +93,7 @@ fn a_word_that_is_no_command_is_told_with_those_that_there_are() {
     for (words, part) in [
         ("log", "did you mean `logs`?"),
         ("server --port 1", "did you mean `serve`?"),
-        ("start", "commands: serve, init, config, logs"),
+        ("start", "commands: serve, init, config, models, logs"),
         ("replay 17", "`aiproxy logs` lists it"),
         ("logs show x", "`aiproxy logs` lists it"),
         ("no.yaml", "no.yaml: cannot be read"),

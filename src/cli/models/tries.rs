@@ -83,7 +83,8 @@ fn estimate(trials: &[(usize, Trial<'_>)], left_out: usize) -> String {
 /// Asks whether the calls may be made.
 fn agree() -> anyhow::Result<()> {
     if !std::io::stdin().is_terminal() {
-        return Err(Failure::usage("the calls cost money: --yes makes them without asking").into());
+        let message = "the calls cost money: `aiproxy models refresh --probe --yes` makes them without asking";
+        return Err(Failure::usage(message).into());
     }
     let mut terminal = Term::stderr();
     write!(terminal, "make them? [y/N] ").context("cannot ask on the terminal")?;
@@ -150,6 +151,7 @@ fn told<W: Write>(
         }
         match (answer, refused.len()) {
             (0, 0) => {}
+            (_, 0) => all.push((index, Vec::new())),
             (0, count) => output.line(&format!(
                 "{}: all {count} models refuse, so it is likely the key; none is left out",
                 provider.name

@@ -9,7 +9,7 @@ use crate::wire::found::Found;
 
 /// What of a provider's list counts, and under which names.
 #[derive(Debug, Clone, Default)]
-pub struct Filter {
+pub struct NameFilter {
     /// Patterns of names that count; none: all do.
     pub allow: Vec<Glob>,
     /// Patterns of names that do not.
@@ -49,9 +49,9 @@ pub struct ModelLists {
     now: watch::Sender<Arc<Snapshot>>,
 }
 
-// === impl Filter ===
+// === impl NameFilter ===
 
-impl Filter {
+impl NameFilter {
     /// Those that count, sorted, each once: of two of one name the first.
     pub fn of(&self, mut models: Vec<Found>) -> Vec<Found> {
         models.retain(|model| self.counts(&model.id));
@@ -148,7 +148,7 @@ impl ModelLists {
     }
 
     /// Puts a list in the place of the one before.
-    pub(super) fn put(&self, provider: usize, filter: &Filter, models: Vec<Found>, at_us: i64) {
+    pub(super) fn put(&self, provider: usize, filter: &NameFilter, models: Vec<Found>, at_us: i64) {
         self.replace(provider, filter, models, at_us, false);
     }
 
@@ -156,7 +156,7 @@ impl ModelLists {
     pub(super) fn put_stale(
         &self,
         provider: usize,
-        filter: &Filter,
+        filter: &NameFilter,
         models: Vec<Found>,
         at_us: i64,
     ) {
@@ -175,7 +175,7 @@ impl ModelLists {
     fn replace(
         &self,
         provider: usize,
-        filter: &Filter,
+        filter: &NameFilter,
         models: Vec<Found>,
         at_us: i64,
         is_stale: bool,
@@ -216,9 +216,9 @@ mod tests {
         names.iter().map(|name| Found::named(*name)).collect()
     }
 
-    fn filter(allow: &[&str], deny: &[&str], prefix: &str) -> Filter {
+    fn filter(allow: &[&str], deny: &[&str], prefix: &str) -> NameFilter {
         let globs = |texts: &[&str]| texts.iter().map(|text| Glob::new(*text)).collect();
-        Filter {
+        NameFilter {
             allow: globs(allow),
             deny: globs(deny),
             refused: vec!["refused".to_owned()],
@@ -226,7 +226,7 @@ mod tests {
         }
     }
 
-    fn lists(filter: &Filter) -> ModelLists {
+    fn lists(filter: &NameFilter) -> ModelLists {
         ModelLists::new(2, [(1, filter.before_names())].into_iter())
     }
 

@@ -121,7 +121,11 @@ pub fn candidates(
         };
         order.arrange(route.strategy, &scored, &mut turn, dice);
     }
-    let mut ordered: Vec<usize> = order.indices().map(|place| eligible[place]).collect();
+    let mut ordered: Vec<usize> = order
+        .indices()
+        .iter()
+        .map(|place| eligible[*place])
+        .collect();
     let bound = facts.bound.filter(|_| route.is_sticky);
     let bound = bound.and_then(|(provider, model)| {
         ordered.iter().position(|index| {

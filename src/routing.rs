@@ -14,6 +14,7 @@ pub mod table;
 pub mod target;
 pub mod weighted;
 
+use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::clock::{Clock, Dice};
@@ -158,6 +159,13 @@ impl Routing {
     /// The providers, in the order of the configuration.
     pub fn providers(&self) -> &Arc<[Provider]> {
         &self.providers
+    }
+}
+
+impl fmt::Debug for Routing {
+    /// Its name alone: what it knows is long, and some of it secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Routing").finish_non_exhaustive()
     }
 }
 

@@ -71,16 +71,13 @@ pub struct Routing {
 }
 
 impl Routing {
-    /// For a configuration, its providers, and what they were found to have. `before`: that of the configuration before, whose
-    /// keys and figures stay known.
+    /// For a configuration and its providers. `before`: that of the configuration before, whose keys and figures stay known.
     pub fn new(
         config: &Config,
         providers: Arc<[Provider]>,
-        discovery: &Discovery,
         clock: &Clock,
         before: Option<&Self>,
     ) -> Self {
-        let lists = discovery.lists();
         let now = clock.now();
         let settings = config.routing.clone();
         let health = match before {
@@ -93,7 +90,7 @@ impl Routing {
             .collect();
         let parts = Parts {
             providers: providers.clone(),
-            discovered: &lists::listed(&lists.snapshot(), providers.len()),
+            discovered: &[],
             logical: &config.models,
             prices: &config.prices,
             strategy: settings.strategy,
@@ -110,13 +107,21 @@ impl Routing {
             table: RwLock::new(Arc::new(Table::new(&parts))),
             logical: config.models.clone(),
             prices: config.prices.clone(),
-            refresher: discovery.refresher(),
-            lists,
+            refresher: Refresher::default(),
+            lists: Arc::new(ModelLists::none()),
             settings,
             health,
             providers,
             pools,
         }
+    }
+
+    /// With what these providers were found to have, and will be.
+    pub fn with_lists(mut self, discovery: &Discovery) -> Self {
+        self.lists = discovery.lists();
+        self.refresher = discovery.refresher();
+        self.follow_lists();
+        self
     }
 
     /// The table as it is now; it stays the same for who holds it.

@@ -36,8 +36,8 @@ pub(super) fn routing(
     if let Some(before) = before {
         discovery.begin_with(before.providers(), &before.lists().snapshot());
     }
-    let routing = Routing::new(config, providers, &discovery, clock, before);
-    let routing = Arc::new(routing);
+    let routing = Routing::new(config, providers, clock, before);
+    let routing = Arc::new(routing.with_lists(&discovery));
     let probed = config.providers.iter().map(|provider| provider.probe);
     let keeper = Keeper {
         discovery,

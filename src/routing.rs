@@ -14,6 +14,9 @@ pub mod table;
 pub mod target;
 pub mod weighted;
 
+#[cfg(test)]
+mod testing;
+
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 

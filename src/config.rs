@@ -26,6 +26,7 @@ mod printable;
 mod problem;
 mod providers;
 mod redis;
+mod restart;
 mod routing;
 mod secret;
 mod section;
@@ -123,6 +124,15 @@ impl Config {
     /// value, secrets included.
     pub fn version(&self) -> &str {
         &self.version
+    }
+
+    /// A problem that shows only when the configuration is used, at the place of its path.
+    pub fn problem(&self, path: &str, message: impl Into<String>) -> Problem {
+        Problem {
+            origin: self.origins.nearest(path),
+            path: path.to_owned(),
+            message: message.into(),
+        }
     }
 
     /// The file that was read; `None` when there was none.

@@ -19,6 +19,7 @@ use crate::access_log::record::LogRecord;
 use crate::access_log::recorder::AccessLog;
 use crate::filter::VerdictKind;
 use crate::pipeline::StreamCount;
+use crate::server::config_reload::ReloadCounts;
 use crate::server::state::Unrecorded;
 
 /// Media type of the answer (OpenMetrics 1.0).
@@ -38,6 +39,8 @@ pub struct Sources {
     pub streams: StreamCount,
     /// Requests without a row.
     pub unrecorded: Arc<Unrecorded>,
+    /// Results of reading the configuration anew.
+    pub reloads: Arc<ReloadCounts>,
     /// Worker threads that are stuck.
     pub stuck_workers: Arc<AtomicU64>,
 }
@@ -193,6 +196,13 @@ impl Collector for Sources {
             "shed",
             "Requests refused without a row, by reason",
             totals.map(|(reason, n)| ([("reason", reason.to_owned())], n)),
+        )?;
+        let reloads = self.reloads.totals().into_iter();
+        family(
+            &mut encoder,
+            "config_reload",
+            "Readings of the configuration after the start, by result",
+            reloads.map(|(result, n)| ([("result", result.to_owned())], n)),
         )?;
         family(
             &mut encoder,

@@ -108,7 +108,7 @@ mod tests {
 
     #[test]
     fn what_is_used_at_the_start_only_is_named() {
-        let before = config("log: { columns: { team: { from: header:x-team } } }");
+        let before = config("log: { columns: { team: { from: request.header.x-team } } }");
         for (yaml, expected) in [
             (
                 "server: { port: 9, max_streams: 7 }",
@@ -116,11 +116,11 @@ mod tests {
             ),
             ("log: { bodies: none }", "log.columns.team"),
             (
-                "admin: { token: t }\ntelemetry: { log_level: debug }\nlog: { columns: { team: { from: header:x-team } } }",
+                "admin: { token: t }\ntelemetry: { log_level: debug }\nlog: { columns: { team: { from: request.header.x-team } } }",
                 "admin.token telemetry.log_level",
             ),
             (
-                "redis: { url: \"redis://h\" }\nlog: { retention: { bodies_days: 1 }, columns: { team: { from: header:y } } }",
+                "redis: { url: \"redis://h\" }\nlog: { retention: { bodies_days: 1 }, columns: { team: { from: request.header.y } } }",
                 "log.retention.bodies_days log.columns.team redis.url",
             ),
         ] {

@@ -17,6 +17,8 @@ struct Look {
     stamp: Option<(u64, u64, u64, i64, i64)>,
     /// Of what it holds; `None` where it cannot be read.
     digest: Option<[u8; 32]>,
+    /// Whether there is nothing in it: then somebody has only begun to write it.
+    is_blank: bool,
 }
 
 impl Look {
@@ -28,12 +30,17 @@ impl Look {
         });
         match before {
             Some(before) if before.stamp == stamp => before,
-            Some(_) | None => Self {
-                stamp,
-                digest: std::fs::read(file)
-                    .ok()
-                    .map(|bytes| Sha256::digest(bytes).into()),
-            },
+            Some(_) | None => {
+                let bytes = std::fs::read(file).ok();
+                let is_blank = bytes
+                    .as_ref()
+                    .is_some_and(|bytes| bytes.trim_ascii().is_empty());
+                Self {
+                    stamp,
+                    digest: bytes.map(|bytes| Sha256::digest(bytes).into()),
+                    is_blank,
+                }
+            }
         }
     }
 }
@@ -46,13 +53,20 @@ pub(super) async fn watch(reloader: Arc<Reloader>, every: Duration) {
     let mut seen: Option<Look> = None;
     loop {
         tokio::time::sleep(every).await;
-        let Some(now) = look(&reloader, &file, seen).await else {
+        let Some(now) = settled(&reloader, &file, seen, every / 4).await else {
             return;
         };
         let cause = match seen {
+            None if now.is_blank => None,
             None => Some(Cause::FirstLook),
-            Some(before) if before.digest != now.digest => Some(Cause::File),
-            Some(_) => None,
+            Some(before) if before.digest == now.digest => None,
+            Some(_) if now.is_blank => {
+                tracing::warn!(
+                    "the configuration file is empty: the configuration of before stays"
+                );
+                None
+            }
+            Some(_) => Some(Cause::File),
         };
         seen = Some(now);
         if let Some(cause) = cause {
@@ -60,6 +74,23 @@ pub(super) async fn watch(reloader: Arc<Reloader>, every: Duration) {
             drop(reloader.reload(cause).await);
         }
     }
+}
+
+/// A look that shows what the one before it showed: half of a file may be a configuration, too.
+async fn settled(
+    reloader: &Reloader,
+    file: &Path,
+    before: Option<Look>,
+    wait: Duration,
+) -> Option<Look> {
+    let mut now = look(reloader, file, before).await?;
+    let mut last = before;
+    while last != Some(now) {
+        tokio::time::sleep(wait).await;
+        last = Some(now);
+        now = look(reloader, file, last).await?;
+    }
+    Some(now)
 }
 
 /// On a thread that a slow disk may keep; `None` when the server has ended.

@@ -1,4 +1,4 @@
-//! The configuration: plain structs, one section per file, read once, checked whole and never changed after.
+//! The configuration: plain structs, one section per file, read and checked whole, and never changed after.
 //!
 //! Layers, each over the one before: the file, `AIPROXY__SECTION__KEY` variables, flags. `${NAME}` in the file is
 //! replaced after the YAML is read, so a variable cannot add keys. Everything that is wrong is told at once, with its

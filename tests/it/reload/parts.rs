@@ -11,7 +11,8 @@ use super::{
 };
 use crate::support::gateway::{TestGateway, Wanted, get, wait_until};
 use crate::support::raw_client::{exchange, request};
-use crate::support::wire::{DONE, code};
+use crate::support::tls_upstream::{Authority, Certificate, TlsUpstream};
+use crate::support::wire::{DONE, WHOLE, code, json};
 
 /// A filter that does nothing; it is there as long as the token is.
 fn holding(token: Arc<()>) -> Filter {
@@ -65,6 +66,31 @@ fn f88_what_was_configured_before_is_freed_with_its_last_request() {
     go.fire();
     client.read_until(DONE.as_bytes());
     wait_until("it is freed", || Arc::strong_count(&token) == factory_alone);
+}
+
+#[test]
+fn f93_certificates_are_read_anew() {
+    let (wrong, right) = (Authority::new(), Authority::new());
+    let upstream = TlsUpstream::start(right.issue(Certificate::Good), json(200, "", WHOLE));
+    let dir = TempDir::new().expect("a folder");
+    let trusted = dir.path().join("trusted.pem");
+    let trust = |authority: &Authority| {
+        std::fs::copy(authority.file(), &trusted).expect("a file");
+    };
+    trust(&wrong);
+    let gateway = reloading(Wanted {
+        upstream: Some(upstream.base_url()),
+        provider: format!("    ca_cert: {}\n", trusted.display()),
+        ..Wanted::default()
+    });
+    assert_eq!(gateway.chat("m", "").status, 502);
+    assert_eq!(reload(&gateway).json()["unchanged"], true);
+    trust(&right);
+    applied(&gateway);
+    assert_eq!(gateway.chat("m", "").status, 200);
+    std::fs::remove_file(&trusted).expect("a file");
+    assert_eq!(reload(&gateway).status, 422);
+    assert_eq!(gateway.chat("m", "").status, 200);
 }
 
 #[test]

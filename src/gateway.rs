@@ -3,6 +3,7 @@
 
 mod capabilities;
 mod config_watch;
+mod discovery;
 mod filters;
 mod hangup;
 mod lock;

@@ -5,10 +5,12 @@ pub mod breaker;
 pub mod budget;
 pub mod by_metrics;
 pub mod candidates;
+pub mod current;
 pub mod failover;
 pub mod figures;
 pub mod health;
 pub mod key_pool;
+pub mod lists;
 pub mod table;
 pub mod target;
 pub mod weighted;
@@ -16,6 +18,7 @@ pub mod weighted;
 #[cfg(test)]
 mod testing;
 
+use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::clock::{Clock, Dice};
@@ -24,7 +27,8 @@ use crate::routing::breaker::BreakerSettings;
 use crate::routing::budget::RetryBudget;
 use crate::routing::health::{Health, TargetState};
 use crate::routing::key_pool::{KeyPool, KeySpec};
-use crate::routing::table::{Listed, Parts, Table};
+use crate::routing::table::{Parts, Table};
+use crate::upstream::discovery::{Discovery, ModelLists, Refresher};
 use crate::upstream::provider::Provider;
 
 /// Why there is no target.
@@ -65,6 +69,8 @@ pub struct Routing {
     states: Vec<Arc<TargetState>>,
     logical: Vec<LogicalModelConfig>,
     prices: Vec<PriceConfig>,
+    lists: Arc<ModelLists>,
+    refresher: Refresher,
     table: RwLock<Arc<Table>>,
 }
 
@@ -106,11 +112,21 @@ impl Routing {
             table: RwLock::new(Arc::new(Table::new(&parts))),
             logical: config.models.clone(),
             prices: config.prices.clone(),
+            refresher: Refresher::default(),
+            lists: Arc::new(ModelLists::none()),
             settings,
             health,
             providers,
             pools,
         }
+    }
+
+    /// With what these providers were found to have, and will be.
+    pub fn with_lists(mut self, discovery: &Discovery) -> Self {
+        self.lists = discovery.lists();
+        self.refresher = discovery.refresher();
+        self.follow_lists();
+        self
     }
 
     /// The table as it is now; it stays the same for who holds it.
@@ -119,11 +135,23 @@ impl Routing {
         table.clone()
     }
 
-    /// Takes what the providers were found to have, each in its place.
-    pub fn discovered(&self, discovered: &[Vec<Listed>]) {
+    /// What the providers were found to have. Its [`ModelLists::snapshot`] has the models of each, by its index in
+    /// [`Routing::providers`], with their devices and nodes, when the list came, and why there is no newer one; `None` for
+    /// a provider whose list is not asked for. No request ever waits for it.
+    pub fn lists(&self) -> &Arc<ModelLists> {
+        &self.lists
+    }
+
+    /// A way to have all lists asked for at once.
+    pub fn refresher(&self) -> &Refresher {
+        &self.refresher
+    }
+
+    /// Makes the table anew from the lists of now.
+    pub fn follow_lists(&self) {
         let made = Table::new(&Parts {
             providers: self.providers.clone(),
-            discovered,
+            discovered: &lists::listed(&self.lists.snapshot(), self.providers.len()),
             logical: &self.logical,
             prices: &self.prices,
             strategy: self.settings.strategy,
@@ -153,6 +181,13 @@ impl Routing {
 fn has_same_breakers(one: &RoutingConfig, other: &RoutingConfig) -> bool {
     let of = |settings: &RoutingConfig| (settings.breaker_failures, settings.breaker_open);
     of(one) == of(other)
+}
+
+impl fmt::Debug for Routing {
+    /// Its name alone: what it knows is long, and some of it secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Routing").finish_non_exhaustive()
+    }
 }
 
 fn breaker_settings(settings: &RoutingConfig) -> BreakerSettings {

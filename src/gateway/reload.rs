@@ -5,17 +5,18 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::FutureExt;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 use crate::access_log::columns;
 use crate::clock::Clock;
 use crate::config::{self, Config, Problem, Problems, Rules, Sources};
 use crate::filter::{Entry, Registry};
+use crate::gateway::discovery::{self, Keeper};
 use crate::gateway::filters::{self, Kinds};
 use crate::gateway::secrets::{RecentSecrets, provider_secrets};
 use crate::gateway::workers::Generation;
 use crate::pipeline::filtering::Filters;
-use crate::routing::Routing;
+use crate::routing::current::CurrentRouting;
 use crate::server::config_reload::{NotReloaded, ReloadCounts, ReloadNow, Reloaded};
 use crate::telemetry::background::Runner;
 use crate::upstream::registry::{self, SharedTls};
@@ -31,6 +32,10 @@ pub(super) struct Reloader {
     /// What is used at the start only comes from here.
     pub(super) started_with: Config,
     pub(super) generations: watch::Sender<Arc<Generation>>,
+    /// For those who show it.
+    pub(super) routing: CurrentRouting,
+    /// Who keeps its lists of models goes there.
+    pub(super) keeps_lists: mpsc::UnboundedSender<Keeper>,
     /// What the writer masks.
     pub(super) secrets: RecentSecrets,
     /// Held by who reads the configuration: one at a time.
@@ -98,11 +103,14 @@ impl Reloader {
         if config.is_same(&before.config) && !tls.is_outdated() {
             return Ok(Reloaded::Unchanged { config_version });
         }
-        let (generation, tls_now) = self.made(config, &before, &tls)?;
+        let (generation, keeper, tls_now) = self.made(config, &before, &tls)?;
         let restart_needed = generation.config.restart_needed(&self.started_with);
         // Before the first request that could bring one of them.
         self.secrets.add(generation.secrets.clone());
+        self.routing.replace(generation.routing.clone());
         self.generations.send_replace(Arc::new(generation));
+        // An error means that the server ends.
+        drop(self.keeps_lists.send(keeper));
         *tls = tls_now;
         Ok(Reloaded::Applied {
             config_version,
@@ -126,7 +134,7 @@ impl Reloader {
         config: Config,
         before: &Generation,
         tls: &SharedTls,
-    ) -> Result<(Generation, SharedTls), Problems> {
+    ) -> Result<(Generation, Keeper, SharedTls), Problems> {
         let wrong = |problem: Problem| Problems(vec![problem]);
         let (providers, tls_now) =
             registry::build_after(&config.providers, tls).map_err(|error| {
@@ -146,23 +154,20 @@ impl Reloader {
                 )
             }
         };
-        let routing = Routing::new(
-            &config,
-            providers.clone(),
-            &self.clock,
-            Some(&before.routing),
-        );
+        let routing = Some(&*before.routing);
+        let (routing, keeper) =
+            discovery::routing(&config, providers.clone(), &self.clock, routing);
         let generation = Generation {
             secrets: provider_secrets(&config),
             providers,
-            routing: Arc::new(routing),
+            routing,
             filters: Filters {
                 chain,
                 capabilities: before.filters.capabilities.clone(),
             },
             config,
         };
-        Ok((generation, tls_now))
+        Ok((generation, keeper, tls_now))
     }
 
     /// Counts and logs what came of it.

@@ -47,6 +47,12 @@ impl Running {
         self.reloader.reload(Cause::Asked).await
     }
 
+    /// Has the providers asked for their lists of models now, and not only when the ones that are there get old. Returns at
+    /// once.
+    pub fn refresh_models(&self) {
+        self.reloader.routing.now().refresher().refresh_now();
+    }
+
     /// Stops it: no new exchanges; open ones may end within the grace period, then they are cut.
     pub async fn stop(mut self) {
         self.stop.send_replace(StopRequest::Graceful);

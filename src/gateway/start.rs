@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::clock::Clock;
 use crate::config::Durability;
@@ -17,12 +17,12 @@ use crate::gateway::running::Running;
 use crate::gateway::secrets::{RecentSecrets, provider_secrets};
 use crate::gateway::serve::{Server, StopRequest};
 use crate::gateway::workers::{Generation, MakeParts, http_settings, make_state, max_streams};
-use crate::gateway::{Addresses, Gateway, StartError, config_watch, filters};
+use crate::gateway::{Addresses, Gateway, StartError, config_watch, discovery, filters};
 use crate::pipeline::StreamCount;
 use crate::pipeline::filtering::Filters;
 use crate::pipeline::link::Lifecycle;
 use crate::pipeline::replay::Replays;
-use crate::routing::Routing;
+use crate::routing::current::CurrentRouting;
 use crate::server::admin::{AdminState, Hosts};
 use crate::server::config_reload::ReloadCounts;
 use crate::server::listen;
@@ -42,7 +42,7 @@ pub(super) async fn start(mut gateway: Gateway) -> Result<Running, StartError> {
     let chain = filters::chain(&gateway.registry, &gateway.filters, &config)?;
     let (providers, tls) = registry::build_after(&config.providers, &SharedTls::default())?;
     let clock = Clock::machine();
-    let routing = Arc::new(Routing::new(&config, providers.clone(), &clock, None));
+    let (routing, keeper) = discovery::routing(&config, providers.clone(), &clock, None);
     let lock = DatabaseLock::take(&config.database.url, config.server.shutdown_grace)
         .await?
         .map(Arc::new);
@@ -84,6 +84,10 @@ pub(super) async fn start(mut gateway: Gateway) -> Result<Running, StartError> {
     let alone = StreamCount::new(MOST_WITHOUT_CLIENT);
     let unrecorded = Arc::new(Unrecorded::default());
     let replays = Replays::new(log.clone(), stores.read.clone(), background.runner());
+    let current_routing = CurrentRouting::new(routing.clone());
+    let (keeps_lists, keepers) = mpsc::unbounded_channel();
+    // An error means that nobody listens: the other end is below.
+    drop(keeps_lists.send(keeper));
     let (generations, newest) = watch::channel(Arc::new(Generation {
         config: config.clone(),
         providers,
@@ -98,6 +102,8 @@ pub(super) async fn start(mut gateway: Gateway) -> Result<Running, StartError> {
         own_filters: gateway.filters,
         started_with: config.clone(),
         generations,
+        routing: current_routing.clone(),
+        keeps_lists,
         secrets,
         tls: Mutex::new(tls),
         counts: reloads.clone(),
@@ -118,6 +124,7 @@ pub(super) async fn start(mut gateway: Gateway) -> Result<Running, StartError> {
             unrecorded: unrecorded.clone(),
             reloads,
             stuck_workers: watchdog.stuck(),
+            routing: current_routing,
         },
         replays: replays.clone(),
         token: config.admin.token.clone(),
@@ -159,6 +166,7 @@ pub(super) async fn start(mut gateway: Gateway) -> Result<Running, StartError> {
         stage,
         stop: stop_requests,
         tasks,
+        keepers,
         lock: lock.clone(),
     };
     let thread = thread::Builder::new()

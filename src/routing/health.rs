@@ -60,11 +60,16 @@ impl Health {
         let count: usize = known.values().map(HashMap::len).sum();
         let models = known.entry(provider.to_owned()).or_default();
         let model = if count < MOST_TARGETS { model } else { "" };
+        // Where its provider is not reached, a new one is not either.
+        let breaker = match models.get("") {
+            Some(provider) => provider.breaker.like(),
+            None => Breaker::new(self.settings.clone()),
+        };
         let state = models.entry(model.to_owned());
         let new = || {
             Arc::new(TargetState {
                 figures: Figures::new(self.base),
-                breaker: Breaker::new(self.settings.clone()),
+                breaker,
             })
         };
         state.or_insert_with(new).clone()
@@ -80,5 +85,27 @@ impl Health {
             .collect();
         models.sort_by(|(a, _), (b, _)| a.cmp(b));
         models
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+
+    #[test]
+    fn models_of_a_provider_that_is_not_reached_are_not_either() {
+        let now = Clock::manual(0).now();
+        let health = Health::new(now, BreakerSettings::default());
+        let before = health.of_target("a", "m-1");
+        for _ in 0..5 {
+            health.of_provider("a").breaker.failed(now, now);
+        }
+        assert!(health.of_target("a", "m-2").is_passed_over(now));
+        assert!(!health.of_target("b", "m-2").is_passed_over(now));
+        // What was known stays.
+        assert!(Arc::ptr_eq(&before, &health.of_target("a", "m-1")));
+        assert!(!before.is_passed_over(now));
+        assert_eq!(health.models_of("a").len(), 2);
     }
 }

@@ -1,6 +1,7 @@
 //! The configuration is read anew while the server runs: whole or not at all, for the next request and for none that runs.
 
 mod file;
+mod lists;
 mod parts;
 mod process;
 

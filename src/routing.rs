@@ -5,6 +5,7 @@ pub mod breaker;
 pub mod budget;
 pub mod by_metrics;
 pub mod candidates;
+pub mod current;
 pub mod failover;
 pub mod figures;
 pub mod health;
@@ -83,7 +84,8 @@ impl Routing {
     ) -> Self {
         let now = clock.now();
         let settings = config.routing.clone();
-        let health = match before {
+        let is_same = |before: &&Self| has_same_breakers(&before.settings, &settings);
+        let health = match before.filter(is_same) {
             Some(before) => before.health.clone(),
             None => Arc::new(Health::new(now, breaker_settings(&settings))),
         };
@@ -173,6 +175,12 @@ impl Routing {
     pub fn providers(&self) -> &Arc<[Provider]> {
         &self.providers
     }
+}
+
+/// Whether breakers of the one are good for the other.
+fn has_same_breakers(one: &RoutingConfig, other: &RoutingConfig) -> bool {
+    let of = |settings: &RoutingConfig| (settings.breaker_failures, settings.breaker_open);
+    of(one) == of(other)
 }
 
 impl fmt::Debug for Routing {

@@ -46,6 +46,13 @@ pub enum Failure {
     UnknownPath,
     /// The path exists for another method.
     MethodNotAllowed,
+    /// What a path names is not there.
+    NoSuch {
+        /// What it would be.
+        what: &'static str,
+        /// Its name, as asked for.
+        name: String,
+    },
     /// The client signed its request for our address, and we have no credentials to sign it anew.
     ForeignSignature,
     /// The client shows two different keys.
@@ -237,6 +244,7 @@ impl Failure {
             | Self::BadTarget { .. }
             | Self::UnknownPath
             | Self::MethodNotAllowed
+            | Self::NoSuch { .. }
             | Self::ForeignSignature
             | Self::TwoKeys { .. }
             | Self::UnknownModel { .. }

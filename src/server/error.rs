@@ -95,6 +95,12 @@ pub fn reply(failure: &Failure) -> ErrorReply {
         Failure::MethodNotAllowed => {
             invalid(405, "method_not_allowed", "this method is not served here")
         }
+        Failure::NoSuch { what, name } => plain(
+            404,
+            INVALID,
+            "not_found",
+            format!("there is no {what} '{}'", printable(name)),
+        ),
         Failure::ForeignSignature => invalid(
             401,
             "no_credentials",

@@ -5,6 +5,7 @@ pub mod breaker;
 pub mod budget;
 pub mod by_metrics;
 pub mod candidates;
+pub mod explain;
 pub mod failover;
 pub mod figures;
 pub mod health;
@@ -132,6 +133,16 @@ impl Routing {
     /// What is known of a provider, by its index, whatever its models.
     pub fn provider_state(&self, provider: usize) -> Arc<TargetState> {
         self.health.of_provider(&self.providers[provider].name)
+    }
+
+    /// The logical models, in the order of the configuration.
+    pub fn logical_models(&self) -> &[LogicalModelConfig] {
+        &self.logical
+    }
+
+    /// The price of a model, if the configuration has one.
+    pub fn price_of(&self, model: &str) -> Option<&PriceConfig> {
+        self.prices.iter().find(|price| price.model == model)
     }
 
     /// The providers, in the order of the configuration.

@@ -180,6 +180,22 @@ pub fn reply(failure: &Failure) -> ErrorReply {
         Failure::BadHeader { name, reason } => {
             plain(400, INVALID, "invalid_header", format!("{name}: {reason}"))
         }
+        Failure::BadMember { name, reason } => ErrorReply {
+            param: Some((*name).to_owned()),
+            ..plain(400, INVALID, "invalid_value", format!("'{name}': {reason}"))
+        },
+        Failure::NoCandidate {
+            left_out,
+            retry_after_s,
+        } => ErrorReply {
+            retry_after_s: *retry_after_s,
+            ..plain(
+                503,
+                API,
+                "no_upstream_available",
+                format!("nobody would be asked: {}", left_out.join("; ")),
+            )
+        },
         Failure::NoUpstream { retry_after_s } => retry_after(
             api(
                 503,

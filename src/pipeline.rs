@@ -29,6 +29,7 @@ pub mod reply;
 pub mod timer;
 pub mod translation;
 pub mod whole;
+mod wishes;
 
 use std::rc::Rc;
 use std::sync::Arc;

@@ -18,6 +18,7 @@ use crate::pipeline::exchange::{Body, Exchange};
 use crate::pipeline::failure::Failure;
 use crate::pipeline::flight::Flight;
 use crate::pipeline::plan::{self, Plan, plan};
+use crate::pipeline::wishes;
 use crate::routing::breaker::Allowed;
 use crate::routing::candidates::{Facts, candidates};
 use crate::routing::failover::{Blame, Trouble, retry_after};
@@ -90,9 +91,8 @@ fn order(exchange: &mut Exchange, route: &Route, worker: &Worker) -> Vec<usize> 
             Body::Whole(body) => body.len() as u64,
             Body::None | Body::Flowing(..) => 0,
         },
-        region: Some(&*worker.routing.settings.preferred_region)
-            .filter(|region| !region.is_empty()),
-        excluded: &[],
+        region: wishes::region(&exchange.headers, &worker.routing.settings),
+        excluded: &wishes::excluded(&exchange.headers),
         bound: None,
         prefix: None,
     };

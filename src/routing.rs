@@ -15,6 +15,7 @@ pub mod table;
 pub mod target;
 pub mod weighted;
 
+use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::clock::{Clock, Dice};
@@ -62,6 +63,7 @@ pub struct Routing {
     pub health: Arc<Health>,
     providers: Arc<[Provider]>,
     pools: Vec<Arc<KeyPool>>,
+    states: Vec<Arc<TargetState>>,
     logical: Vec<LogicalModelConfig>,
     prices: Vec<PriceConfig>,
     lists: Arc<ModelLists>,
@@ -100,6 +102,10 @@ impl Routing {
             health: &health,
         };
         Self {
+            states: providers
+                .iter()
+                .map(|provider| health.of_provider(&provider.name))
+                .collect(),
             budget: RetryBudget::new(now, settings.retry_budget_percent, LEAST_RETRIES),
             dice: Dice::machine(),
             table: RwLock::new(Arc::new(Table::new(&parts))),
@@ -152,8 +158,8 @@ impl Routing {
     }
 
     /// What is known of a provider, by its index, whatever its models.
-    pub fn provider_state(&self, provider: usize) -> Arc<TargetState> {
-        self.health.of_provider(&self.providers[provider].name)
+    pub fn provider_state(&self, provider: usize) -> &Arc<TargetState> {
+        &self.states[provider]
     }
 
     /// The logical models, in the order of the configuration.
@@ -169,6 +175,13 @@ impl Routing {
     /// The providers, in the order of the configuration.
     pub fn providers(&self) -> &Arc<[Provider]> {
         &self.providers
+    }
+}
+
+impl fmt::Debug for Routing {
+    /// Its name alone: what it knows is long, and some of it secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Routing").finish_non_exhaustive()
     }
 }
 

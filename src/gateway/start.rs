@@ -10,6 +10,7 @@ use tokio::sync::{oneshot, watch};
 use crate::clock::Clock;
 use crate::config::Durability;
 use crate::gateway::capabilities::{BLOCKING_THREADS, capabilities};
+use crate::gateway::discovery;
 use crate::gateway::lock::DatabaseLock;
 use crate::gateway::log::{Stores, keep_retention, start_log};
 use crate::gateway::running::Running;
@@ -20,7 +21,6 @@ use crate::pipeline::StreamCount;
 use crate::pipeline::filtering::Filters;
 use crate::pipeline::link::Lifecycle;
 use crate::pipeline::replay::Replays;
-use crate::routing::Routing;
 use crate::server::admin::{AdminState, Hosts};
 use crate::server::listen;
 use crate::server::metrics::{Outcomes, Sources};
@@ -28,7 +28,6 @@ use crate::server::state::Unrecorded;
 use crate::telemetry::background::Background;
 use crate::telemetry::tasks::Tasks;
 use crate::telemetry::watchdog::Watchdog;
-use crate::upstream::discovery::Discovery;
 use crate::upstream::registry;
 
 /// Most exchanges that are finished for the record's sake after their client has left; further ones are cancelled.
@@ -40,9 +39,7 @@ pub(super) async fn start(mut gateway: Gateway) -> Result<Running, StartError> {
     let chain = gateway.chain(&config)?;
     let providers = registry::build(&config.providers)?;
     let clock = Clock::machine();
-    let discovery = Discovery::configured(providers.clone(), &config);
-    let routing = Routing::new(&config, providers.clone(), &discovery, &clock, None);
-    let routing = Arc::new(routing);
+    let (routing, keeper) = discovery::routing(&config, providers.clone(), &clock, None);
     let lock = DatabaseLock::take(&config.database.url, config.server.shutdown_grace)
         .await?
         .map(Arc::new);
@@ -88,6 +85,7 @@ pub(super) async fn start(mut gateway: Gateway) -> Result<Running, StartError> {
             streams: streams.clone(),
             unrecorded: unrecorded.clone(),
             stuck_workers: watchdog.stuck(),
+            routing: routing.clone(),
         },
         replays: replays.clone(),
         token: config.admin.token.clone(),
@@ -105,7 +103,7 @@ pub(super) async fn start(mut gateway: Gateway) -> Result<Running, StartError> {
         instance: addresses.data.to_string().into(),
         has_own_columns,
         providers,
-        routing,
+        routing: routing.clone(),
         log: log.clone(),
         lifecycle,
         streams,
@@ -132,6 +130,7 @@ pub(super) async fn start(mut gateway: Gateway) -> Result<Running, StartError> {
         stage,
         stop: stop_requests,
         tasks,
+        keeper,
         lock: lock.clone(),
     };
     let thread = thread::Builder::new()
@@ -159,6 +158,7 @@ pub(super) async fn start(mut gateway: Gateway) -> Result<Running, StartError> {
         ended: has_ended,
         thread: Some(thread),
         log,
+        routing,
         _lock: lock,
     })
 }

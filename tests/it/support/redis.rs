@@ -8,6 +8,7 @@ use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::{Mutex, OnceLock};
 
+use aiproxy::clock::Dice;
 use tempfile::TempDir;
 
 use super::from_environment;
@@ -32,6 +33,7 @@ cd "$dir" || exit 1
 shift
 command -v redis-server >/dev/null || { echo "no redis-server: install Redis"; exit 1; }
 start() {
+    : >log
     redis-server "$@" >log 2>&1 &
     pid=$!
     until grep -q 'Ready to accept connections' log; do
@@ -65,10 +67,13 @@ pub(crate) fn shared() -> &'static Server {
     })
 }
 
-/// A port that nobody listens at.
+/// A port that nobody listens at, below those that systems give to clients: while a server is away, none gets its port.
 pub(crate) fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("its number").port()
+    let mut ports = std::iter::repeat_with(|| 20_000 + Dice::machine().roll(12_000))
+        .filter_map(|port| u16::try_from(port).ok());
+    ports
+        .find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())
+        .expect("a free port")
 }
 
 impl Server {

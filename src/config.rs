@@ -25,11 +25,11 @@ mod prices;
 mod printable;
 mod problem;
 mod providers;
-mod redis;
 mod routing;
 mod secret;
 mod section;
 mod server;
+mod shared_state;
 mod statuses;
 mod strategy;
 mod substitute;
@@ -67,10 +67,10 @@ pub use providers::{
     ApiKeyConfig, AwsConfig, AwsCredentials, HeaderConfig, ModelsConfig, OnDisconnect,
     ProviderConfig, ProviderKind, TimeoutsConfig, UsageMode,
 };
-pub use redis::RedisConfig;
 pub use routing::RoutingConfig;
 pub use secret::{Secret, is_credential_name, mask, mask_json, mask_url};
 pub use server::{AdminConfig, CorsConfig, ServerConfig};
+pub use shared_state::RedisConfig;
 pub use statuses::Statuses;
 pub use strategy::Strategy;
 pub use suggest::{closest, nearest};

@@ -59,6 +59,7 @@ pub struct Routing {
     pub health: Arc<Health>,
     providers: Arc<[Provider]>,
     pools: Vec<Arc<KeyPool>>,
+    states: Vec<Arc<TargetState>>,
     logical: Vec<LogicalModelConfig>,
     prices: Vec<PriceConfig>,
     table: RwLock<Arc<Table>>,
@@ -92,6 +93,10 @@ impl Routing {
             health: &health,
         };
         Self {
+            states: providers
+                .iter()
+                .map(|provider| health.of_provider(&provider.name))
+                .collect(),
             budget: RetryBudget::new(now, settings.retry_budget_percent, LEAST_RETRIES),
             dice: Dice::machine(),
             table: RwLock::new(Arc::new(Table::new(&parts))),
@@ -130,8 +135,8 @@ impl Routing {
     }
 
     /// What is known of a provider, by its index, whatever its models.
-    pub fn provider_state(&self, provider: usize) -> Arc<TargetState> {
-        self.health.of_provider(&self.providers[provider].name)
+    pub fn provider_state(&self, provider: usize) -> &Arc<TargetState> {
+        &self.states[provider]
     }
 
     /// The providers, in the order of the configuration.

@@ -9,7 +9,7 @@ use crate::access_log::draft::AttemptDraft;
 use crate::filter::{Endpoint, Headers, Outcome};
 use crate::pipeline::Worker;
 use crate::pipeline::answer::{
-    self, Waits, is_events, opened, read_bounded, refuses_our_key, waits,
+    self, Waits, classify, is_events, opened, read_bounded, refuses_our_key, waits,
 };
 use crate::pipeline::attempt::{Call, CallBody, attempt};
 use crate::pipeline::birth::{Waiting, born};
@@ -505,9 +505,12 @@ async fn one_try(
                 }
             }
         }
-        Ok(reply) => match reply.status {
-            300..=303 | 305..=399 => (Ok(reply), Some(Trouble::Broken)),
-            _ => (Ok(reply), None),
+        Ok(reply) => match classify(&reply, exchange.endpoint) {
+            Err(failure) if exchange.endpoint != Endpoint::ArgoChat => {
+                blame(guard, &failure, "the answer is none to this call");
+                (Ok(reply), Some(Trouble::Broken))
+            }
+            Ok(_) | Err(_) => (Ok(reply), None),
         },
     };
     let answered = Answered {

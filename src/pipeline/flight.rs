@@ -25,7 +25,7 @@ impl Flight {
     pub(super) fn start(worker: &Worker, target: &Target, now: Instant) -> Self {
         let provider = worker.routing.provider_state(target.provider);
         let flight = Self {
-            provider: (!Arc::ptr_eq(&provider, &target.state)).then_some(provider),
+            provider: (!Arc::ptr_eq(provider, &target.state)).then(|| provider.clone()),
             target: target.state.clone(),
             clock: worker.clock.clone(),
             started: now,

@@ -34,8 +34,8 @@ pub fn own_list(exchange: &Exchange, worker: &Worker) -> Option<OwnList> {
     let dialect = exchange.dialect;
     let lists_otherwise = |index: &usize| has_listing_for(&worker.providers[*index], dialect);
     let named = exchange.provider.as_deref();
-    let table = worker.routing.table();
     let choose = |model: Option<&str>| {
+        let table = worker.routing.table();
         let question = Question {
             named,
             model,

@@ -31,6 +31,9 @@ pub enum Trouble {
     Ended,
 }
 
+/// Statuses that say "not now".
+const OVERLOADED: [u16; 2] = [503, 529];
+
 /// Whose trouble it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Blame {
@@ -83,9 +86,9 @@ impl Trouble {
     pub fn back_at(self) -> Option<Duration> {
         match self {
             Self::Status {
-                status: 503 | 529,
+                status,
                 retry_after,
-            } => retry_after,
+            } if OVERLOADED.contains(&status) => retry_after,
             _ => None,
         }
     }

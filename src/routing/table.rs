@@ -14,6 +14,9 @@ use crate::upstream::provider::Provider;
 /// Most names whose routes are kept.
 const MOST_ROUTES: usize = 20_000;
 
+/// No model is asked for by this name.
+const NO_NAME: &str = "";
+
 /// A model that a provider lists, by the name that clients ask for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listed {
@@ -79,6 +82,8 @@ pub struct Table {
     prices: HashMap<String, f64>,
     strategy: Strategy,
     has_prefix_affinity: bool,
+    /// Whether a provider denies names.
+    has_denials: bool,
     health: Arc<Health>,
     routes: RwLock<HashMap<Reach, HashMap<String, Arc<Route>>>>,
 }
@@ -129,6 +134,7 @@ impl Table {
             prices: prices.collect(),
             strategy: parts.strategy,
             has_prefix_affinity: parts.has_prefix_affinity,
+            has_denials: providers.iter().any(|provider| !provider.deny.is_empty()),
             health: parts.health.clone(),
             routes: RwLock::default(),
             providers,
@@ -196,7 +202,7 @@ impl Table {
         let Some(model) = model else {
             return self.without_model(reach).map(Arc::new);
         };
-        if let Some(known) = self.kept(reach, model) {
+        if let Some(known) = self.kept(reach, model).filter(|_| model != NO_NAME) {
             return Ok(known);
         }
         let found = self
@@ -213,13 +219,24 @@ impl Table {
         if let Some(route) = found {
             return Ok(route);
         }
-        let takes_any = |provider: &Provider| provider.takes_any() && !provider.denies(model);
-        self.first_that(reach, takes_any)
-            .map(|target| Arc::new(Route::only(target)))
+        self.of_who_takes_any(model, reach)
             .ok_or_else(|| NoTarget::UnknownModel {
                 model: model.to_owned(),
                 nearest: self.nearest(model),
             })
+    }
+
+    /// The first that takes any name. The same for all names where nobody denies one, so it is kept under none.
+    fn of_who_takes_any(&self, model: &str, reach: Reach) -> Option<Arc<Route>> {
+        if let Some(known) = self.kept(reach, NO_NAME).filter(|_| !self.has_denials) {
+            return Some(known);
+        }
+        let takes_any = |provider: &Provider| provider.takes_any() && !provider.denies(model);
+        let route = Route::only(self.first_that(reach, takes_any)?);
+        Some(match self.has_denials {
+            true => Arc::new(route),
+            false => self.keep(reach, NO_NAME, route),
+        })
     }
 
     /// Whether a provider says of this model that it takes it.

@@ -9,15 +9,15 @@ use crate::targets::{Kind, plain};
 /// Pieces of text in a stream.
 const PIECES: usize = 200;
 /// Most that another dialect may cost, as a multiple of a chat.
-const MOST: f64 = 1.1;
+pub(crate) const MOST: f64 = 1.1;
 
-const WHOLE: Loop = Loop {
+pub(crate) const WHOLE: Loop = Loop {
     connections: CONNECTIONS,
     requests: 20_000,
     warm_up: WARM_UP,
 };
 
-const STREAMS: Loop = Loop {
+pub(crate) const STREAMS: Loop = Loop {
     connections: CONNECTIONS,
     requests: 1_500,
     warm_up: 100,
@@ -57,7 +57,7 @@ impl Series {
     }
 
     /// One dialect and OpenAI's in turns. Judged are the ratios of the turns, for a machine may be slow for a while.
-    async fn beside(
+    pub(crate) async fn beside(
         &mut self,
         what: &str,
         chat: &Ask,

@@ -56,6 +56,15 @@ impl Ask {
         })
     }
 
+    /// Another request with the same answer.
+    pub(crate) fn asked_with(&self, request: Vec<u8>) -> Self {
+        Self {
+            request: request.into(),
+            reference: self.reference.clone(),
+            with_usage_asked: self.with_usage_asked.clone(),
+        }
+    }
+
     /// A chat's stream that is translated from another dialect's, of so many pieces of text.
     pub(crate) fn translated(pieces: usize) -> Self {
         let model = format!("claude/mock-s{pieces}");

@@ -11,6 +11,7 @@ mod dialects;
 mod load;
 mod memory;
 mod process;
+mod routed;
 mod scenarios;
 mod stamped;
 mod table;
@@ -26,9 +27,9 @@ use crate::table::HEADING;
 use crate::targets::Bench;
 
 /// Scenario names, in the order in which they run.
-const SCENARIOS: [&str; 11] = [
-    "plain", "dialects", "stream", "paced", "rate", "transit", "held", "start", "growth", "upload",
-    "writer",
+const SCENARIOS: [&str; 12] = [
+    "plain", "routed", "dialects", "stream", "paced", "rate", "transit", "held", "start", "growth",
+    "upload", "writer",
 ];
 
 #[derive(Debug, Parser)]
@@ -39,6 +40,9 @@ struct Args {
     /// The program that measures the writer by itself.
     #[arg(long)]
     writer: PathBuf,
+    /// The program that measures choices by themselves.
+    #[arg(long)]
+    routing: PathBuf,
     /// A PostgreSQL for the writer; without it only SQLite is measured.
     #[arg(long)]
     postgres: Option<String>,
@@ -82,6 +86,7 @@ async fn run(args: Args) -> anyhow::Result<()> {
         eprintln!("==> {name}");
         let done = match name {
             "plain" => series.plain().await,
+            "routed" => series.routed(&args.routing).await,
             "dialects" => series.dialects().await,
             "stream" => series.stream().await,
             "paced" => series.paced().await,

@@ -217,8 +217,29 @@ fn aiproxy_yaml(folder: &Path, kind: Kind, address: SocketAddr, upstream: Socket
          - name: gemini\n    kind: gemini\n    base_url: http://{upstream}\n    \
          api_keys: [{{ key: sk-upstream-0123456789abcdef }}]\n  \
          - name: aws\n    kind: bedrock\n    base_url: http://{upstream}\n    region: us-east-1\n    \
-         access_key_id: AKIAUPSTREAM\n    secret_access_key: upstream-0123456789abcdef\n",
-        address.port()
+         access_key_id: AKIAUPSTREAM\n    secret_access_key: upstream-0123456789abcdef\n{}",
+        address.port(),
+        logical(upstream)
+    )
+}
+
+/// Providers and keys behind the logical models `fast` and `fast-stream`.
+fn logical(upstream: SocketAddr) -> String {
+    let provider = |name: &str| {
+        format!(
+            "  - name: {name}\n    kind: openai\n    base_url: http://{upstream}/v1\n    models: {{ list: [mock] }}\n    \
+             api_keys: [{{ key: sk-first-{name}-0123456789, weight: 2 }}, {{ key: sk-second-{name}-0123456789 }}]\n"
+        )
+    };
+    let targets = |model: &str| {
+        let target = |name: &str| format!("      - {{ provider: {name}, model: {model} }}\n");
+        ["one", "two", "three"].map(target).concat()
+    };
+    format!(
+        "{}models:\n  fast:\n    targets:\n{}  fast-stream:\n    targets:\n{}",
+        ["one", "two", "three"].map(provider).concat(),
+        targets("mock"),
+        targets("mock-s200"),
     )
 }
 

@@ -150,7 +150,9 @@ fn a_refresh_keeps_what_came_and_tells_what_has_changed() {
 
 #[test]
 fn tries_are_paid_for_only_when_somebody_agrees() {
-    let upstream = FakeUpstream::start(vec![list(&["a", "dall-e-3"])]);
+    let lists = (0..4).map(|_| list(&["a", "dall-e-3"]));
+    let scripts = lists.chain([then(200, WHOLE)]).collect();
+    let upstream = FakeUpstream::start(scripts);
     let folder = folder_before(&upstream, "{ discover: true }");
     for words in ["models refresh --probe", "--refresh-available-models"] {
         let (code, out, err) = run(folder.path(), words);
@@ -167,6 +169,12 @@ fn tries_are_paid_for_only_when_somebody_agrees() {
     // The lists came all the same.
     let (_, out, _) = run(folder.path(), "models");
     assert!(out.contains("discovered"), "{out}");
+    let mut terminal = Terminal::start(&program(folder.path(), "models refresh --probe", &[]));
+    terminal.answer_line("make them? [y/N]", "y");
+    terminal.wait("] 0 of 1");
+    terminal.wait("] 1 of 1");
+    assert_eq!(terminal.exit_code(), Some(0));
+    assert_eq!(upstream.connections(), 5);
 }
 
 #[test]

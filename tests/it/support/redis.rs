@@ -67,9 +67,10 @@ pub(crate) fn shared() -> &'static Server {
     })
 }
 
-/// A port that nobody listens at, below those that systems give to clients: while a server is away, none gets its port.
+/// A port that nobody listens at. It and the one of a cluster, 10,000 above, are below those that systems give to clients:
+/// while a server is away, none gets its port.
 pub(crate) fn free_port() -> u16 {
-    let mut ports = std::iter::repeat_with(|| 20_000 + Dice::machine().roll(12_000))
+    let mut ports = std::iter::repeat_with(|| 10_000 + Dice::machine().roll(12_000))
         .filter_map(|port| u16::try_from(port).ok());
     ports
         .find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())

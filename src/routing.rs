@@ -5,10 +5,12 @@ pub mod breaker;
 pub mod budget;
 pub mod by_metrics;
 pub mod candidates;
+pub mod explain;
 pub mod failover;
 pub mod figures;
 pub mod health;
 pub mod key_pool;
+pub mod lists;
 pub mod table;
 pub mod target;
 pub mod weighted;
@@ -21,7 +23,8 @@ use crate::routing::breaker::BreakerSettings;
 use crate::routing::budget::RetryBudget;
 use crate::routing::health::{Health, TargetState};
 use crate::routing::key_pool::{KeyPool, KeySpec};
-use crate::routing::table::{Listed, Parts, Table};
+use crate::routing::table::{Parts, Table};
+use crate::upstream::discovery::{Discovery, ModelLists, Refresher};
 use crate::upstream::provider::Provider;
 
 /// Why there is no target.
@@ -62,17 +65,22 @@ pub struct Routing {
     states: Vec<Arc<TargetState>>,
     logical: Vec<LogicalModelConfig>,
     prices: Vec<PriceConfig>,
+    lists: Arc<ModelLists>,
+    refresher: Refresher,
     table: RwLock<Arc<Table>>,
 }
 
 impl Routing {
-    /// For a configuration and its providers. `before`: that of the configuration before, whose keys and figures stay known.
+    /// For a configuration, its providers, and what they were found to have. `before`: that of the configuration before, whose
+    /// keys and figures stay known.
     pub fn new(
         config: &Config,
         providers: Arc<[Provider]>,
+        discovery: &Discovery,
         clock: &Clock,
         before: Option<&Self>,
     ) -> Self {
+        let lists = discovery.lists();
         let now = clock.now();
         let settings = config.routing.clone();
         let health = match before {
@@ -85,7 +93,7 @@ impl Routing {
             .collect();
         let parts = Parts {
             providers: providers.clone(),
-            discovered: &[],
+            discovered: &lists::listed(&lists.snapshot(), providers.len()),
             logical: &config.models,
             prices: &config.prices,
             strategy: settings.strategy,
@@ -102,6 +110,8 @@ impl Routing {
             table: RwLock::new(Arc::new(Table::new(&parts))),
             logical: config.models.clone(),
             prices: config.prices.clone(),
+            refresher: discovery.refresher(),
+            lists,
             settings,
             health,
             providers,
@@ -115,11 +125,23 @@ impl Routing {
         table.clone()
     }
 
-    /// Takes what the providers were found to have, each in its place.
-    pub fn discovered(&self, discovered: &[Vec<Listed>]) {
+    /// What the providers were found to have. Its [`ModelLists::snapshot`] has the models of each, by its index in
+    /// [`Routing::providers`], with their devices and nodes, when the list came, and why there is no newer one; `None` for
+    /// a provider whose list is not asked for. No request ever waits for it.
+    pub fn lists(&self) -> &Arc<ModelLists> {
+        &self.lists
+    }
+
+    /// A way to have all lists asked for at once.
+    pub fn refresher(&self) -> &Refresher {
+        &self.refresher
+    }
+
+    /// Makes the table anew from the lists of now.
+    pub fn follow_lists(&self) {
         let made = Table::new(&Parts {
             providers: self.providers.clone(),
-            discovered,
+            discovered: &lists::listed(&self.lists.snapshot(), self.providers.len()),
             logical: &self.logical,
             prices: &self.prices,
             strategy: self.settings.strategy,
@@ -137,6 +159,16 @@ impl Routing {
     /// What is known of a provider, by its index, whatever its models.
     pub fn provider_state(&self, provider: usize) -> &Arc<TargetState> {
         &self.states[provider]
+    }
+
+    /// The logical models, in the order of the configuration.
+    pub fn logical_models(&self) -> &[LogicalModelConfig] {
+        &self.logical
+    }
+
+    /// The price of a model, if the configuration has one.
+    pub fn price_of(&self, model: &str) -> Option<&PriceConfig> {
+        self.prices.iter().find(|price| price.model == model)
     }
 
     /// The providers, in the order of the configuration.

@@ -11,6 +11,7 @@ pub mod error;
 pub mod form;
 pub mod ingest;
 pub mod listen;
+pub mod manage;
 pub mod metrics;
 pub mod opened;
 pub mod routes;

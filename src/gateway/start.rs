@@ -28,6 +28,7 @@ use crate::server::state::Unrecorded;
 use crate::telemetry::background::Background;
 use crate::telemetry::tasks::Tasks;
 use crate::telemetry::watchdog::Watchdog;
+use crate::upstream::discovery::Discovery;
 use crate::upstream::registry;
 
 /// Most exchanges that are finished for the record's sake after their client has left; further ones are cancelled.
@@ -39,7 +40,9 @@ pub(super) async fn start(mut gateway: Gateway) -> Result<Running, StartError> {
     let chain = gateway.chain(&config)?;
     let providers = registry::build(&config.providers)?;
     let clock = Clock::machine();
-    let routing = Arc::new(Routing::new(&config, providers.clone(), &clock, None));
+    let discovery = Discovery::configured(providers.clone(), &config);
+    let routing = Routing::new(&config, providers.clone(), &discovery, &clock, None);
+    let routing = Arc::new(routing);
     let lock = DatabaseLock::take(&config.database.url, config.server.shutdown_grace)
         .await?
         .map(Arc::new);

@@ -1,7 +1,9 @@
 //! What clients may ask us about providers, models and choices. Answered from what is known at this moment: nobody is asked for
 //! it, nothing changes by it, and it leaves no row. Until there are keys, all clients are one party and see the same.
 
+mod context;
 mod providers;
+mod sessions;
 mod shown;
 
 use actix_web::body::BoxBody;
@@ -14,6 +16,8 @@ use crate::server::routes::Unserved;
 use crate::server::state::DataState;
 use crate::wire::percent;
 
+pub use context::Histories;
+
 /// What is asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Manage {
@@ -21,11 +25,17 @@ pub enum Manage {
     Providers,
     /// `GET /providers/{id}`.
     Provider(String),
+    /// `GET /routing/sessions/{id}`.
+    Session(String),
+    /// `DELETE /routing/sessions/{id}`.
+    ForgetSession(String),
+    /// `GET /context/{session_id}`.
+    Context(String),
 }
 
 /// Whether a path is of this module, by its first segment and what is behind it.
 pub fn is_ours(first: &str, _behind: &str) -> bool {
-    matches!(first, "providers")
+    matches!(first, "providers" | "routing" | "context")
 }
 
 /// Finds what a path asks.
@@ -43,6 +53,11 @@ pub fn find(method: &str, path: &str) -> Result<Manage, Unserved> {
     let (manage, methods): (Manage, &[&str]) = match segments.as_slice() {
         ["providers"] => (Manage::Providers, GET),
         ["providers", id] => (Manage::Provider(name(id)?), GET),
+        ["routing", "sessions", id] if method == "DELETE" => {
+            (Manage::ForgetSession(name(id)?), &["DELETE"])
+        }
+        ["routing", "sessions", id] => (Manage::Session(name(id)?), GET),
+        ["context", id] => (Manage::Context(name(id)?), GET),
         _ => return Err(unserved(Failure::UnknownPath)),
     };
     match methods.contains(&method) {
@@ -59,13 +74,25 @@ const GET: &[&str] = &["GET", "HEAD"];
 /// [`Failure`] where there is no such thing, or the request cannot be understood.
 pub async fn answer(
     manage: Manage,
-    _request: &HttpRequest,
+    request: &HttpRequest,
     _payload: Payload,
     state: &DataState,
 ) -> Result<HttpResponse<BoxBody>, Failure> {
     match manage {
         Manage::Providers => Ok(json_answer(&providers::all(state))),
         Manage::Provider(id) => providers::one(state, &id).map(|body| json_answer(&body)),
+        Manage::Session(id) => {
+            let session = sessions::one(state, &id).await;
+            session.map(|body| json_answer(&body))
+        }
+        Manage::ForgetSession(id) => {
+            let forgotten = sessions::forget(state, &id).await;
+            forgotten.map(|()| HttpResponse::NoContent().finish())
+        }
+        Manage::Context(id) => {
+            let page = context::one(state, &id, request.uri().query().unwrap_or_default()).await;
+            page.map(|body| json_answer(&body))
+        }
     }
 }
 

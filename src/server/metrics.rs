@@ -20,6 +20,7 @@ use crate::access_log::recorder::AccessLog;
 use crate::filter::VerdictKind;
 use crate::pipeline::StreamCount;
 use crate::server::state::Unrecorded;
+use crate::shared_state::SharedState;
 
 /// Media type of the answer (OpenMetrics 1.0).
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -40,6 +41,8 @@ pub struct Sources {
     pub unrecorded: Arc<Unrecorded>,
     /// Worker threads that are stuck.
     pub stuck_workers: Arc<AtomicU64>,
+    /// What several instances share.
+    pub shared: Arc<dyn SharedState>,
 }
 
 /// Counts finished records by outcome, and failures of filters.
@@ -166,6 +169,19 @@ impl Collector for Sources {
             "Worker threads kept by a filter for more than a second",
             gauge,
             &level(stuck),
+        )?;
+        let shared = self.shared.health();
+        one(
+            "shared_state_degraded",
+            "Whether what instances share is this one's own, as Redis is away",
+            gauge,
+            &level(u64::from(shared.degraded)),
+        )?;
+        one(
+            "shared_state_errors",
+            "Calls of Redis and tries to connect that failed",
+            counter,
+            &count(shared.errors),
         )?;
         let oldest = ConstGauge::new(stats.oldest_unpersisted.as_secs_f64());
         one(

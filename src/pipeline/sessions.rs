@@ -60,7 +60,7 @@ pub struct Binding {
 }
 
 /// The id of a request's session, if it names one that is heeded.
-pub(super) fn id_of(headers: &Headers) -> Option<&str> {
+pub fn id_of(headers: &Headers) -> Option<&str> {
     let id = headers.get("x-session-id")?;
     (!id.is_empty() && id.len() <= LONGEST_ID).then_some(id)
 }

@@ -8,8 +8,10 @@ use crate::routing::breaker::BreakerState;
 use crate::routing::figures::Status;
 use crate::routing::key_pool::{KeyState, KeyTrouble};
 use crate::server::manage::shown::{self, Now};
+use crate::server::manage::{catalog, upstreams};
 use crate::server::state::DataState;
 use crate::upstream::provider::Provider;
+use crate::wire::percent;
 
 /// `GET /providers`.
 pub(super) fn all(state: &DataState) -> Value {
@@ -150,4 +152,67 @@ fn of_keys(keys: &[KeyState], wrong: &mut Vec<String>) -> Status {
         (all, refused, _) if all == refused => Status::Down,
         _ => Status::Degraded,
     }
+}
+
+/// `GET /providers/{id}/models`.
+pub(super) fn models(state: &DataState, id: &str) -> Result<Value, Failure> {
+    Ok(catalog::of_provider(state, index_of(state, id)?))
+}
+
+/// `GET /providers/{id}/health`.
+pub(super) fn health(state: &DataState, id: &str) -> Result<Value, Failure> {
+    let index = index_of(state, id)?;
+    let now = Now::of(state);
+    let routing = &state.worker.routing;
+    let own = routing.provider_state(index);
+    let (status, wrong) = health_of(state, index, &now);
+    let summary = own.figures.summary(now.instant);
+    let keys = routing.pool(index).states(now.instant);
+    let models = routing.health.models_of(id);
+    let models = models.iter().map(|(model, state)| {
+        json!({
+            "model_id": model,
+            "status": shown::status(&now, state).word(),
+            "breaker": shown::breaker(&now, &state.breaker),
+        })
+    });
+    Ok(json!({
+        "provider_id": id,
+        "status": status.word(),
+        "timestamp": now.epoch_s(),
+        "response_time_ms": summary.average_ms.map(shown::rounded),
+        "error_message": (!wrong.is_empty()).then(|| wrong.join("; ")),
+        "last_successful_check": summary.last_success_ago.map(|ago| now.ago(ago)),
+        "breaker": shown::breaker(&now, &own.breaker),
+        "keys": keys.iter().map(shown::key).collect::<Vec<_>>(),
+        "models": models.collect::<Vec<_>>(),
+    }))
+}
+
+/// `GET /providers/{id}/metrics?logical_model=`: of its targets of that model, or of all its models that were asked for.
+pub(super) fn metrics(state: &DataState, id: &str, query: &str) -> Result<Value, Failure> {
+    let index = index_of(state, id)?;
+    let now = Now::of(state);
+    let asked = query.split('&').find_map(|parameter| {
+        let model = parameter.strip_prefix("logical_model=")?;
+        percent::decoded(&model.replace('+', " "))
+    });
+    let metrics: Vec<Value> = match asked {
+        None => {
+            let models = state.worker.routing.health.models_of(id).into_iter();
+            models
+                .filter(|(_, target)| 0 < target.figures.read(now.instant).requests)
+                .map(|(model, target)| shown::metrics(&now, &model, id, &target))
+                .collect()
+        }
+        Some(model) => {
+            let found = upstreams::find(state, &model, None).ok();
+            let targets = found.iter().flat_map(|found| found.route.targets.iter());
+            let of_this = targets.filter(|target| target.provider == index);
+            of_this
+                .map(|target| shown::metrics(&now, &model, id, &target.state))
+                .collect()
+        }
+    };
+    Ok(json!({ "metrics": metrics }))
 }

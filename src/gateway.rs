@@ -8,6 +8,7 @@ mod lock;
 mod log;
 mod running;
 mod serve;
+mod shared;
 mod sink;
 mod start;
 mod workers;
@@ -24,6 +25,7 @@ use crate::access_log::own_columns::{ColumnView, OwnColumn};
 use crate::access_log::spool::SpoolError;
 use crate::config::{Config, Problems};
 use crate::filter::{Entry, Filter, FilterFactory, Registry};
+use crate::shared_state::OpenError;
 use crate::upstream::registry::ProviderError;
 
 pub use filters::stock_kinds;
@@ -45,6 +47,9 @@ pub enum StartError {
     /// A provider's certificate files cannot be used.
     #[error(transparent)]
     Provider(#[from] ProviderError),
+    /// What several instances share cannot be set up.
+    #[error(transparent)]
+    Shared(#[from] OpenError),
     /// The database has another schema.
     #[error("the database's schema does not fit: {0}")]
     Schema(String),

@@ -15,6 +15,7 @@ use crate::gateway::lock::DatabaseLock;
 use crate::gateway::log::{Stores, keep_retention, start_log};
 use crate::gateway::running::Running;
 use crate::gateway::serve::{Server, StopRequest};
+use crate::gateway::shared;
 use crate::gateway::workers::{MakeParts, http_settings, make_state, max_streams};
 use crate::gateway::{Addresses, Gateway, StartError};
 use crate::pipeline::StreamCount;
@@ -23,6 +24,7 @@ use crate::pipeline::link::Lifecycle;
 use crate::pipeline::replay::Replays;
 use crate::server::admin::{AdminState, Hosts};
 use crate::server::listen;
+use crate::server::manage::Histories;
 use crate::server::metrics::{Outcomes, Sources};
 use crate::server::state::Unrecorded;
 use crate::telemetry::background::Background;
@@ -40,6 +42,7 @@ pub(super) async fn start(mut gateway: Gateway) -> Result<Running, StartError> {
     let providers = registry::build(&config.providers)?;
     let clock = Clock::machine();
     let (routing, keeper) = discovery::routing(&config, providers.clone(), &clock, None);
+    let sharing = shared::open(&config, &clock)?;
     let lock = DatabaseLock::take(&config.database.url, config.server.shutdown_grace)
         .await?
         .map(Arc::new);
@@ -78,6 +81,8 @@ pub(super) async fn start(mut gateway: Gateway) -> Result<Running, StartError> {
     let alone = StreamCount::new(MOST_WITHOUT_CLIENT);
     let unrecorded = Arc::new(Unrecorded::default());
     let replays = Replays::new(log.clone(), stores.read.clone(), background.runner());
+    let histories = Histories::new(stores.read.clone(), background.runner());
+    shared::keep_hearing(sharing.clone(), routing.clone(), &background);
     let admin = AdminState {
         sources: Sources {
             log: log.clone(),
@@ -86,6 +91,7 @@ pub(super) async fn start(mut gateway: Gateway) -> Result<Running, StartError> {
             unrecorded: unrecorded.clone(),
             stuck_workers: watchdog.stuck(),
             routing: routing.clone(),
+            shared: sharing.state().clone(),
         },
         replays: replays.clone(),
         token: config.admin.token.clone(),
@@ -104,6 +110,7 @@ pub(super) async fn start(mut gateway: Gateway) -> Result<Running, StartError> {
         has_own_columns,
         providers,
         routing: routing.clone(),
+        sharing,
         log: log.clone(),
         lifecycle,
         streams,
@@ -111,6 +118,7 @@ pub(super) async fn start(mut gateway: Gateway) -> Result<Running, StartError> {
         unrecorded,
         tasks: tasks.clone(),
         replays,
+        histories,
         filters,
         watchdog: watchdog.clone(),
     });

@@ -13,12 +13,14 @@ use crate::gateway::log::provider_secrets;
 use crate::pipeline::filtering::Filters;
 use crate::pipeline::link::Lifecycle;
 use crate::pipeline::replay::Replays;
+use crate::pipeline::sharing::Sharing;
 use crate::pipeline::{RelaySettings, StreamCount, Transports, Worker};
 use crate::routing::Routing;
 use crate::server::cors::Cors;
 use crate::server::form::Forms;
 use crate::server::ingest::BodyLimits;
 use crate::server::listen::{HttpSettings, MakeState};
+use crate::server::manage::Histories;
 use crate::server::state::{DataState, Unrecorded};
 use crate::telemetry::tasks::Tasks;
 use crate::telemetry::watchdog::Watchdog;
@@ -68,6 +70,7 @@ pub(super) struct MakeParts {
     pub(super) has_own_columns: bool,
     pub(super) providers: Arc<[Provider]>,
     pub(super) routing: Arc<Routing>,
+    pub(super) sharing: Sharing,
     pub(super) log: Arc<AccessLog>,
     pub(super) lifecycle: Lifecycle,
     pub(super) streams: StreamCount,
@@ -75,6 +78,7 @@ pub(super) struct MakeParts {
     pub(super) unrecorded: Arc<Unrecorded>,
     pub(super) tasks: Tasks,
     pub(super) replays: Replays,
+    pub(super) histories: Histories,
     pub(super) filters: Filters,
     pub(super) watchdog: Watchdog,
 }
@@ -92,6 +96,7 @@ pub(super) fn make_state(parts: MakeParts) -> MakeState {
             secrets: Rc::new(secrets.clone()),
             providers: parts.providers.clone(),
             routing: parts.routing.clone(),
+            sharing: parts.sharing.clone(),
             filters: parts.filters.clone(),
             settings: RelaySettings {
                 repair_streams: config.server.repair_streams,
@@ -128,6 +133,7 @@ pub(super) fn make_state(parts: MakeParts) -> MakeState {
             log: parts.log.clone(),
             counts: parts.unrecorded.clone(),
             replays: parts.replays.clone(),
+            histories: parts.histories.clone(),
         }
     })
 }

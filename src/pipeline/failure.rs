@@ -93,6 +93,8 @@ pub enum Failure {
     ReplayNotComplete,
     /// The body to replay was not stored, or not whole.
     ReplayBodyUnavailable,
+    /// What is asked of the record cannot be read at the moment.
+    RecordUnreadable,
     /// A member of a body of ours cannot be understood.
     BadMember {
         /// Its name.
@@ -274,7 +276,7 @@ impl Failure {
             Self::BodyTooLarge { .. } | Self::NoTarget => Outcome::Rejected,
             Self::KeysBusy { .. } => Outcome::RateLimited,
             Self::ClientGone => Outcome::ClientDisconnected,
-            Self::Overloaded | Self::LogUnavailable => Outcome::Shed,
+            Self::Overloaded | Self::LogUnavailable | Self::RecordUnreadable => Outcome::Shed,
             Self::ShuttingDown => Outcome::Shutdown,
             Self::UpstreamUnreachable { .. }
             | Self::UpstreamDns

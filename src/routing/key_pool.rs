@@ -240,6 +240,11 @@ impl KeyPool {
         index
     }
 
+    /// Its keys in their order.
+    pub fn specs(&self) -> impl Iterator<Item = &KeySpec> {
+        self.keys.iter().map(|key| &key.spec)
+    }
+
     /// Whether it is made of these.
     pub fn is_of(&self, specs: &[KeySpec], selection: KeySelection) -> bool {
         let own = self.keys.iter().map(|key| &key.spec);

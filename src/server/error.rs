@@ -227,6 +227,14 @@ pub fn reply(failure: &Failure) -> ErrorReply {
             api(503, "log_unavailable", "the exchange could not be recorded"),
             5,
         ),
+        Failure::RecordUnreadable => retry_after(
+            api(
+                503,
+                "log_unavailable",
+                "the record cannot be read at the moment",
+            ),
+            5,
+        ),
         Failure::ShuttingDown => closing(retry_after(
             api(503, "server_shutting_down", "the server is shutting down"),
             1,

@@ -1,10 +1,12 @@
 //! What clients may ask us about providers, models and choices. Answered from what is known at this moment: nobody is asked for
-//! it, nothing changes by it, and it leaves no row. Until there are keys, all clients are one party and see the same.
+//! it, nothing changes by it but that a session may be forgotten, and it leaves no row. Until there are keys, all clients are one party and see the same.
 
 mod catalog;
+mod context;
 mod decide;
 mod logical;
 mod providers;
+mod sessions;
 mod shown;
 mod upstreams;
 
@@ -22,6 +24,8 @@ use crate::server::routes::Unserved;
 use crate::server::state::DataState;
 use crate::server::{credentials, ingest, target};
 use crate::wire::percent;
+
+pub use context::Histories;
 
 /// What is asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,6 +50,12 @@ pub enum Manage {
     LogicalModel(String),
     /// `POST /routing/decide`.
     Decide,
+    /// `GET /routing/sessions/{id}`.
+    Session(String),
+    /// `DELETE /routing/sessions/{id}`.
+    ForgetSession(String),
+    /// `GET /context/{session_id}`.
+    Context(String),
 }
 
 /// Longest body of a question, in bytes.
@@ -55,11 +65,13 @@ const GET: &[&str] = &["GET", "HEAD"];
 
 const POST: &[&str] = &["POST"];
 
+const DELETE: &[&str] = &["DELETE"];
+
 /// Whether a path is of this module, by its first segment and what is behind it.
 pub fn is_ours(first: &str, behind: &str) -> bool {
     match first {
         "v1" => matches!(behind, "/endpoints" | "/models_detailed"),
-        "providers" | "logical-models" | "routing" => true,
+        "providers" | "logical-models" | "routing" | "context" => true,
         _ => false,
     }
 }
@@ -87,6 +99,11 @@ pub fn find(method: &str, path: &str) -> Result<Manage, Unserved> {
         ["logical-models"] => (Manage::LogicalModels, GET),
         ["logical-models", rest @ ..] => (Manage::LogicalModel(name(&rest.join("/"))?), GET),
         ["routing", "decide"] => (Manage::Decide, POST),
+        ["routing", "sessions", id] if method == "DELETE" => {
+            (Manage::ForgetSession(name(id)?), DELETE)
+        }
+        ["routing", "sessions", id] => (Manage::Session(name(id)?), GET),
+        ["context", id] => (Manage::Context(name(id)?), GET),
         _ => return Err(unserved(Failure::UnknownPath)),
     };
     match methods.contains(&method) {
@@ -119,7 +136,13 @@ pub async fn answer(
         Manage::ProviderMetrics(id) => providers::metrics(state, &id, query)?,
         Manage::LogicalModels => logical::all(state),
         Manage::LogicalModel(rest) => logical::one(state, &rest)?,
-        Manage::Decide => decide::decide(state, &read(payload, state).await?)?,
+        Manage::Decide => decide::decide(state, &read(payload, state).await?).await?,
+        Manage::Session(id) => sessions::one(state, &id).await?,
+        Manage::ForgetSession(id) => {
+            sessions::forget(state, &id).await?;
+            return Ok(HttpResponse::NoContent().finish());
+        }
+        Manage::Context(id) => context::one(state, &id, query).await?,
     };
     Ok(json_answer(&body))
 }

@@ -11,7 +11,7 @@ pub const MAX_HEADER_BYTES: usize = 48 * 1024;
 /// Refuses paths with dot segments, empty segments, encoded separators, NUL or parameters.
 ///
 /// `%2F` is let through in the last segment of `…/models/{id}`, in the model of a path of Bedrock's, in the deployment of
-/// one of Azure's and in the name of a logical model: that is how SDKs send names with a slash, and ARNs.
+/// one of Azure's, in the name of a logical model and in the id of a session: that is how SDKs send names with a slash, and ARNs.
 ///
 /// # Errors
 /// [`Failure::BadTarget`] or [`Failure::TargetTooLong`].
@@ -34,6 +34,8 @@ pub fn check_path(path: &str, query_bytes: usize) -> Result<(), Failure> {
         [_, "model", _, _] => Some(2),
         ["openai", "deployments", _, _, ..] => Some(2),
         ["logical-models", _] | ["logical-models", _, "upstreams"] => Some(1),
+        ["context", _] => Some(1),
+        ["routing", "sessions", _] => Some(2),
         [.., "models", _] => Some(segments.len() - 1),
         _ => None,
     };
@@ -125,6 +127,8 @@ mod tests {
             "/openai/deployments/anthropic%2Fclaude/chat/completions",
             "/logical-models/a%2Fb",
             "/logical-models/a%2Fb/upstreams",
+            "/context/a%2Fb",
+            "/routing/sessions/a%2Fb",
             "/v1/models/gpt-4o",
             "/v1/files/",
             "/v1/models/ft:gpt-4o:org::id",
@@ -152,6 +156,8 @@ mod tests {
             "/v1/a\\b",
             "/v1/%00",
             "/v1/models/..%2Fadmin",
+            "/context/..%2Fadmin",
+            "/routing/sessions/a%2F%2Fb",
             "/model/..%2Fadmin/invoke",
             "/logical-models/..%2Fadmin",
             "/logical-models/a/b%2Fupstreams",

@@ -34,6 +34,8 @@ mod replay;
 mod routes;
 mod schema;
 mod security;
+mod sessions;
+mod shared;
 mod shared_state;
 mod smuggling;
 mod store;

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use crate::config::Strategy;
 use crate::filter::{Endpoint, Headers};
 use crate::pipeline::failure::Failure;
+use crate::pipeline::sessions::{self, Asking};
 use crate::routing::candidates::Facts;
 use crate::routing::explain::{Explained, Judged, Passed, explain};
 use crate::server::manage::shown::{self, Now, rounded};
@@ -34,13 +35,22 @@ struct Question {
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// Answers a question in this body.
-pub(super) fn decide(state: &DataState, body: &[u8]) -> Result<Value, Failure> {
+pub(super) async fn decide(state: &DataState, body: &[u8]) -> Result<Value, Failure> {
     let question = Question::read(body)?;
     let started = state.worker.clock.now();
     let routing = &state.worker.routing;
     let found = upstreams::find(state, &question.model, question.endpoint)?;
     let headers = question.headers();
     let preferred = &*routing.settings.preferred_region;
+    let session = sessions::id_of(&headers).filter(|_| found.route.is_sticky);
+    let asking = match session {
+        Some(id) => {
+            let ttl = routing.settings.session_ttl;
+            let sharing = &state.worker.sharing;
+            Some(sharing.ask(id, &question.model, ttl).await)
+        }
+        None => None,
+    };
     let region = question.region.as_deref().unwrap_or(preferred);
     let facts = Facts {
         headers: &headers,
@@ -48,7 +58,7 @@ pub(super) fn decide(state: &DataState, body: &[u8]) -> Result<Value, Failure> {
         prompt_bytes: question.prompt_bytes,
         region: Some(region).filter(|region| !region.is_empty()),
         excluded: &question.excluded,
-        bound: None,
+        bound: asking.as_ref().and_then(Asking::bound),
         prefix: None,
     };
     let now = Now::of(state);

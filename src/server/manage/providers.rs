@@ -93,7 +93,7 @@ fn health_of(state: &DataState, index: usize, now: &Now) -> (Status, Vec<String>
         ));
     }
     let known = models.iter().map(|(model, state)| (model.as_str(), state));
-    let known = known.chain([("", &own)]);
+    let known = known.chain([("", own)]);
     let troubled: Vec<(&str, &'static str)> = known
         .filter_map(|(model, state)| {
             let word = match state.breaker.state(now.instant) {

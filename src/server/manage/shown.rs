@@ -44,6 +44,11 @@ impl Now {
     }
 }
 
+/// A moment in microseconds as seconds since the Unix epoch.
+pub(super) fn epoch_s(at_us: i64) -> f64 {
+    at_us as f64 / 1e6
+}
+
 /// Three places are enough for whoever reads it.
 pub(super) fn rounded(number: f64) -> f64 {
     (number * 1_000.0).round() / 1_000.0

@@ -147,6 +147,8 @@ mod tests {
 
     fn state(base: Instant) -> TargetState {
         TargetState {
+            provider: "a".into(),
+            model: "".into(),
             figures: Figures::new(base),
             breaker: Breaker::new(BreakerSettings {
                 failures: 2,

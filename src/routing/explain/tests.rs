@@ -1,19 +1,14 @@
 //! What is said of a choice, and that nothing comes of it.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use super::*;
 use crate::clock::Clock;
-use crate::config::{Environment, Rules, load_text};
-use crate::filter::{Dialect, Endpoint, Headers};
+use crate::filter::Headers;
 use crate::routing::breaker::Allowed;
 use crate::routing::candidates::candidates;
 use crate::routing::key_pool::{KeyTrouble, Pick};
-use crate::routing::table::{Question, Reach};
-use crate::upstream::discovery::Discovery;
-use crate::upstream::discovery::cache::Cached;
-use crate::upstream::registry;
+use crate::routing::testing::{chat, routing_by};
 
 struct Bench {
     clock: Clock,
@@ -32,31 +27,9 @@ routing: { breaker_failures: 1 }
 models:
   fast: { targets: [{ provider: a, model: m, weight: 3 }, { provider: b, model: m }] }
 ";
-        let rules = Rules {
-            filters: &(),
-            built_in_columns: &[],
-        };
-        let config = load_text(Path::new("t"), yaml, &Environment::default(), &rules);
-        let config = config.unwrap_or_else(|problems| panic!("{problems}"));
-        let providers = registry::build(&config.providers).expect("providers");
         let clock = Clock::manual(0);
-        let discovery = Discovery::new(
-            providers.clone(),
-            Vec::new(),
-            Cached::default(),
-            clock.clone(),
-            Dice::seeded(1),
-        );
-        let routing = Routing::new(&config, providers, &discovery, &clock, None);
-        let question = Question {
-            named: None,
-            model: Some("fast"),
-            reach: Reach::Clients {
-                dialect: Dialect::Openai,
-                translatable: Some(Endpoint::ChatCompletions),
-            },
-        };
-        let route = routing.table().route(question).expect("a route");
+        let routing = routing_by(yaml, &clock);
+        let route = chat(&routing, Some("fast")).expect("a route");
         Self {
             clock,
             routing,

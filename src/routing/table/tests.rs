@@ -1,167 +1,171 @@
-//! Which targets a name has: in which order names are looked up, and how many there may be.
-
-use std::path::Path;
+use std::fmt::Write as _;
 
 use super::*;
-use crate::clock::Clock;
-use crate::config::{Config, Environment, Rules, load_text};
-use crate::routing::breaker::BreakerSettings;
-use crate::upstream::registry;
+use crate::routing::testing::{chat, routing, told};
 
-const CHATS: Reach = Reach::Clients {
-    dialect: Dialect::Openai,
-    translatable: Some(Endpoint::ChatCompletions),
-};
-
-const MESSAGES: Reach = Reach::Clients {
-    dialect: Dialect::Anthropic,
-    translatable: Some(Endpoint::Messages),
-};
-
-fn config(yaml: &str) -> Config {
-    let rules = Rules {
-        filters: &(),
-        built_in_columns: &[],
-    };
-    let config = load_text(Path::new("t"), yaml, &Environment::default(), &rules);
-    config.unwrap_or_else(|problems| panic!("{problems}"))
-}
-
-fn table(config: &Config, discovered: &[Vec<Listed>]) -> Table {
-    let base = Clock::manual(0).now();
-    Table::new(&Parts {
-        providers: registry::build(&config.providers).expect("providers"),
-        discovered,
-        logical: &config.models,
-        prices: &config.prices,
-        strategy: config.routing.strategy,
-        has_prefix_affinity: false,
-        health: &Arc::new(Health::new(base, BreakerSettings::default())),
-    })
-}
-
-/// `provider`, or `provider=model` where it is asked for another name, `~` before it where it is translated.
-fn found(table: &Table, reach: Reach, model: &str) -> Result<Vec<String>, NoTarget> {
-    let question = Question {
-        named: None,
-        model: Some(model),
-        reach,
-    };
-    let shown = |target: &Target| {
-        let translated = if target.is_translated { "~" } else { "" };
-        let name = &table.providers()[target.provider].name;
-        let model = target.model.as_ref().map(|model| format!("={model}"));
-        format!("{translated}{name}{}", model.unwrap_or_default())
-    };
-    let route = table.route(question)?;
-    Ok(route.targets.iter().map(shown).collect())
-}
-
-const SEVERAL: &str = "
+const PROVIDERS: &str = "
 providers:
-  - { name: a, kind: openai, base_url: http://a.test/v1, models: { list: [both, Qwen/Qwen3-8B, taken, none/x], allow: ['gpt-*'], deny: ['gpt-old*', both-not] } }
-  - { name: c, kind: anthropic, base_url: http://c.test, api_keys: [{ key: k }], models: { list: [both, claude-x] } }
-  - { name: b, kind: openai, base_url: http://b.test/v1, models: { list: [both, a/listed], allow: ['gpt-4*'] } }
-  - { name: any, kind: openai, base_url: http://any.test/v1, models: { allow: ['*'], deny: ['secret*'] } }
+  - { name: openai, kind: openai, base_url: 'http://a.test/v1' }
+  - { name: local, kind: openai, base_url: 'http://b.test/v1', models: { list: [small, Qwen/Qwen3-8B, shared] } }
+  - { name: claude, kind: anthropic, base_url: 'http://c.test', api_keys: [{ key: sk-c }], models: { allow: ['claude-*'], list: [shared], deny: ['claude-old*'] } }
+  - { name: spare, kind: openai, base_url: 'http://d.test/v1', models: { allow: ['claude-*', 'sma*'] } }
 models:
-  taken: { targets: [{ provider: b, model: one }, { provider: c, model: two }] }
-  team/blue: { targets: [{ provider: a, model: Qwen/Qwen3-8B }] }
+  fast:
+    targets:
+      - { provider: claude, model: claude-haiku }
+      - { provider: openai, model: gpt-mini, weight: 3 }
+  org/big:
+    strategy: priority
+    targets: [{ provider: openai, model: gpt-big }]
+  claude-next:
+    targets: [{ provider: openai, model: gpt-next }]
 ";
 
+/// What a chat that asks for this is routed to.
+fn routed(model: &str) -> Result<Vec<String>, NoTarget> {
+    let routing = routing(PROVIDERS);
+    let route = chat(&routing, Some(model))?;
+    Ok(told(&routing, &route))
+}
+
 #[test]
-fn a_name_is_looked_up_in_one_order() {
-    let config = config(SEVERAL);
-    let table = table(&config, &[]);
-    for (model, expected) in [
-        // A logical model goes before a listed one of its name.
-        ("taken", &["b=one", "~c=two"][..]),
-        ("team/blue", &["a=Qwen/Qwen3-8B"]),
-        // A provider's name before the first slash means that provider, whatever others list.
-        ("a/listed", &["a=listed"]),
-        ("b/both", &["b=both"]),
-        ("c/claude-x", &["~c=claude-x"]),
-        ("b/Qwen/Qwen3-8B", &["b=Qwen/Qwen3-8B"]),
-        // Else a slash is a part of the name.
-        ("Qwen/Qwen3-8B", &["a"]),
-        ("none/x", &["a"]),
-        // All who name it, in the order of the configuration, by lists and patterns.
-        ("both", &["a", "~c", "b"]),
-        ("gpt-4o", &["a", "b"]),
-        ("gpt-5", &["a"]),
-        ("claude-x", &["~c"]),
-        // Who does not take a name has it not, though a pattern would.
-        ("gpt-old", &["any"]),
-        // Else the first that takes any.
-        ("whatever", &["any"]),
-        ("Qwen/Other", &["any"]),
-        ("a/", &["any"]),
-        ("/x", &["any"]),
+fn names_resolve_in_the_documented_order() {
+    for (model, targets) in [
+        // A logical model, also one whose name has a slash or would be a provider's.
+        ("fast", &["claude:claude-haiku*", "openai:gpt-mini"][..]),
+        ("org/big", &["openai:gpt-big"]),
+        ("claude-next", &["openai:gpt-next"]),
+        // A provider's name before the first slash.
+        ("local/any/thing", &["local:any/thing"]),
+        ("claude/claude-x", &["claude:claude-x*"]),
+        // Those who list it or have a pattern for it; who understands the client has the lower tier.
+        ("small", &["local", "spare"]),
+        ("shared", &["local", "claude*"]),
+        ("claude-new", &["claude*", "spare"]),
+        ("claude-old-1", &["spare"]),
+        // A name with a slash whose first part is no provider's.
+        ("Qwen/Qwen3-8B", &["local"]),
+        ("meta/llama", &["openai"]),
+        // The first that takes any.
+        ("unheard-of", &["openai"]),
+        ("", &["openai"]),
+        ("local/", &["openai"]),
     ] {
-        assert_eq!(found(&table, CHATS, model), Ok(own(expected)), "{model}");
+        assert_eq!(routed(model).expect("a route"), targets, "{model}");
     }
-    assert_eq!(found(&table, MESSAGES, "both"), Ok(own(&["~a", "c", "~b"])));
-    assert_eq!(found(&table, MESSAGES, "claude-x"), Ok(own(&["c"])));
-}
-
-fn own(texts: &[&str]) -> Vec<String> {
-    texts.iter().map(|text| (*text).to_owned()).collect()
 }
 
 #[test]
-fn who_understands_the_client_has_the_first_tier() {
-    let config = config(SEVERAL);
-    let table = table(&config, &[]);
-    let question = |reach| Question {
-        named: None,
-        model: Some("both"),
-        reach,
-    };
-    let tiers = |reach| -> Vec<u32> {
-        let route = table.route(question(reach)).expect("a route");
-        route.targets.iter().map(|target| target.tier).collect()
-    };
-    assert_eq!(tiers(CHATS), [0, 1, 0]);
-    assert_eq!(tiers(MESSAGES), [1, 0, 1]);
+fn who_understands_the_client_is_asked_before_who_is_translated() {
+    let routing = routing(PROVIDERS);
+    let route = chat(&routing, Some("claude-new")).expect("a route");
+    let tiers: Vec<u32> = route.targets.iter().map(|target| target.tier).collect();
+    assert_eq!(tiers, [1, 0]);
 }
 
 #[test]
-fn names_that_nobody_takes_are_told_their_nearest() {
-    let config = config(SEVERAL);
-    let table = table(&config, &[]);
-    for (model, expected) in [("secret-claude-x", &[][..]), ("secret", &[])] {
-        let none = found(&table, CHATS, model).expect_err("nobody takes it");
-        let NoTarget::UnknownModel {
-            model: told,
-            nearest,
-        } = none
-        else {
-            panic!("{none:?}")
-        };
-        assert_eq!((&*told, nearest), (model, own(expected)));
-    }
-    let config = self::config(
-        "providers: [{ name: a, kind: openai, base_url: http://a.test/v1, models: { list: [gpt-4o-mini, gpt-4o, o3, Qwen/Qwen3-8B] } }]\nmodels: { fast: { targets: [{ provider: a, model: o3 }] } }\n",
+fn a_name_that_nobody_takes_is_told_with_its_neighbours() {
+    let routing = routing(
+        "
+providers:
+  - { name: a, kind: openai, base_url: 'http://a.test/v1', models: { list: [gpt-4o, gpt-4o-mini, o3] } }
+models:
+  fast: { targets: [{ provider: a, model: o3 }] }
+",
     );
-    let table = self::table(&config, &[]);
-    for (model, first) in [
-        ("gpt-4o-mni", "gpt-4o-mini"),
-        ("fasst", "fast"),
-        ("Qwen/Qwen3-8b", "Qwen/Qwen3-8B"),
+    for (model, near) in [
+        ("gpt-4", &["gpt-4o", "gpt-4o-mini"][..]),
+        ("GPT-4o", &["gpt-4o", "gpt-4o-mini"]),
+        ("gpt-4o-mini-2024", &["gpt-4o", "gpt-4o-mini"]),
+        ("fest", &["fast"]),
+        ("nothing-like-it-at-all", &[]),
+        ("b/gpt-4o", &["gpt-4o"]),
     ] {
-        let none = found(&table, CHATS, model).expect_err("nobody takes it");
-        let NoTarget::UnknownModel { nearest, .. } = none else {
-            panic!("{none:?}")
+        let Err(NoTarget::UnknownModel { nearest, .. }) = chat(&routing, Some(model)) else {
+            panic!("{model} has a route")
         };
-        assert_eq!(nearest.first().map(String::as_str), Some(first), "{model}");
+        let mut nearest: Vec<&str> = nearest.iter().map(String::as_str).collect();
+        nearest.sort_unstable();
+        assert_eq!(nearest, near, "{model}");
     }
+}
+
+#[test]
+fn a_denied_name_is_not_taken_by_who_takes_any() {
+    let routing = routing(
+        "
+providers:
+  - { name: a, kind: openai, base_url: 'http://a.test/v1', models: { allow: ['*'], deny: ['secret-*'] } }
+  - { name: b, kind: openai, base_url: 'http://b.test/v1', models: { allow: ['*'] } }
+",
+    );
+    for (model, target) in [("x", "a"), ("secret-1", "b"), ("x", "a")] {
+        let route = chat(&routing, Some(model)).expect("a route");
+        assert_eq!(told(&routing, &route), [target], "{model}");
+    }
+}
+
+#[test]
+fn the_path_names_the_only_target_and_no_model_means_the_first() {
+    let routing = routing(PROVIDERS);
+    let asked = |named: Option<&str>, model: Option<&str>| {
+        let route = routing.table().route(Question {
+            named,
+            model,
+            reach: Reach::Clients {
+                dialect: Dialect::Openai,
+                translatable: None,
+            },
+        });
+        route.map(|route| told(&routing, &route).join(" "))
+    };
+    assert_eq!(asked(Some("local"), Some("fast")).as_deref(), Ok("local"));
+    assert_eq!(asked(Some("anthropic"), None).as_deref(), Ok("claude"));
+    assert_eq!(asked(Some("nobody"), None), Err(NoTarget::UnknownProvider));
+    assert_eq!(asked(None, None).as_deref(), Ok("openai"));
+    // Who would have to be translated is left out of what is not.
+    assert_eq!(asked(None, Some("fast")).as_deref(), Ok("openai:gpt-mini"));
+    assert_eq!(asked(None, Some("shared")).as_deref(), Ok("local"));
+}
+
+#[test]
+fn the_turns_of_a_name_go_on_and_junk_does_not_end_them() {
+    let routing = routing(PROVIDERS);
+    let first = chat(&routing, Some("small")).expect("a route");
+    for number in 0..100 {
+        drop(chat(&routing, Some(&format!("junk-{number}"))));
+        drop(chat(&routing, Some(&format!("local/junk-{number}"))));
+    }
+    let again = chat(&routing, Some("small")).expect("a route");
+    assert!(Arc::ptr_eq(&first, &again));
+}
+
+#[test]
+fn ten_thousand_models_of_two_hundred_providers_have_their_own() {
+    let mut yaml = String::from("providers:\n");
+    for provider in 0..200 {
+        let own = (0..50).map(|model| format!("m-{}", provider * 50 + model));
+        let own = own.collect::<Vec<_>>().join(", ");
+        let entry = format!(
+            "kind: openai, base_url: 'http://p{provider}.test/v1', models: {{ list: [{own}] }}"
+        );
+        writeln!(yaml, "  - {{ name: p{provider}, {entry} }}").expect("text");
+    }
+    let routing = routing(&yaml);
+    for model in [0, 49, 50, 4_999, 9_999] {
+        let route = chat(&routing, Some(&format!("m-{model}"))).expect("a route");
+        assert_eq!(told(&routing, &route), [format!("p{}", model / 50)]);
+    }
+    assert!(chat(&routing, Some("m-10000")).is_err());
 }
 
 #[test]
 fn discovered_names_go_to_their_providers_by_their_own_names() {
-    let config = config(
-        "providers:
-  - { name: a, kind: openai, base_url: http://a.test/v1, models: { list: [m], deny: ['bad*'] } }
-  - { name: b, kind: openai, base_url: http://b.test/v1, prefix: lab, models: { discover: true } }
+    let routing = routing(
+        "
+providers:
+  - { name: a, kind: openai, base_url: 'http://a.test/v1', models: { list: [m], deny: ['bad*'] } }
+  - { name: b, kind: openai, base_url: 'http://b.test/v1', models: { list: [m-b] } }
 models: { fast: { targets: [{ provider: b, model: lab/x }] } }
 ",
     );
@@ -169,93 +173,38 @@ models: { fast: { targets: [{ provider: b, model: lab/x }] } }
         name: name.to_owned(),
         upstream: upstream.map(str::to_owned),
     };
-    let discovered = [
-        vec![listed("m", None), listed("n", None), listed("bad-1", None)],
-        vec![listed("lab/x", Some("x")), listed("n", None)],
-    ];
-    let table = table(&config, &discovered);
-    for (model, expected) in [
-        ("m", &["a"][..]),
-        ("n", &["a", "b"]),
-        ("lab/x", &["b=x"]),
-        ("fast", &["b=x"]),
-    ] {
-        assert_eq!(found(&table, CHATS, model), Ok(own(expected)), "{model}");
-    }
-    assert!(found(&table, CHATS, "bad-1").is_err());
-    assert!(found(&table, CHATS, "x").is_err());
-}
-
-/// Each of ten thousand models is had by two of two hundred providers; a hundred logical models have ten targets each.
-#[test]
-fn ten_thousand_models_of_two_hundred_providers_are_found() {
-    const PROVIDERS: usize = 200;
-    const MODELS: usize = 10_000;
-    let mut yaml = "providers:\n".to_owned();
-    for index in 0..PROVIDERS {
-        yaml += &format!(
-            "  - {{ name: p{index}, kind: openai, base_url: http://p{index}.test/v1, models: {{ list: [own-{index}] }} }}\n"
-        );
-    }
-    yaml += "models:\n";
-    for index in 0..100 {
-        let targets: Vec<String> = (0..10)
-            .map(|target| {
-                format!(
-                    "{{ provider: p{}, model: m }}",
-                    (index + target) % PROVIDERS
-                )
-            })
-            .collect();
-        yaml += &format!(
-            "  logical-{index}: {{ targets: [{}] }}\n",
-            targets.join(", ")
-        );
-    }
-    let config = config(&yaml);
-    let mut discovered = vec![Vec::new(); PROVIDERS];
-    let holders = |model: usize| [model % PROVIDERS, (model + 7) % PROVIDERS];
-    for model in 0..MODELS {
-        for provider in holders(model) {
-            discovered[provider].push(Listed {
-                name: format!("org/model-{model}"),
-                upstream: None,
-            });
-        }
-    }
-    let table = table(&config, &discovered);
-    for model in 0..MODELS {
-        let mut expected = holders(model);
-        expected.sort_unstable();
-        let expected = expected.map(|provider| format!("p{provider}"));
-        let got = found(&table, CHATS, &format!("org/model-{model}"));
-        assert_eq!(got, Ok(expected.to_vec()), "{model}");
-    }
-    for index in 0..100 {
-        let got = found(&table, CHATS, &format!("logical-{index}")).expect("a route");
-        assert_eq!(got.len(), 10);
-        assert_eq!(got[9], format!("p{}=m", (index + 9) % PROVIDERS));
-    }
-    assert_eq!(table.names_listed().len(), MODELS + PROVIDERS);
-    assert!(found(&table, CHATS, "org/model-x").is_err());
-}
-
-#[test]
-fn a_route_is_one_for_all_who_ask_the_same() {
-    let config = config(SEVERAL);
-    let table = table(&config, &[]);
-    let ask = |model, reach| {
-        table.route(Question {
+    let table = Table::new(&Parts {
+        providers: routing.providers().clone(),
+        discovered: &[
+            vec![listed("m", None), listed("n", None), listed("bad-1", None)],
+            vec![listed("lab/x", Some("x")), listed("n", None)],
+        ],
+        logical: routing.logical_models(),
+        prices: &[],
+        strategy: Strategy::Balanced,
+        has_prefix_affinity: false,
+        health: &routing.health,
+    });
+    let asked = |model| {
+        let route = table.route(Question {
             named: None,
             model: Some(model),
-            reach,
-        })
+            reach: Reach::Clients {
+                dialect: Dialect::Openai,
+                translatable: None,
+            },
+        });
+        route.map(|route| told(&routing, &route))
     };
-    for model in ["taken", "both", "gpt-4o"] {
-        let (one, other) = (ask(model, CHATS), ask(model, CHATS));
-        let (one, other) = (one.expect("a route"), other.expect("a route"));
-        assert!(Arc::ptr_eq(&one, &other), "{model}");
-        let elsewhere = ask(model, MESSAGES).expect("a route");
-        assert!(!Arc::ptr_eq(&one, &elsewhere), "{model}");
+    for (model, targets) in [
+        ("m", &["a"][..]),
+        ("n", &["a", "b"]),
+        ("lab/x", &["b:x"]),
+        ("fast", &["b:x"]),
+    ] {
+        assert_eq!(asked(model).expect("a route"), targets, "{model}");
+    }
+    for model in ["bad-1", "x"] {
+        assert!(asked(model).is_err(), "{model}");
     }
 }

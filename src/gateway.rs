@@ -12,6 +12,7 @@ mod reload;
 mod running;
 mod secrets;
 mod serve;
+mod shared;
 mod sink;
 mod start;
 mod workers;
@@ -29,6 +30,7 @@ use crate::access_log::own_columns::{ColumnView, OwnColumn};
 use crate::access_log::spool::SpoolError;
 use crate::config::{Config, Problems, Sources};
 use crate::filter::{Entry, Filter, FilterFactory, Registry};
+use crate::shared_state::OpenError;
 use crate::upstream::registry::ProviderError;
 
 pub use crate::server::config_reload::{NotReloaded, Reloaded};
@@ -51,6 +53,9 @@ pub enum StartError {
     /// A provider's certificate files cannot be used.
     #[error(transparent)]
     Provider(#[from] ProviderError),
+    /// What several instances share cannot be set up.
+    #[error(transparent)]
+    Shared(#[from] OpenError),
     /// The database has another schema.
     #[error("the database's schema does not fit: {0}")]
     Schema(String),

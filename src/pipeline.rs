@@ -24,11 +24,15 @@ pub mod models;
 pub mod openai_at_google;
 mod other_form;
 pub mod plan;
+mod prefix;
 pub mod replay;
 pub mod reply;
+pub mod sessions;
+pub mod sharing;
 pub mod timer;
 pub mod translation;
 pub mod whole;
+mod wishes;
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -42,6 +46,7 @@ use crate::clock::Clock;
 use crate::pipeline::filtering::Filters;
 use crate::pipeline::link::Lifecycle;
 use crate::pipeline::reply::ClientForm;
+use crate::pipeline::sharing::Sharing;
 use crate::routing::Routing;
 use crate::upstream::provider::Provider;
 use crate::upstream::transport::{Transport, TransportOptions};
@@ -56,6 +61,8 @@ pub struct Worker {
     pub providers: Arc<[Provider]>,
     /// Which of them an exchange goes to.
     pub routing: Arc<Routing>,
+    /// What instances tell each other.
+    pub sharing: Sharing,
     /// The filters.
     pub filters: Filters,
     /// Settings of the relay.

@@ -6,6 +6,7 @@ pub mod budget;
 pub mod by_metrics;
 pub mod candidates;
 pub mod current;
+pub mod explain;
 pub mod failover;
 pub mod figures;
 pub mod health;
@@ -169,6 +170,16 @@ impl Routing {
     /// What is known of a provider, by its index, whatever its models.
     pub fn provider_state(&self, provider: usize) -> &Arc<TargetState> {
         &self.states[provider]
+    }
+
+    /// The logical models, in the order of the configuration.
+    pub fn logical_models(&self) -> &[LogicalModelConfig] {
+        &self.logical
+    }
+
+    /// The price of a model, if the configuration has one.
+    pub fn price_of(&self, model: &str) -> Option<&PriceConfig> {
+        self.prices.iter().find(|price| price.model == model)
     }
 
     /// The providers, in the order of the configuration.

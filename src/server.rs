@@ -13,6 +13,7 @@ pub mod error;
 pub mod form;
 pub mod ingest;
 pub mod listen;
+pub mod manage;
 pub mod metrics;
 pub mod opened;
 pub mod routes;

@@ -55,6 +55,15 @@ pub trait SharedState: Debug + Send + Sync {
     /// no limit. A refusal takes nothing.
     async fn take(&self, key: &str, per_second: u32) -> Taken;
 
+    /// As [`SharedState::set`], but nobody waits: this instance's memory has it at once, others by and by.
+    fn tell(&self, key: &str, value: Bytes, ttl: Duration);
+
+    /// As [`SharedState::set_if_later`], but nobody waits.
+    fn tell_if_later(&self, key: &str, until_unix_ms: i64);
+
+    /// Whether other instances may see it: else there is nothing to agree on.
+    fn is_shared(&self) -> bool;
+
     /// How it is now.
     fn health(&self) -> Health;
 }

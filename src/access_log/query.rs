@@ -3,10 +3,12 @@
 
 mod children;
 mod filter;
+mod history;
 mod own_columns;
 mod replay;
 
 pub use filter::{Cursor, LogFilter};
+pub use history::{MOST_TURNS, Turn, history};
 pub use own_columns::own_columns;
 pub use replay::{StoredResponse, stored_response};
 

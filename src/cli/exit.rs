@@ -82,6 +82,7 @@ fn of_start(error: &StartError) -> Exit {
         StartError::Config(_)
         | StartError::Column(_)
         | StartError::Provider(_)
+        | StartError::Shared(_)
         | StartError::Filter(_) => Exit::Usage,
         StartError::Schema(_) => Exit::Schema,
         StartError::Held(_) => Exit::Held,

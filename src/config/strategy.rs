@@ -26,6 +26,17 @@ impl Strategy {
         let found = Self::WORDS.iter().find(|(_, known)| *known == self);
         found.map_or("", |(word, _)| word)
     }
+
+    /// Every strategy's word.
+    pub fn words() -> Vec<&'static str> {
+        Self::WORDS.iter().map(|(word, _)| *word).collect()
+    }
+
+    /// The strategy of a word.
+    pub fn of_word(word: &str) -> Option<Self> {
+        let found = Self::WORDS.iter().find(|(known, _)| *known == word);
+        found.map(|(_, strategy)| *strategy)
+    }
 }
 
 impl Word for Strategy {

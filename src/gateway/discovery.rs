@@ -161,6 +161,8 @@ mod tests {
 
     fn state(base: Instant) -> TargetState {
         TargetState {
+            provider: "a".into(),
+            model: "".into(),
             figures: Figures::new(base),
             breaker: Breaker::new(BreakerSettings {
                 failures: 2,

@@ -17,7 +17,7 @@ use crate::gateway::running::Running;
 use crate::gateway::secrets::{RecentSecrets, provider_secrets};
 use crate::gateway::serve::{Server, StopRequest};
 use crate::gateway::workers::{Generation, MakeParts, http_settings, make_state, max_streams};
-use crate::gateway::{Addresses, Gateway, StartError, config_watch, discovery, filters};
+use crate::gateway::{Addresses, Gateway, StartError, config_watch, discovery, filters, shared};
 use crate::pipeline::StreamCount;
 use crate::pipeline::filtering::Filters;
 use crate::pipeline::link::Lifecycle;
@@ -26,6 +26,7 @@ use crate::routing::current::CurrentRouting;
 use crate::server::admin::{AdminState, Hosts};
 use crate::server::config_reload::ReloadCounts;
 use crate::server::listen;
+use crate::server::manage::Histories;
 use crate::server::metrics::{Outcomes, Sources};
 use crate::server::state::Unrecorded;
 use crate::telemetry::background::Background;
@@ -43,6 +44,7 @@ pub(super) async fn start(mut gateway: Gateway) -> Result<Running, StartError> {
     let (providers, tls) = registry::build_after(&config.providers, &SharedTls::default())?;
     let clock = Clock::machine();
     let (routing, keeper) = discovery::routing(&config, providers.clone(), &clock, None);
+    let sharing = shared::open(&config, &clock)?;
     let lock = DatabaseLock::take(&config.database.url, config.server.shutdown_grace)
         .await?
         .map(Arc::new);
@@ -115,6 +117,8 @@ pub(super) async fn start(mut gateway: Gateway) -> Result<Running, StartError> {
         let watch = config_watch::watch(reloader.clone(), every);
         background.runner().start("configuration", watch);
     }
+    let histories = Histories::new(stores.read.clone(), background.runner());
+    shared::keep_hearing(sharing.clone(), current_routing.clone(), &background);
     let admin = AdminState {
         reload: reloader.for_admin(),
         sources: Sources {
@@ -125,6 +129,7 @@ pub(super) async fn start(mut gateway: Gateway) -> Result<Running, StartError> {
             reloads,
             stuck_workers: watchdog.stuck(),
             routing: current_routing,
+            shared: sharing.state().clone(),
         },
         replays: replays.clone(),
         token: config.admin.token.clone(),
@@ -141,6 +146,7 @@ pub(super) async fn start(mut gateway: Gateway) -> Result<Running, StartError> {
         instance: addresses.data.to_string().into(),
         has_own_columns,
         generations: newest,
+        sharing,
         log: log.clone(),
         lifecycle,
         streams,
@@ -148,6 +154,7 @@ pub(super) async fn start(mut gateway: Gateway) -> Result<Running, StartError> {
         unrecorded,
         tasks: tasks.clone(),
         replays,
+        histories,
         watchdog: watchdog.clone(),
     });
     keep_retention(&config, &stores, &background);

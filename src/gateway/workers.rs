@@ -16,6 +16,7 @@ use crate::config::{Bodies, Config};
 use crate::pipeline::filtering::Filters;
 use crate::pipeline::link::Lifecycle;
 use crate::pipeline::replay::Replays;
+use crate::pipeline::sharing::Sharing;
 use crate::pipeline::{RelaySettings, StreamCount, Transports, Worker};
 use crate::routing::Routing;
 use crate::server::cors::Cors;
@@ -23,6 +24,7 @@ use crate::server::current::CurrentState;
 use crate::server::form::Forms;
 use crate::server::ingest::BodyLimits;
 use crate::server::listen::{HttpSettings, MakeState};
+use crate::server::manage::Histories;
 use crate::server::state::{DataState, Unrecorded};
 use crate::telemetry::tasks::Tasks;
 use crate::telemetry::watchdog::Watchdog;
@@ -80,6 +82,7 @@ pub(super) struct MakeParts {
     pub(super) instance: Arc<str>,
     pub(super) has_own_columns: bool,
     pub(super) generations: watch::Receiver<Arc<Generation>>,
+    pub(super) sharing: Sharing,
     pub(super) log: Arc<AccessLog>,
     pub(super) lifecycle: Lifecycle,
     pub(super) streams: StreamCount,
@@ -87,6 +90,7 @@ pub(super) struct MakeParts {
     pub(super) unrecorded: Arc<Unrecorded>,
     pub(super) tasks: Tasks,
     pub(super) replays: Replays,
+    pub(super) histories: Histories,
     pub(super) watchdog: Watchdog,
 }
 
@@ -137,6 +141,7 @@ impl MakeParts {
             secrets: Rc::new(generation.secrets.clone()),
             providers: generation.providers.clone(),
             routing: generation.routing.clone(),
+            sharing: self.sharing.clone(),
             filters: generation.filters.clone(),
             settings: RelaySettings {
                 repair_streams: config.server.repair_streams,
@@ -175,6 +180,7 @@ impl MakeParts {
             log: self.log.clone(),
             counts: self.unrecorded.clone(),
             replays: self.replays.clone(),
+            histories: self.histories.clone(),
         }
     }
 }

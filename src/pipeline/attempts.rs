@@ -1,6 +1,9 @@
 //! The tries of an exchange: targets and their keys in order, until one answers well or nobody is left. Another one is tried
 //! only before the first byte went to the client.
 
+mod keys;
+mod order;
+
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -12,16 +15,18 @@ use crate::pipeline::answer::{
     self, Waits, classify, is_events, opened, read_bounded, refuses_our_key, waits,
 };
 use crate::pipeline::attempt::{Call, CallBody, attempt};
+use crate::pipeline::attempts::keys::Shown;
+use crate::pipeline::attempts::order::order;
 use crate::pipeline::birth::{Waiting, born};
 use crate::pipeline::blame::{blame, blame_for};
 use crate::pipeline::exchange::{Body, Exchange};
 use crate::pipeline::failure::Failure;
 use crate::pipeline::flight::Flight;
 use crate::pipeline::plan::{self, Plan, plan};
+use crate::pipeline::sessions::Asking;
 use crate::routing::breaker::Allowed;
-use crate::routing::candidates::{Facts, candidates};
 use crate::routing::failover::{Blame, Trouble, retry_after};
-use crate::routing::key_pool::{KeyTrouble, Pick};
+use crate::routing::key_pool::KeyTrouble;
 use crate::routing::target::{Route, Target};
 use crate::upstream::provider::Provider;
 use crate::upstream::transport::{UpstreamBody, UpstreamReply};
@@ -52,9 +57,10 @@ pub(super) async fn answered(
     worker: &Worker,
 ) -> Result<Answered, Failure> {
     worker.routing.budget.requested(worker.clock.now());
-    let order = order(exchange, route, worker);
+    let (order, asking) = order(exchange, head, route, worker).await;
     let mut tries = Tries {
         worker,
+        asking,
         made: 0,
         waits: Vec::new(),
         nobody: Nobody::NotFor,
@@ -79,25 +85,6 @@ pub(super) async fn answered(
         soonest(&mut answered, &waits);
     }
     Ok(answered)
-}
-
-fn order(exchange: &mut Exchange, route: &Route, worker: &Worker) -> Vec<usize> {
-    let tags = exchange.guard.closed_mut().tags.clone();
-    let facts = Facts {
-        headers: &exchange.headers,
-        tags: &tags,
-        prompt_bytes: match &exchange.body {
-            Body::Whole(body) => body.len() as u64,
-            Body::None | Body::Flowing(..) => 0,
-        },
-        region: Some(&*worker.routing.settings.preferred_region)
-            .filter(|region| !region.is_empty()),
-        excluded: &[],
-        bound: None,
-        prefix: None,
-    };
-    let now = worker.clock.now();
-    candidates(route, &facts, &worker.providers, now, &worker.routing.dice)
 }
 
 /// Why nobody was asked.
@@ -154,19 +141,13 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 struct Tries<'a> {
     worker: &'a Worker,
+    /// The session, which is bound to who answers.
+    asking: Option<Asking>,
     made: u32,
     /// When those that were tried may be asked again.
     waits: Vec<Duration>,
     nobody: Nobody,
     last: Option<Answered>,
-}
-
-/// A key of a provider for one try.
-enum Shown {
-    /// The client's own credentials.
-    Clients,
-    /// The key of this index.
-    Ours(usize),
 }
 
 impl Tries<'_> {
@@ -187,9 +168,11 @@ impl Tries<'_> {
                 return Ok(true);
             }
             let is_only = is_last && self.last.is_none();
-            let Some(shown) = self.key(exchange, target, &tried_keys, is_only, now) else {
+            let key = self.key(exchange, target, &tried_keys, is_only, now);
+            let Some(shown) = key.await else {
                 return Ok(false);
             };
+            let now = worker.clock.now();
             if let Allowed::No { until } = target.state.breaker.allows(now) {
                 self.nobody = self.nobody.or(Nobody::Open { until });
                 pass_over(
@@ -233,7 +216,8 @@ impl Tries<'_> {
                 true => &worker.routing.settings.retry_statuses,
                 false => own,
             };
-            self.judge(exchange, target, key, flight, trouble);
+            let model = answered.model.as_deref();
+            self.judge(exchange, target, key, flight, trouble, model);
             let goes_on = trouble.is_some_and(|trouble| trouble.goes_on(retried));
             self.last = Some(answered);
             let Some(trouble) = trouble.filter(|_| goes_on && is_resendable(exchange)) else {
@@ -265,44 +249,6 @@ impl Tries<'_> {
             && self.worker.routing.budget.may_retry(now)
     }
 
-    /// Chooses the key. `None`: this target has none at the moment.
-    fn key(
-        &mut self,
-        exchange: &mut Exchange,
-        target: &Target,
-        tried: &[usize],
-        is_only: bool,
-        now: Instant,
-    ) -> Option<Shown> {
-        let worker = self.worker;
-        if worker.providers[target.provider].keys.is_empty() {
-            return Some(Shown::Clients);
-        }
-        let pool = worker.routing.pool(target.provider);
-        if !is_by_model(exchange) && tried.is_empty() {
-            return Some(Shown::Ours(pool.main(now)));
-        }
-        match pool.pick(now, &worker.routing.dice, tried, is_only) {
-            Pick::Key(index) => Some(Shown::Ours(index)),
-            Pick::Tried => None,
-            Pick::Cooling { .. } => {
-                pass_over(
-                    exchange,
-                    target,
-                    worker,
-                    "key_cooling_down",
-                    Outcome::RateLimited,
-                );
-                None
-            }
-            Pick::Busy { until } => {
-                self.nobody = self.nobody.or(Nobody::Busy { until });
-                pass_over(exchange, target, worker, "key_rate", Outcome::RateLimited);
-                None
-            }
-        }
-    }
-
     /// Tells those whose doing it is how the try went.
     fn judge(
         &self,
@@ -311,7 +257,10 @@ impl Tries<'_> {
         key: Option<usize>,
         flight: Flight,
         trouble: Option<Trouble>,
+        model: Option<&str>,
     ) {
+        let sharing = &self.worker.sharing;
+        let provider = &self.worker.providers[target.provider].name;
         let now = self.worker.clock.now();
         let pool = self.worker.routing.pool(target.provider);
         let Some(trouble) = trouble else {
@@ -319,7 +268,9 @@ impl Tries<'_> {
                 pool.succeeded(key, now);
             }
             target.state.breaker.succeeded(flight.started());
-            return flight.goes_on_in(&mut exchange.guard);
+            let asking = self.asking.as_ref();
+            let binding = asking.map(|asking| asking.to(provider, model.unwrap_or_default()));
+            return flight.goes_on_in(&mut exchange.guard, binding);
         };
         let (breaker, started) = (&target.state.breaker, flight.started());
         match trouble.blame() {
@@ -340,11 +291,19 @@ impl Tries<'_> {
                         }
                         _ => KeyTrouble::Refused,
                     };
-                    pool.cools(key, why, now);
+                    let until = pool.cools(key, why, now);
+                    if let Some(spec) = pool.specs().nth(key) {
+                        sharing.key_cools(provider, &spec.name, why, until);
+                    }
                 }
             }
             Blame::Nobody if trouble == Trouble::Ended => breaker.gave_up(started),
             Blame::Nobody => breaker.succeeded(started),
+        }
+        if matches!(trouble.blame(), Blame::Connection | Blame::Target)
+            && let Some(until) = breaker.rests_until(now)
+        {
+            sharing.target_rests(&target.state, until);
         }
     }
 }

@@ -46,6 +46,13 @@ pub enum Failure {
     UnknownPath,
     /// The path exists for another method.
     MethodNotAllowed,
+    /// What a path names is not there.
+    NoSuch {
+        /// What it would be.
+        what: &'static str,
+        /// Its name, as asked for.
+        name: String,
+    },
     /// The client signed its request for our address, and we have no credentials to sign it anew.
     ForeignSignature,
     /// The client shows two different keys.
@@ -86,6 +93,15 @@ pub enum Failure {
     ReplayNotComplete,
     /// The body to replay was not stored, or not whole.
     ReplayBodyUnavailable,
+    /// What is asked of the record cannot be read at the moment.
+    RecordUnreadable,
+    /// A member of a body of ours cannot be understood.
+    BadMember {
+        /// Its name.
+        name: &'static str,
+        /// What is allowed.
+        reason: String,
+    },
     /// A header of ours cannot be understood.
     BadHeader {
         /// The header's name.
@@ -105,6 +121,13 @@ pub enum Failure {
     },
     /// No target of the model is for this request: conditions or exclusions leave none.
     NoTarget,
+    /// A choice that is only asked about would find nobody.
+    NoCandidate {
+        /// Who was left out, and why, in words.
+        left_out: Vec<String>,
+        /// Seconds until one of them may be asked again; `None` when time changes nothing.
+        retry_after_s: Option<u32>,
+    },
     /// More streams are open than `server.max_streams`.
     Overloaded,
     /// The spool is full and `on_spool_full: refuse`.
@@ -237,6 +260,7 @@ impl Failure {
             | Self::BadTarget { .. }
             | Self::UnknownPath
             | Self::MethodNotAllowed
+            | Self::NoSuch { .. }
             | Self::ForeignSignature
             | Self::TwoKeys { .. }
             | Self::UnknownModel { .. }
@@ -247,15 +271,17 @@ impl Failure {
             | Self::ReplayNotComplete
             | Self::ReplayBodyUnavailable
             | Self::Untranslatable { .. }
+            | Self::BadMember { .. }
             | Self::BadHeader { .. } => Outcome::ClientError,
             Self::BodyTooLarge { .. } | Self::NoTarget => Outcome::Rejected,
             Self::KeysBusy { .. } => Outcome::RateLimited,
             Self::ClientGone => Outcome::ClientDisconnected,
-            Self::Overloaded | Self::LogUnavailable => Outcome::Shed,
+            Self::Overloaded | Self::LogUnavailable | Self::RecordUnreadable => Outcome::Shed,
             Self::ShuttingDown => Outcome::Shutdown,
             Self::UpstreamUnreachable { .. }
             | Self::UpstreamDns
             | Self::NoUpstream { .. }
+            | Self::NoCandidate { .. }
             | Self::UpstreamTls { .. }
             | Self::UpstreamRedirect
             | Self::UpstreamAuth { .. }

@@ -8,6 +8,7 @@ use crate::access_log::guard::RecordGuard;
 use crate::clock::Clock;
 use crate::filter::Outcome;
 use crate::pipeline::Worker;
+use crate::pipeline::sessions::Binding;
 use crate::routing::figures::Seen;
 use crate::routing::health::TargetState;
 use crate::routing::target::Target;
@@ -46,9 +47,15 @@ impl Flight {
     }
 
     /// It answers: how that went is known at the exchange's end.
-    pub(super) fn goes_on_in(self, guard: &mut RecordGuard) {
+    /// Then the session is bound, too.
+    pub(super) fn goes_on_in(self, guard: &mut RecordGuard, binding: Option<Binding>) {
         let before = self.started.saturating_duration_since(guard.started());
-        guard.when_closed(Box::new(move |closed| self.closed(closed, before)));
+        guard.when_closed(Box::new(move |closed| {
+            if let Some(binding) = binding {
+                binding.closed(closed);
+            }
+            self.closed(closed, before);
+        }));
     }
 
     /// `before`: from the exchange's start to this try's.

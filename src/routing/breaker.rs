@@ -255,6 +255,27 @@ impl Breaker {
         }
     }
 
+    /// Another instance leaves the target alone until then: it is passed over while another one stands. A later moment
+    /// that is known already stays.
+    pub fn cools_until(&self, until: Instant, now: Instant) {
+        let mut trouble = self.locked();
+        let is_later = trouble.cooling.is_none_or(|known| known.until < until);
+        if now < until && is_later {
+            let until = until.min(now + LONGEST_COOLING);
+            trouble.cooling = Some(Cooling { since: now, until });
+        }
+        self.settle(&trouble);
+    }
+
+    /// When the target may be tried again as ever; `None` when it may now.
+    pub fn rests_until(&self, now: Instant) -> Option<Instant> {
+        let open = match self.state(now) {
+            BreakerState::Open { until } => Some(until),
+            BreakerState::Closed | BreakerState::HalfOpen { .. } => None,
+        };
+        open.max(self.cooling_until(now))
+    }
+
     /// Until when the target is to be passed over while another one stands; `None` when it is not.
     pub fn cooling_until(&self, now: Instant) -> Option<Instant> {
         if !self.is_troubled() {

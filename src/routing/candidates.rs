@@ -5,6 +5,7 @@ use std::sync::PoisonError;
 use std::time::Instant;
 
 use crate::clock::Dice;
+use crate::config::Strategy;
 use crate::filter::Headers;
 use crate::routing::by_metrics::{Order, Scored};
 use crate::routing::target::{Route, Target};
@@ -82,6 +83,38 @@ pub fn candidates(
             Err(_) => Vec::new(),
         };
     }
+    // The lock is held for the choice alone.
+    let mut turn = |weights: &[f64]| {
+        let mut wheel = route.wheel.lock().unwrap_or_else(PoisonError::into_inner);
+        wheel.next(weights)
+    };
+    let strategy = route.strategy;
+    arrange(route, strategy, facts, providers, now, dice, &mut turn).ordered
+}
+
+/// An order, with what it was made of.
+#[derive(Debug)]
+pub struct Arranged {
+    /// The indices of the route's targets, as they are to be tried.
+    pub ordered: Vec<usize>,
+    /// Those of them that are for the request, in the order of the route.
+    pub eligible: Vec<usize>,
+    /// How the strategy put those into order.
+    pub order: Order,
+    /// Whether the session's target goes first.
+    pub is_bound: bool,
+}
+
+/// As [`candidates`], for any strategy. `turn` chooses by the weights of all targets of the route.
+pub fn arrange(
+    route: &Route,
+    strategy: Strategy,
+    facts: &Facts<'_>,
+    providers: &[Provider],
+    now: Instant,
+    dice: &Dice,
+    turn: &mut dyn FnMut(&[f64]) -> Option<usize>,
+) -> Arranged {
     let eligible: Vec<usize> = (0..route.targets.len())
         .filter(|index| is_for(&route.targets[*index], facts, providers).is_ok())
         .collect();
@@ -108,19 +141,16 @@ pub fn candidates(
         })
         .collect();
     let mut order = Order::default();
-    {
-        let mut wheel = route.wheel.lock().unwrap_or_else(PoisonError::into_inner);
-        // The wheel knows the targets by their places in the route.
-        let mut turn = |weights: &[f64]| {
-            let mut all = vec![0.0; route.targets.len()];
-            for (index, weight) in eligible.iter().zip(weights) {
-                all[*index] = *weight;
-            }
-            let chosen = wheel.next(&all)?;
-            eligible.iter().position(|index| *index == chosen)
-        };
-        order.arrange(route.strategy, &scored, &mut turn, dice);
-    }
+    // The wheel knows the targets by their places in the route.
+    let mut pick = |weights: &[f64]| {
+        let mut all = vec![0.0; route.targets.len()];
+        for (index, weight) in eligible.iter().zip(weights) {
+            all[*index] = *weight;
+        }
+        let chosen = turn(&all)?;
+        eligible.iter().position(|index| *index == chosen)
+    };
+    order.arrange(strategy, &scored, &mut pick, dice);
     let mut ordered: Vec<usize> = order
         .indices()
         .iter()
@@ -144,7 +174,12 @@ pub fn candidates(
         let first = ordered.remove(place);
         ordered.insert(0, first);
     }
-    ordered
+    Arranged {
+        ordered,
+        eligible,
+        order,
+        is_bound: bound.is_some(),
+    }
 }
 
 /// Which of the first tier's targets a prompt's beginning stands for: the one with the highest of hashes that are weighted,

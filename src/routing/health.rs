@@ -14,6 +14,10 @@ const MOST_TARGETS: usize = 20_000;
 /// What is known of one target.
 #[derive(Debug)]
 pub struct TargetState {
+    /// Its provider's name.
+    pub provider: Box<str>,
+    /// The model as the provider knows it; empty for the provider as a whole.
+    pub model: Box<str>,
     /// Its times, errors and what is in flight.
     pub figures: Figures,
     /// Whether it is tried at all.
@@ -68,11 +72,20 @@ impl Health {
         let state = models.entry(model.to_owned());
         let new = || {
             Arc::new(TargetState {
+                provider: provider.into(),
+                model: model.into(),
                 figures: Figures::new(self.base),
                 breaker,
             })
         };
         state.or_insert_with(new).clone()
+    }
+
+    /// What is known of all targets, in no order, but of no more than `most`.
+    pub fn states(&self, most: usize) -> Vec<Arc<TargetState>> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let states = known.values().flat_map(HashMap::values);
+        states.take(most).cloned().collect()
     }
 
     /// The models of a provider of which something is known, with what it is, by name.

@@ -77,6 +77,8 @@ pub struct KeyState {
     pub max_rps: u32,
     /// How long it still cools down, and why; `None` when it does not.
     pub cooling: Option<(Duration, KeyTrouble)>,
+    /// How long until it may have another request by its limit; `None` when it may now.
+    pub busy: Option<Duration>,
     /// Failures since its last success.
     pub failures: u32,
     /// How often it was given.
@@ -238,6 +240,11 @@ impl KeyPool {
         index
     }
 
+    /// Its keys in their order.
+    pub fn specs(&self) -> impl Iterator<Item = &KeySpec> {
+        self.keys.iter().map(|key| &key.spec)
+    }
+
     /// Whether it is made of these.
     pub fn is_of(&self, specs: &[KeySpec], selection: KeySelection) -> bool {
         let own = self.keys.iter().map(|key| &key.spec);
@@ -297,8 +304,8 @@ impl KeyPool {
 
     /// How all keys stand.
     pub fn states(&self, now: Instant) -> Vec<KeyState> {
-        let state = self.lock();
-        let keys = self.keys.iter().zip(&state.health);
+        let mut state = self.lock();
+        let keys = self.keys.iter().zip(&mut state.health);
         let states = keys.map(|(key, health)| KeyState {
             name: key.spec.name.clone(),
             weight: key.spec.weight,
@@ -306,6 +313,10 @@ impl KeyPool {
             cooling: health
                 .cooling(now)
                 .map(|cooling| (cooling.until.saturating_duration_since(now), cooling.why)),
+            busy: health
+                .window
+                .full_until(now)
+                .map(|until| until.saturating_duration_since(now)),
             failures: health.failures,
             picks: key.picks.load(Ordering::Relaxed),
         });
@@ -342,6 +353,14 @@ impl KeySpec {
 }
 
 impl KeyTrouble {
+    /// Its word in answers.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::RateLimited { .. } => "rate_limited",
+            Self::Refused => "refused",
+        }
+    }
+
     /// How long a key cools down for, after so many failures in a row, this one among them.
     fn cool_down(self, failures: u32) -> Duration {
         let [first, longest] = match self {

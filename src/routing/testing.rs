@@ -13,6 +13,11 @@ use crate::upstream::registry;
 
 /// The routing of a configuration.
 pub(super) fn routing(yaml: &str) -> Routing {
+    routing_by(yaml, &Clock::manual(0))
+}
+
+/// The same, in this clock's time.
+pub(super) fn routing_by(yaml: &str, clock: &Clock) -> Routing {
     let rules = Rules {
         filters: &(),
         built_in_columns: &[],
@@ -20,7 +25,7 @@ pub(super) fn routing(yaml: &str) -> Routing {
     let config = load_text(Path::new("t.yaml"), yaml, &Environment::default(), &rules);
     let config = config.unwrap_or_else(|problems| panic!("{problems}"));
     let providers = registry::build(&config.providers).expect("providers");
-    Routing::new(&config, providers, &Clock::manual(0), None)
+    Routing::new(&config, providers, clock, None)
 }
 
 /// The targets of a chat.

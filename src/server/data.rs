@@ -26,7 +26,7 @@ use crate::server::current::CurrentState;
 use crate::server::detachable::Detachable;
 use crate::server::routes::{self, Route, Said};
 use crate::server::state::DataState;
-use crate::server::{about, cors, credentials, ingest, opened, target};
+use crate::server::{about, cors, credentials, ingest, manage, opened, target};
 use crate::upstream::signing::is_signature;
 
 /// Answers one request of the data port.
@@ -82,6 +82,10 @@ async fn respond(
         Ok(Route::Version) => about::version(),
         Ok(Route::Status) => about::status(state),
         Ok(Route::Ready) => about::ready(state),
+        Ok(Route::Manage(asked)) => match manage::answer(asked, request, payload, state).await {
+            Ok(answer) => answer,
+            Err(failure) => plain_error(state, &failure, Dialect::Openai, request_id),
+        },
         Ok(Route::Api {
             endpoint,
             dialect,

@@ -95,6 +95,12 @@ pub fn reply(failure: &Failure) -> ErrorReply {
         Failure::MethodNotAllowed => {
             invalid(405, "method_not_allowed", "this method is not served here")
         }
+        Failure::NoSuch { what, name } => plain(
+            404,
+            INVALID,
+            "not_found",
+            format!("there is no {what} '{}'", printable(name)),
+        ),
         Failure::ForeignSignature => invalid(
             401,
             "no_credentials",
@@ -174,6 +180,22 @@ pub fn reply(failure: &Failure) -> ErrorReply {
         Failure::BadHeader { name, reason } => {
             plain(400, INVALID, "invalid_header", format!("{name}: {reason}"))
         }
+        Failure::BadMember { name, reason } => ErrorReply {
+            param: Some((*name).to_owned()),
+            ..plain(400, INVALID, "invalid_value", format!("'{name}': {reason}"))
+        },
+        Failure::NoCandidate {
+            left_out,
+            retry_after_s,
+        } => ErrorReply {
+            retry_after_s: *retry_after_s,
+            ..plain(
+                503,
+                API,
+                "no_upstream_available",
+                format!("nobody would be asked: {}", left_out.join("; ")),
+            )
+        },
         Failure::NoUpstream { retry_after_s } => retry_after(
             api(
                 503,
@@ -203,6 +225,14 @@ pub fn reply(failure: &Failure) -> ErrorReply {
         ),
         Failure::LogUnavailable => retry_after(
             api(503, "log_unavailable", "the exchange could not be recorded"),
+            5,
+        ),
+        Failure::RecordUnreadable => retry_after(
+            api(
+                503,
+                "log_unavailable",
+                "the record cannot be read at the moment",
+            ),
             5,
         ),
         Failure::ShuttingDown => closing(retry_after(

@@ -22,6 +22,7 @@ use crate::pipeline::StreamCount;
 use crate::routing::current::CurrentRouting;
 use crate::server::config_reload::ReloadCounts;
 use crate::server::state::Unrecorded;
+use crate::shared_state::SharedState;
 
 /// Media type of the answer (OpenMetrics 1.0).
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -46,6 +47,8 @@ pub struct Sources {
     pub stuck_workers: Arc<AtomicU64>,
     /// What is known of providers.
     pub routing: CurrentRouting,
+    /// What several instances share.
+    pub shared: Arc<dyn SharedState>,
 }
 
 /// Counts finished records by outcome, and failures of filters.
@@ -172,6 +175,19 @@ impl Collector for Sources {
             "Worker threads kept by a filter for more than a second",
             gauge,
             &level(stuck),
+        )?;
+        let shared = self.shared.health();
+        one(
+            "shared_state_degraded",
+            "Whether what instances share is this one's own, as Redis is away",
+            gauge,
+            &level(u64::from(shared.degraded)),
+        )?;
+        one(
+            "shared_state_errors",
+            "Calls of Redis and tries to connect that failed",
+            counter,
+            &count(shared.errors),
         )?;
         let oldest = ConstGauge::new(stats.oldest_unpersisted.as_secs_f64());
         one(

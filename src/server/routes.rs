@@ -4,6 +4,7 @@ use crate::dialect::{self, gemini, openai};
 use crate::filter::{Dialect, Endpoint};
 use crate::pipeline::failure::Failure;
 use crate::pipeline::models::percent_decoded;
+use crate::server::manage::{self, Manage};
 use crate::wire::bedrock::ModelPath;
 use crate::wire::gemini::behind_openai;
 
@@ -20,6 +21,8 @@ pub enum Route {
     Version,
     /// `GET /v1/status`, where a provider takes Argo's own calls.
     Status,
+    /// A question about providers, models and choices.
+    Manage(Manage),
     /// An exchange with a provider.
     Api {
         /// Which API.
@@ -115,6 +118,9 @@ pub fn find(said: Said<'_>, is_provider: impl Fn(&str) -> bool) -> Result<Route,
     }
     let first = path.split('/').nth(1).unwrap_or_default();
     let behind_first = path.get(1 + first.len()..).unwrap_or_default();
+    if manage::is_ours(first, behind_first) {
+        return manage::find(method, path).map(Route::Manage);
+    }
     let is_gemini = |path: &str, rest: &str| {
         gemini::endpoint(method, path).is_some() || said.names_gemini && is_shared(method, rest)
     };

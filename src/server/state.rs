@@ -16,6 +16,7 @@ use crate::pipeline::failure::Failure;
 use crate::pipeline::replay::Replays;
 use crate::server::cors::Cors;
 use crate::server::ingest::BodyLimits;
+use crate::server::manage::Histories;
 
 /// See the module.
 pub struct DataState {
@@ -41,6 +42,8 @@ pub struct DataState {
     pub log: Arc<AccessLog>,
     /// Finds recorded answers.
     pub replays: Replays,
+    /// Reads sessions from the record.
+    pub histories: Histories,
     /// What has no row.
     pub counts: Arc<Unrecorded>,
 }

@@ -149,6 +149,18 @@ impl SharedState for Memory {
         self.take_one(key, per_second)
     }
 
+    fn tell(&self, key: &str, value: Bytes, ttl: Duration) {
+        self.put(key, value, ttl);
+    }
+
+    fn tell_if_later(&self, key: &str, until_unix_ms: i64) {
+        self.put_if_later(key, until_unix_ms);
+    }
+
+    fn is_shared(&self) -> bool {
+        false
+    }
+
     fn health(&self) -> Health {
         Health::default()
     }

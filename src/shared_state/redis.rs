@@ -6,7 +6,10 @@
 //! is written there when it is back: values (the last writer's, with the time that is left), deletions, and moments,
 //! which never shorten what stands. Not so rates: each instance gives the whole rate meanwhile, and once more within the
 //! second in which Redis comes back. Nor what memory had to forget, or keys beyond [`MOST_OWED`]. A Redis that lost its
-//! data (FLUSHALL) simply knows nothing: values are missing, and cool-downs and rates begin anew.
+//! data (FLUSHALL) simply knows nothing: values are missing, and cool-downs and rates begin anew. What is told while
+//! [`MOST_TOLD`] writes are on their way stays memory's alone.
+//!
+//! Over 400 lines: calls, what is owed and the connection are one state behind one lock.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -20,7 +23,7 @@ use bytes::Bytes;
 use futures_util::future::{Either, select};
 use redis::aio::MultiplexedConnection;
 use redis::{Cmd, FromRedisValue, Pipeline};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use super::memory::Memory;
 use super::redis_link::{Address, Trouble};
@@ -43,6 +46,9 @@ const MOST_OWED: usize = 10_000;
 /// Longest key of these; a longer one's change is memory's alone.
 const MOST_OWED_KEY_BYTES: usize = 1024;
 
+/// Most writes on their way for which nobody waits.
+const MOST_TOLD: usize = 1_000;
+
 /// Changes in one round trip when Redis is back.
 const CHANGES_AT_ONCE: usize = 500;
 
@@ -51,7 +57,7 @@ const CHANGES_AT_ONCE: usize = 500;
 pub struct Redis {
     shared: Arc<Shared>,
     /// Ends with this.
-    _background: Background,
+    background: Background,
 }
 
 #[derive(Debug)]
@@ -63,6 +69,7 @@ struct Shared {
     link: Mutex<Link>,
     degraded: watch::Sender<bool>,
     errors: AtomicU64,
+    told: Arc<Semaphore>,
 }
 
 #[derive(Debug)]
@@ -100,14 +107,12 @@ impl Redis {
             }),
             degraded: watch::Sender::new(true),
             errors: AtomicU64::new(0),
+            told: Arc::new(Semaphore::new(MOST_TOLD)),
         });
         let background = Background::start(1)?;
         let runner = background.runner();
         runner.start("redis", keep_connected(shared.clone()));
-        Ok(Self {
-            shared,
-            _background: background,
-        })
+        Ok(Self { shared, background })
     }
 
     /// Waits until it is degraded, or is no longer; without an end where that does not come.
@@ -117,43 +122,23 @@ impl Redis {
         drop(now.wait_for(|is| *is == degraded).await);
     }
 
-    /// Asks Redis. `None`: memory has to answer.
-    async fn ask<T: FromRedisValue>(&self, command: &Cmd) -> Option<T> {
-        let (mut connection, number) = {
-            let link = self.shared.link();
-            (link.connection.clone()?, link.number)
+    /// Sends a write that memory has taken already; nobody waits for it.
+    fn send(&self, key: &str, command: Cmd, change: Change) {
+        let Ok(place) = self.shared.told.clone().try_acquire_owned() else {
+            return;
         };
-        let answer =
-            tokio::time::timeout(self.shared.call_limit, command.query_async(&mut connection))
-                .await;
-        let trouble = match answer {
-            Ok(Ok(value)) => return Some(value),
-            Ok(Err(error)) => error.into(),
-            Err(_) => Trouble::Late,
-        };
-        self.shared.failed(number, &trouble);
-        None
-    }
-
-    /// Writes what memory has taken already, now or when Redis is back.
-    async fn write<T: FromRedisValue>(
-        &self,
-        key: &str,
-        command: &Cmd,
-        change: Change,
-    ) -> Option<T> {
-        let answer = self.ask(command).await;
-        if answer.is_none() {
-            self.shared.owe(key, change);
-        }
-        answer
+        let (shared, key) = (self.shared.clone(), key.to_owned());
+        self.background.runner().start("redis write", async move {
+            let _: Option<redis::Value> = shared.write(&key, &command, change).await;
+            drop(place);
+        });
     }
 }
 
 #[async_trait]
 impl SharedState for Redis {
     async fn get(&self, key: &str) -> Option<Bytes> {
-        match self.ask::<Option<Vec<u8>>>(&scripts::get(key)).await {
+        match self.shared.ask::<Option<Vec<u8>>>(&scripts::get(key)).await {
             Some(value) => value.map(Bytes::from),
             None => self.shared.local.value(key).map(|(value, _)| value),
         }
@@ -166,13 +151,13 @@ impl SharedState for Redis {
         }
         let command = scripts::set(key, &value, ttl);
         self.shared.local.put(key, value, ttl);
-        let _: Option<()> = self.write(key, &command, Change::Set).await;
+        let _: Option<()> = self.shared.write(key, &command, Change::Set).await;
     }
 
     async fn delete(&self, key: &str) -> bool {
         let was_here = self.shared.local.remove(key);
         let command = scripts::delete(key);
-        let there: Option<u64> = self.write(key, &command, Change::Deleted).await;
+        let there: Option<u64> = self.shared.write(key, &command, Change::Deleted).await;
         there.map_or(was_here, |count| count != 0)
     }
 
@@ -181,7 +166,7 @@ impl SharedState for Redis {
         let (left, until) =
             ahead(&self.shared.clock, until_unix_ms).unwrap_or((Duration::ZERO, until_unix_ms));
         let command = scripts::set_if_later(key, until, left);
-        let there = self.write(key, &command, Change::SetIfLater).await;
+        let there = self.shared.write(key, &command, Change::SetIfLater).await;
         there.unwrap_or(here)
     }
 
@@ -190,7 +175,7 @@ impl SharedState for Redis {
             return Vec::new();
         }
         let command = scripts::get_many(keys);
-        match self.ask::<Vec<Option<Vec<u8>>>>(&command).await {
+        match self.shared.ask::<Vec<Option<Vec<u8>>>>(&command).await {
             Some(values) => {
                 let values = values.into_iter();
                 values.map(|value| value.map(Bytes::from)).collect()
@@ -203,13 +188,39 @@ impl SharedState for Redis {
         if per_second == 0 {
             return Taken::Yes;
         }
-        match self.ask::<u64>(&scripts::take(key, per_second)).await {
+        match self
+            .shared
+            .ask::<u64>(&scripts::take(key, per_second))
+            .await
+        {
             Some(0) => Taken::Yes,
             Some(us) => Taken::No {
                 retry_in: Duration::from_micros(us),
             },
             None => self.shared.local.take_one(key, per_second),
         }
+    }
+
+    fn tell(&self, key: &str, value: Bytes, ttl: Duration) {
+        if whole_ms(ttl) == 0 {
+            return;
+        }
+        let command = scripts::set(key, &value, ttl);
+        self.shared.local.put(key, value, ttl);
+        self.send(key, command, Change::Set);
+    }
+
+    fn tell_if_later(&self, key: &str, until_unix_ms: i64) {
+        self.shared.local.put_if_later(key, until_unix_ms);
+        let Some((left, until)) = ahead(&self.shared.clock, until_unix_ms) else {
+            return;
+        };
+        let command = scripts::set_if_later(key, until, left);
+        self.send(key, command, Change::SetIfLater);
+    }
+
+    fn is_shared(&self) -> bool {
+        true
     }
 
     fn health(&self) -> Health {
@@ -221,6 +232,37 @@ impl SharedState for Redis {
 }
 
 impl Shared {
+    /// Asks Redis. `None`: memory has to answer.
+    async fn ask<T: FromRedisValue>(&self, command: &Cmd) -> Option<T> {
+        let (mut connection, number) = {
+            let link = self.link();
+            (link.connection.clone()?, link.number)
+        };
+        let answer =
+            tokio::time::timeout(self.call_limit, command.query_async(&mut connection)).await;
+        let trouble = match answer {
+            Ok(Ok(value)) => return Some(value),
+            Ok(Err(error)) => error.into(),
+            Err(_) => Trouble::Late,
+        };
+        self.failed(number, &trouble);
+        None
+    }
+
+    /// Writes what memory has taken already, now or when Redis is back.
+    async fn write<T: FromRedisValue>(
+        &self,
+        key: &str,
+        command: &Cmd,
+        change: Change,
+    ) -> Option<T> {
+        let answer = self.ask(command).await;
+        if answer.is_none() {
+            self.owe(key, change);
+        }
+        answer
+    }
+
     /// Nothing that holds the lock leaves the link half-changed when it panics.
     fn link(&self) -> MutexGuard<'_, Link> {
         self.link.lock().unwrap_or_else(PoisonError::into_inner)

@@ -18,6 +18,7 @@ pub(crate) mod shouts;
 pub(crate) mod signal;
 pub(crate) mod terminal;
 pub(crate) mod tls_upstream;
+pub(crate) mod two_targets;
 pub(crate) mod wire;
 
 /// A variable that steers the tests; `None` when it is not set or empty.

@@ -14,7 +14,7 @@ const MINUTES: usize = 5;
 const BUCKETS: usize = 88;
 
 /// A target's state in a word.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Status {
     /// No attempt ended within the last minute.
     Unknown,
@@ -44,6 +44,8 @@ pub struct Summary {
     pub success_qps_1m: f64,
     /// Attempts that ended within the last minute.
     pub total_requests_1m: u64,
+    /// Since an attempt ended well; `None` when none did.
+    pub last_success_ago: Option<Duration>,
     /// The last minute in a word.
     pub status: Status,
 }
@@ -52,6 +54,7 @@ pub struct Summary {
 pub(super) struct Recent {
     seconds: [Second; SECONDS],
     minutes: [Minute; MINUTES],
+    last_success: Option<Duration>,
 }
 
 /// The counts of one second; `number` says which one, counted from 1, and 0 is none.
@@ -85,6 +88,19 @@ impl Default for Recent {
         Self {
             seconds: [Second::default(); SECONDS],
             minutes: [Minute::empty(0); MINUTES],
+            last_success: None,
+        }
+    }
+}
+
+impl Status {
+    /// Its word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Healthy => "healthy",
+            Self::Degraded => "degraded",
+            Self::Down => "down",
         }
     }
 }
@@ -101,6 +117,9 @@ impl Recent {
             }
             second.requests = second.requests.saturating_add(1);
             second.failures = second.failures.saturating_add(u32::from(seen.is_failure));
+        }
+        if !seen.is_failure {
+            self.last_success = self.last_success.max(Some(since));
         }
         let Some(total) = seen.total.filter(|_| !seen.is_failure) else {
             return;
@@ -145,6 +164,7 @@ impl Recent {
             error_rate,
             success_qps_1m: (requests - failures) as f64 / SECONDS as f64,
             total_requests_1m: requests,
+            last_success_ago: self.last_success.map(|then| since.saturating_sub(then)),
             status: match requests {
                 0 => Status::Unknown,
                 _ if error_rate > 0.5 => Status::Down,

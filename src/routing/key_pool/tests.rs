@@ -398,6 +398,7 @@ fn a_state_says_what_is_configured() {
         weight: 2.5,
         max_rps: 7,
         cooling: None,
+        busy: None,
         failures: 0,
         picks: 0,
     };

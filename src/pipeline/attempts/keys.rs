@@ -1,0 +1,70 @@
+//! Which key a try uses: the pool's choice, within the key's rate over all instances.
+
+use std::time::Instant;
+
+use crate::filter::Outcome;
+use crate::pipeline::attempts::{Nobody, Tries, is_by_model, pass_over};
+use crate::pipeline::exchange::Exchange;
+use crate::routing::key_pool::Pick;
+use crate::routing::target::Target;
+
+/// A key of a provider for one try.
+pub(super) enum Shown {
+    /// The client's own credentials.
+    Clients,
+    /// The key of this index.
+    Ours(usize),
+}
+
+impl Tries<'_> {
+    /// Chooses the key. `None`: this target has none at the moment.
+    pub(super) async fn key(
+        &mut self,
+        exchange: &mut Exchange,
+        target: &Target,
+        tried: &[usize],
+        is_only: bool,
+        now: Instant,
+    ) -> Option<Shown> {
+        let worker = self.worker;
+        let provider = &worker.providers[target.provider];
+        if provider.keys.is_empty() {
+            return Some(Shown::Clients);
+        }
+        let pool = worker.routing.pool(target.provider);
+        if !is_by_model(exchange) && tried.is_empty() {
+            return Some(Shown::Ours(pool.main(now)));
+        }
+        let mut passed = tried.to_vec();
+        // Keys that have room here, and none over all instances.
+        let mut full: Option<Instant> = None;
+        let (reason, busy) = loop {
+            match pool.pick(now, &worker.routing.dice, &passed, is_only) {
+                Pick::Key(index) => {
+                    let spec = pool.specs().nth(index)?;
+                    let (name, most) = (&provider.name, spec.max_rps);
+                    match worker.sharing.full_until(name, &spec.name, most).await {
+                        None => return Some(Shown::Ours(index)),
+                        Some(until) => {
+                            full = Some(full.map_or(until, |full| full.min(until)));
+                            passed.push(index);
+                        }
+                    }
+                }
+                Pick::Tried => match full {
+                    None => return None,
+                    Some(until) => break ("key_rate", Some(until)),
+                },
+                Pick::Cooling { .. } => break ("key_cooling_down", full),
+                Pick::Busy { until } => {
+                    break ("key_rate", Some(full.map_or(until, |full| full.min(until))));
+                }
+            }
+        };
+        if let Some(until) = busy {
+            self.nobody = self.nobody.or(Nobody::Busy { until });
+        }
+        pass_over(exchange, target, worker, reason, Outcome::RateLimited);
+        None
+    }
+}

@@ -15,6 +15,9 @@ pub mod table;
 pub mod target;
 pub mod weighted;
 
+#[cfg(test)]
+mod testing;
+
 use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::clock::{Clock, Dice};

@@ -214,3 +214,6 @@ fn stands_for(
     }
     best.map(|(place, _)| place)
 }
+
+#[cfg(test)]
+mod tests;

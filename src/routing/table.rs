@@ -478,3 +478,6 @@ fn nearest<'a>(model: &str, names: impl Iterator<Item = &'a str>) -> Vec<String>
         .map(str::to_owned)
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -71,7 +71,7 @@ impl Wheel {
         if self.total != 0 && self.total != total {
             let ratio = total as f64 / self.total as f64;
             for credit in &mut self.credits {
-                *credit = (*credit as f64 * ratio).round() as i128;
+                *credit = scaled(*credit, ratio);
             }
         }
         self.total = total;
@@ -145,8 +145,19 @@ fn units(weight: f64) -> i128 {
     if !weight.is_finite() || weight <= 0.0 {
         return 0;
     }
-    let units = (weight.min(MOST_WEIGHT) * UNITS_IN_ONE).round() as i128;
-    units.max(1)
+    // At most 10¹⁸, which fits. Numbers of 128 bits are converted slowly, and rounding is a call: a hundred weights are read
+    // for each request.
+    let units = (weight.min(MOST_WEIGHT) * UNITS_IN_ONE + 0.5) as i64;
+    i128::from(units.max(1))
+}
+
+/// What a credit is worth when a call is worth so many times as much.
+fn scaled(credit: i128, ratio: f64) -> i128 {
+    match i64::try_from(credit) {
+        Ok(0) => 0,
+        Ok(credit) if ratio < 1.0 => i128::from((credit as f64 * ratio) as i64),
+        _ => (credit as f64 * ratio) as i128,
+    }
 }
 
 /// A number from 0 to below `total`, each as likely as the next.

@@ -9,7 +9,7 @@ use crate::targets::{Kind, plain};
 /// Pieces of text in a stream.
 const PIECES: usize = 200;
 /// Most that another dialect may cost, as a multiple of a chat.
-pub(crate) const MOST: f64 = 1.1;
+const MOST: f64 = 1.1;
 
 pub(crate) const WHOLE: Loop = Loop {
     connections: CONNECTIONS,

@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Context, ensure};
 
 use crate::client;
-use crate::dialects::{MOST, STREAMS, WHOLE};
+use crate::dialects::{STREAMS, WHOLE};
 use crate::load::Ask;
 use crate::scenarios::Series;
 use crate::table::{Line, median};

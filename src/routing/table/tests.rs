@@ -1,0 +1,160 @@
+use std::fmt::Write as _;
+
+use super::*;
+use crate::routing::testing::{chat, routing, told};
+
+const PROVIDERS: &str = "
+providers:
+  - { name: openai, kind: openai, base_url: 'http://a.test/v1' }
+  - { name: local, kind: openai, base_url: 'http://b.test/v1', models: { list: [small, Qwen/Qwen3-8B, shared] } }
+  - { name: claude, kind: anthropic, base_url: 'http://c.test', api_keys: [{ key: sk-c }], models: { allow: ['claude-*'], list: [shared], deny: ['claude-old*'] } }
+  - { name: spare, kind: openai, base_url: 'http://d.test/v1', models: { allow: ['claude-*', 'sma*'] } }
+models:
+  fast:
+    targets:
+      - { provider: claude, model: claude-haiku }
+      - { provider: openai, model: gpt-mini, weight: 3 }
+  org/big:
+    strategy: priority
+    targets: [{ provider: openai, model: gpt-big }]
+  claude-next:
+    targets: [{ provider: openai, model: gpt-next }]
+";
+
+/// What a chat that asks for this is routed to.
+fn routed(model: &str) -> Result<Vec<String>, NoTarget> {
+    let routing = routing(PROVIDERS);
+    let route = chat(&routing, Some(model))?;
+    Ok(told(&routing, &route))
+}
+
+#[test]
+fn names_resolve_in_the_documented_order() {
+    for (model, targets) in [
+        // A logical model, also one whose name has a slash or would be a provider's.
+        ("fast", &["claude:claude-haiku*", "openai:gpt-mini"][..]),
+        ("org/big", &["openai:gpt-big"]),
+        ("claude-next", &["openai:gpt-next"]),
+        // A provider's name before the first slash.
+        ("local/any/thing", &["local:any/thing"]),
+        ("claude/claude-x", &["claude:claude-x*"]),
+        // Those who list it or have a pattern for it; who understands the client has the lower tier.
+        ("small", &["local", "spare"]),
+        ("shared", &["local", "claude*"]),
+        ("claude-new", &["claude*", "spare"]),
+        ("claude-old-1", &["spare"]),
+        // A name with a slash whose first part is no provider's.
+        ("Qwen/Qwen3-8B", &["local"]),
+        ("meta/llama", &["openai"]),
+        // The first that takes any.
+        ("unheard-of", &["openai"]),
+        ("", &["openai"]),
+        ("local/", &["openai"]),
+    ] {
+        assert_eq!(routed(model).expect("a route"), targets, "{model}");
+    }
+}
+
+#[test]
+fn who_understands_the_client_is_asked_before_who_is_translated() {
+    let routing = routing(PROVIDERS);
+    let route = chat(&routing, Some("claude-new")).expect("a route");
+    let tiers: Vec<u32> = route.targets.iter().map(|target| target.tier).collect();
+    assert_eq!(tiers, [1, 0]);
+}
+
+#[test]
+fn a_name_that_nobody_takes_is_told_with_its_neighbours() {
+    let routing = routing(
+        "
+providers:
+  - { name: a, kind: openai, base_url: 'http://a.test/v1', models: { list: [gpt-4o, gpt-4o-mini, o3] } }
+models:
+  fast: { targets: [{ provider: a, model: o3 }] }
+",
+    );
+    for (model, near) in [
+        ("gpt-4", &["gpt-4o", "gpt-4o-mini"][..]),
+        ("GPT-4o", &["gpt-4o", "gpt-4o-mini"]),
+        ("gpt-4o-mini-2024", &["gpt-4o", "gpt-4o-mini"]),
+        ("fest", &["fast"]),
+        ("nothing-like-it-at-all", &[]),
+        ("b/gpt-4o", &["gpt-4o"]),
+    ] {
+        let Err(NoTarget::UnknownModel { nearest, .. }) = chat(&routing, Some(model)) else {
+            panic!("{model} has a route")
+        };
+        let mut nearest: Vec<&str> = nearest.iter().map(String::as_str).collect();
+        nearest.sort_unstable();
+        assert_eq!(nearest, near, "{model}");
+    }
+}
+
+#[test]
+fn a_denied_name_is_not_taken_by_who_takes_any() {
+    let routing = routing(
+        "
+providers:
+  - { name: a, kind: openai, base_url: 'http://a.test/v1', models: { allow: ['*'], deny: ['secret-*'] } }
+  - { name: b, kind: openai, base_url: 'http://b.test/v1', models: { allow: ['*'] } }
+",
+    );
+    for (model, target) in [("x", "a"), ("secret-1", "b"), ("x", "a")] {
+        let route = chat(&routing, Some(model)).expect("a route");
+        assert_eq!(told(&routing, &route), [target], "{model}");
+    }
+}
+
+#[test]
+fn the_path_names_the_only_target_and_no_model_means_the_first() {
+    let routing = routing(PROVIDERS);
+    let asked = |named: Option<&str>, model: Option<&str>| {
+        let route = routing.table().route(Question {
+            named,
+            model,
+            reach: Reach::Clients {
+                dialect: Dialect::Openai,
+                translatable: None,
+            },
+        });
+        route.map(|route| told(&routing, &route).join(" "))
+    };
+    assert_eq!(asked(Some("local"), Some("fast")).as_deref(), Ok("local"));
+    assert_eq!(asked(Some("anthropic"), None).as_deref(), Ok("claude"));
+    assert_eq!(asked(Some("nobody"), None), Err(NoTarget::UnknownProvider));
+    assert_eq!(asked(None, None).as_deref(), Ok("openai"));
+    // Who would have to be translated is left out of what is not.
+    assert_eq!(asked(None, Some("fast")).as_deref(), Ok("openai:gpt-mini"));
+    assert_eq!(asked(None, Some("shared")).as_deref(), Ok("local"));
+}
+
+#[test]
+fn the_turns_of_a_name_go_on_and_junk_does_not_end_them() {
+    let routing = routing(PROVIDERS);
+    let first = chat(&routing, Some("small")).expect("a route");
+    for number in 0..100 {
+        drop(chat(&routing, Some(&format!("junk-{number}"))));
+        drop(chat(&routing, Some(&format!("local/junk-{number}"))));
+    }
+    let again = chat(&routing, Some("small")).expect("a route");
+    assert!(Arc::ptr_eq(&first, &again));
+}
+
+#[test]
+fn ten_thousand_models_of_two_hundred_providers_have_their_own() {
+    let mut yaml = String::from("providers:\n");
+    for provider in 0..200 {
+        let own = (0..50).map(|model| format!("m-{}", provider * 50 + model));
+        let own = own.collect::<Vec<_>>().join(", ");
+        let entry = format!(
+            "kind: openai, base_url: 'http://p{provider}.test/v1', models: {{ list: [{own}] }}"
+        );
+        writeln!(yaml, "  - {{ name: p{provider}, {entry} }}").expect("text");
+    }
+    let routing = routing(&yaml);
+    for model in [0, 49, 50, 4_999, 9_999] {
+        let route = chat(&routing, Some(&format!("m-{model}"))).expect("a route");
+        assert_eq!(told(&routing, &route), [format!("p{}", model / 50)]);
+    }
+    assert!(chat(&routing, Some("m-10000")).is_err());
+}

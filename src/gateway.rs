@@ -2,6 +2,7 @@
 //! become a running server.
 
 mod capabilities;
+mod discovery;
 mod filters;
 mod lock;
 mod log;

@@ -32,6 +32,7 @@ pub mod sharing;
 pub mod timer;
 pub mod translation;
 pub mod whole;
+mod wishes;
 
 use std::rc::Rc;
 use std::sync::Arc;

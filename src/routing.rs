@@ -18,6 +18,7 @@ pub mod weighted;
 #[cfg(test)]
 mod testing;
 
+use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::clock::{Clock, Dice};
@@ -177,6 +178,13 @@ impl Routing {
     /// The providers, in the order of the configuration.
     pub fn providers(&self) -> &Arc<[Provider]> {
         &self.providers
+    }
+}
+
+impl fmt::Debug for Routing {
+    /// Its name alone: what it knows is long, and some of it secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Routing").finish_non_exhaustive()
     }
 }
 

@@ -11,6 +11,7 @@ use crate::gateway::lock::DatabaseLock;
 use crate::gateway::serve::StopRequest;
 use crate::gateway::start::{start, system};
 use crate::gateway::{Addresses, Gateway, StartError};
+use crate::routing::Routing;
 use crate::telemetry::{self, LogFormat};
 
 /// A gateway that serves.
@@ -20,6 +21,7 @@ pub struct Running {
     pub(super) ended: watch::Receiver<bool>,
     pub(super) thread: Option<thread::JoinHandle<()>>,
     pub(super) log: Arc<AccessLog>,
+    pub(super) routing: Arc<Routing>,
     /// The last to go: whoever waits for it finds the spool free too.
     pub(super) _lock: Option<Arc<DatabaseLock>>,
 }
@@ -33,6 +35,12 @@ impl Running {
     /// Counts and gauges of the access log.
     pub fn log(&self) -> &Arc<AccessLog> {
         &self.log
+    }
+
+    /// Has the providers asked for their lists of models now, and not only when the ones that are there get old. Returns at
+    /// once.
+    pub fn refresh_models(&self) {
+        self.routing.refresher().refresh_now();
     }
 
     /// Stops it: no new exchanges; open ones may end within the grace period, then they are cut.

@@ -10,6 +10,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, timeout};
 
 use crate::access_log::recorder::AccessLog;
+use crate::gateway::discovery::Keeper;
 use crate::gateway::lock::DatabaseLock;
 use crate::pipeline::link::Stage;
 use crate::server::admin::AdminState;
@@ -63,6 +64,8 @@ pub(super) struct Server {
     pub(super) stage: watch::Sender<Stage>,
     pub(super) stop: watch::Receiver<StopRequest>,
     pub(super) tasks: Tasks,
+    /// Keeps lists of models, as long as there are new exchanges.
+    pub(super) keeper: Keeper,
     /// Tells the next instance on this database that this one is ending.
     pub(super) lock: Option<Arc<DatabaseLock>>,
 }
@@ -94,6 +97,10 @@ impl Server {
             },
         };
         drop(ready.send(Ok(())));
+        let mut stops = self.stop.clone();
+        self.keeper.start(&self.tasks, async move {
+            drop(stops.wait_for(|stop| *stop != StopRequest::No).await);
+        });
         // An error means that nobody can ask for a stop any more: then it is time to.
         drop(self.stop.wait_for(|stop| *stop != StopRequest::No).await);
         self.stage.send_replace(Stage::Draining);

@@ -10,6 +10,7 @@ use tokio::sync::{oneshot, watch};
 use crate::clock::Clock;
 use crate::config::Durability;
 use crate::gateway::capabilities::{BLOCKING_THREADS, capabilities};
+use crate::gateway::discovery;
 use crate::gateway::lock::DatabaseLock;
 use crate::gateway::log::{Stores, keep_retention, start_log};
 use crate::gateway::running::Running;
@@ -21,7 +22,6 @@ use crate::pipeline::StreamCount;
 use crate::pipeline::filtering::Filters;
 use crate::pipeline::link::Lifecycle;
 use crate::pipeline::replay::Replays;
-use crate::routing::Routing;
 use crate::server::admin::{AdminState, Hosts};
 use crate::server::listen;
 use crate::server::manage::Histories;
@@ -30,7 +30,6 @@ use crate::server::state::Unrecorded;
 use crate::telemetry::background::Background;
 use crate::telemetry::tasks::Tasks;
 use crate::telemetry::watchdog::Watchdog;
-use crate::upstream::discovery::Discovery;
 use crate::upstream::registry;
 
 /// Most exchanges that are finished for the record's sake after their client has left; further ones are cancelled.
@@ -42,9 +41,7 @@ pub(super) async fn start(mut gateway: Gateway) -> Result<Running, StartError> {
     let chain = gateway.chain(&config)?;
     let providers = registry::build(&config.providers)?;
     let clock = Clock::machine();
-    let discovery = Discovery::configured(providers.clone(), &config);
-    let routing = Routing::new(&config, providers.clone(), &discovery, &clock, None);
-    let routing = Arc::new(routing);
+    let (routing, keeper) = discovery::routing(&config, providers.clone(), &clock, None);
     let sharing = shared::open(&config, &clock)?;
     let lock = DatabaseLock::take(&config.database.url, config.server.shutdown_grace)
         .await?
@@ -94,6 +91,7 @@ pub(super) async fn start(mut gateway: Gateway) -> Result<Running, StartError> {
             streams: streams.clone(),
             unrecorded: unrecorded.clone(),
             stuck_workers: watchdog.stuck(),
+            routing: routing.clone(),
             shared: sharing.state().clone(),
         },
         replays: replays.clone(),
@@ -112,7 +110,7 @@ pub(super) async fn start(mut gateway: Gateway) -> Result<Running, StartError> {
         instance: addresses.data.to_string().into(),
         has_own_columns,
         providers,
-        routing,
+        routing: routing.clone(),
         sharing,
         log: log.clone(),
         lifecycle,
@@ -141,6 +139,7 @@ pub(super) async fn start(mut gateway: Gateway) -> Result<Running, StartError> {
         stage,
         stop: stop_requests,
         tasks,
+        keeper,
         lock: lock.clone(),
     };
     let thread = thread::Builder::new()
@@ -168,6 +167,7 @@ pub(super) async fn start(mut gateway: Gateway) -> Result<Running, StartError> {
         ended: has_ended,
         thread: Some(thread),
         log,
+        routing,
         _lock: lock,
     })
 }

@@ -1,127 +1,29 @@
-//! Lists of models that no provider gives as they are: of several providers, and of the names that the configuration
-//! lists, one list in the order of the configuration, in the client's form; of one whose list has a shape of its own that list,
-//! or the one model of it that is asked for.
+//! Lists of models that no provider gives as they are: of several providers, of logical models, and of the names that were
+//! found or that the configuration lists, one list in the order of the configuration, in the client's form; and one model of
+//! it. Who was asked in the background is not asked here, nor whose names the configuration lists.
+
+mod own;
 
 use std::rc::Rc;
 use std::time::Instant;
 
 use bytes::Bytes;
 
-use crate::filter::{ChainRun, Dialect, Endpoint, Outcome};
+use crate::filter::{ChainRun, Endpoint, Outcome};
 use crate::pipeline::attempt::{Call, CallBody, attempt};
 use crate::pipeline::blame::blame_for;
 use crate::pipeline::exchange::Exchange;
 use crate::pipeline::failure::Failure;
 use crate::pipeline::reply::{Reply, ReplyBody, ReplyHeaders, note_headers, own_headers, refuse};
 use crate::pipeline::{Worker, collected, filtering, translation};
-use crate::routing::table::{Question, Reach};
+use crate::upstream::discovery::ProviderModels;
 use crate::upstream::provider::Provider;
 use crate::wire::listed_model::ListedModel;
 use crate::wire::model_list::{ModelList, whole_query};
 pub use crate::wire::percent::decoded as percent_decoded;
 
-/// A list of models, or one of it, that we put together.
-pub struct OwnList {
-    /// The indices of the providers whose models are in it.
-    providers: Vec<usize>,
-    /// The one model that is asked for.
-    model: Option<String>,
-}
-
-/// What is put together here of what an exchange asks for: the lists of several providers and of the configuration, and
-/// whatever is asked of one whose list has a shape of its own. `None`: the provider's answer is the client's.
-pub fn own_list(exchange: &Exchange, worker: &Worker) -> Option<OwnList> {
-    let dialect = exchange.dialect;
-    let lists_otherwise = |index: &usize| has_listing_for(&worker.providers[*index], dialect);
-    let named = exchange.provider.as_deref();
-    let choose = |model: Option<&str>| {
-        let table = worker.routing.table();
-        let question = Question {
-            named,
-            model,
-            reach: Reach::Clients {
-                dialect,
-                translatable: Some(Endpoint::ChatCompletions),
-            },
-        };
-        Some(table.route(question).ok()?.first().clone())
-    };
-    if let Some(model) = one_model(exchange) {
-        let target = choose(Some(&model))?;
-        let provider = &worker.providers[target.provider];
-        let model = target.model.unwrap_or(model);
-        // Only who understands the client can be asked for one of its list.
-        let is_listed = target.is_translated && provider.list.contains(&model);
-        return (is_listed || lists_otherwise(&target.provider)).then(|| OwnList {
-            providers: vec![target.provider],
-            model: Some(model),
-        });
-    }
-    if exchange.endpoint != Endpoint::Models || !is_list(exchange) {
-        return None;
-    }
-    let providers: Vec<usize> = match named {
-        Some(_) => vec![choose(None)?.provider],
-        None => {
-            let all = worker.providers.iter().enumerate();
-            all.filter(|(_, provider)| has_models_for(provider, dialect))
-                .map(|(index, _)| index)
-                .collect()
-        }
-    };
-    // The one provider that the client understands says itself what it has, whatever the configuration lists.
-    let is_foreign = |index: &usize| named.is_none() && !worker.providers[*index].speaks(dialect);
-    let is_own = 1 < providers.len()
-        || providers.iter().any(lists_otherwise)
-        || providers.iter().any(is_foreign);
-    is_own.then_some(OwnList {
-        providers,
-        model: None,
-    })
-}
-
-/// Whether a path is of the list; Gemini's has its version.
-fn is_list(exchange: &Exchange) -> bool {
-    match exchange.dialect {
-        Dialect::Gemini => exchange.rest.ends_with("/models"),
-        Dialect::Openai | Dialect::Azure | Dialect::Anthropic => exchange.rest == "/models",
-        Dialect::Bedrock => false,
-    }
-}
-
-/// The one model that is asked for.
-fn one_model(exchange: &Exchange) -> Option<String> {
-    match exchange.dialect {
-        Dialect::Gemini if exchange.endpoint == Endpoint::Models => exchange.deployment.clone(),
-        Dialect::Gemini | Dialect::Bedrock => None,
-        Dialect::Openai | Dialect::Azure | Dialect::Anthropic => {
-            // Names with slashes are written with and without their escapes.
-            let model = exchange.rest.strip_prefix("/models/");
-            let model = model.filter(|model| exchange.method == "GET" && !model.is_empty());
-            model.and_then(percent_decoded)
-        }
-    }
-}
-
-/// Whether a provider is asked for its list: one that clients of a dialect understand, or that has a shape of its own.
-fn is_asked(provider: &Provider, dialect: Dialect) -> bool {
-    provider.speaks(dialect) || has_listing_for(provider, dialect)
-}
-
-/// Whether models of a provider are in the list of these clients.
-fn has_models_for(provider: &Provider, dialect: Dialect) -> bool {
-    is_asked(provider, dialect) || is_reached(provider, dialect) && !provider.list.is_empty()
-}
-
-/// Whether clients of a dialect can ask a provider for texts.
-fn is_reached(provider: &Provider, dialect: Dialect) -> bool {
-    provider.speaks(dialect) || provider.generation(Endpoint::ChatCompletions).is_some()
-}
-
-/// Whether a provider's list has a shape of its own, which is put into the clients'.
-fn has_listing_for(provider: &Provider, dialect: Dialect) -> bool {
-    provider.quirks.listing.is_some() && is_reached(provider, dialect)
-}
+pub use self::own::{OwnList, own_list};
+use self::own::{is_asked, is_told};
 
 /// The model that a path `/models/{id}` names, percent signs resolved.
 pub fn model_in_path(exchange: &Exchange) -> Option<String> {
@@ -149,13 +51,20 @@ pub async fn merged_list(
     // What a client asks for page by page is given on one.
     exchange.query = whole_query(&exchange.query, dialect);
     let mut list = ModelList::of(dialect);
+    let logical = wanted.logical.iter().map(|name| ours(name, OURSELVES));
+    list.add(&logical.collect::<Vec<_>>());
     let table = worker.routing.table();
     let mut last_failure = None;
-    let is_of_all = 1 < wanted.providers.len();
+    let is_of_one = wanted.logical.is_empty() && wanted.providers.len() == 1;
     for index in wanted.providers {
         let provider = &worker.providers[index];
-        if is_asked(provider, dialect) {
-            match one_list(&mut exchange, index, worker, !is_of_all).await {
+        let is_told = is_told(&wanted.snapshot, index, provider);
+        if let Some(models) = wanted.snapshot.of(index) {
+            let model = wanted.model.as_deref();
+            list.add(&found(models, provider, wanted.is_bare, model));
+        }
+        if is_asked(provider, dialect) && !is_told {
+            match one_list(&mut exchange, index, worker, is_of_one).await {
                 Ok(Listed::InForm(body)) => list.add_body(&body, |name| table.takes(index, name)),
                 Ok(Listed::Read(mut models)) => {
                     models.retain(|model| table.takes(index, &model.id));
@@ -165,8 +74,9 @@ pub async fn merged_list(
             }
             exchange.guard.upstream_ends(Instant::now());
         }
-        let named: Vec<ListedModel> = provider.list.iter().map(|id| named(id, provider)).collect();
-        list.add(&named);
+        let listed = provider.list.iter().filter(|id| !provider.denies(id));
+        let listed = listed.map(|id| ours(id, &provider.name));
+        list.add(&listed.collect::<Vec<_>>());
     }
     let model = wanted.model;
     if let Some(model) = &model {
@@ -195,7 +105,7 @@ pub async fn merged_list(
     note_headers(&mut guard, &headers);
     headers.extend(own_headers(&mut guard));
     let closed = guard.closed_mut();
-    if is_of_all {
+    if !is_of_one {
         // Then it is not of the one that was asked last.
         closed.provider = None;
         closed.provider_key = None;
@@ -216,14 +126,41 @@ pub async fn merged_list(
 /// The status of a list that we put together.
 const GOOD: u16 = 200;
 
+/// Whose logical models are.
+const OURSELVES: &str = "aiproxy";
+
 /// A model of the configuration's.
-fn named(id: &str, provider: &Provider) -> ListedModel {
+fn ours(id: &str, owned_by: &str) -> ListedModel {
     ListedModel {
         id: id.to_owned(),
         internal_name: None,
-        owned_by: provider.name.clone(),
+        owned_by: owned_by.to_owned(),
         created_s: None,
     }
+}
+
+/// The models that a provider was found to have, or one of them; `is_bare`: by the names that it knows.
+fn found(
+    models: &ProviderModels,
+    provider: &Provider,
+    is_bare: bool,
+    one: Option<&str>,
+) -> Vec<ListedModel> {
+    let named = models.models.iter().map(|found| match is_bare {
+        true => (found.id.clone(), found),
+        false => (models.name_of(found), found),
+    });
+    let wanted = named.filter(|(name, _)| one.is_none_or(|one| one == name));
+    let listed = wanted.map(|(id, found)| ListedModel {
+        id,
+        internal_name: found.internal_name.clone(),
+        owned_by: found
+            .owned_by
+            .clone()
+            .unwrap_or_else(|| provider.name.clone()),
+        created_s: found.created_s,
+    });
+    listed.collect()
 }
 
 /// A provider's list.

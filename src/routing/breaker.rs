@@ -121,6 +121,23 @@ struct Cooling {
 // === impl Breaker ===
 
 impl Breaker {
+    /// One that knows what this one does of whether it is reached, for another target at the same place.
+    pub fn like(&self) -> Self {
+        let made = Self::new(self.settings.clone());
+        {
+            let (known, mut trouble) = (self.locked(), made.locked());
+            trouble.phase = match known.phase {
+                // The probe is this one's.
+                Phase::Probing { until, length, .. } => Phase::Open { until, length },
+                phase => phase,
+            };
+            trouble.failures = known.failures;
+            trouble.failed_at = known.failed_at;
+            made.settle(&trouble);
+        }
+        made
+    }
+
     /// A closed one.
     pub fn new(settings: BreakerSettings) -> Self {
         Self {

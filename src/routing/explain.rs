@@ -150,3 +150,6 @@ fn of_breaker(target: &Target, now: Instant) -> Option<Passed> {
         BreakerState::HalfOpen { is_probing: true } => Some(Passed { word, lasts: None }),
     }
 }
+
+#[cfg(test)]
+mod tests;

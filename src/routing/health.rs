@@ -64,13 +64,18 @@ impl Health {
         let count: usize = known.values().map(HashMap::len).sum();
         let models = known.entry(provider.to_owned()).or_default();
         let model = if count < MOST_TARGETS { model } else { "" };
+        // Where its provider is not reached, a new one is not either.
+        let breaker = match models.get("") {
+            Some(provider) => provider.breaker.like(),
+            None => Breaker::new(self.settings.clone()),
+        };
         let state = models.entry(model.to_owned());
         let new = || {
             Arc::new(TargetState {
                 provider: provider.into(),
                 model: model.into(),
                 figures: Figures::new(self.base),
-                breaker: Breaker::new(self.settings.clone()),
+                breaker,
             })
         };
         state.or_insert_with(new).clone()

@@ -387,14 +387,19 @@ impl Table {
         let (name, rest) = model.split_once('/').filter(|(_, rest)| !rest.is_empty())?;
         let index = *self.by_name.get(name)?;
         let is_translated = self.reached(index, reach)?;
+        // A discovered name may be another one upstream.
+        let known = self.listed.get(rest).into_iter().flatten();
+        let mut own = known.filter(|(provider, _)| *provider == index);
+        let own = own.find_map(|(_, upstream)| upstream.as_deref());
+        let asked = own.unwrap_or(rest);
         // Whatever name a client makes up has no figures of its own.
         let state = match self.listed.contains_key(rest) {
-            true => self.health.of_target(&self.providers[index].name, rest),
+            true => self.health.of_target(&self.providers[index].name, asked),
             false => self.states[index].clone(),
         };
         Some(Target {
-            model: Some(rest.to_owned()),
-            price: self.prices.get(rest).copied(),
+            model: Some(asked.to_owned()),
+            price: self.prices.get(asked).copied(),
             state,
             ..self.target(index, None, is_translated)
         })

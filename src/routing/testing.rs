@@ -3,16 +3,23 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Dice};
 use crate::config::{Environment, Rules, load_text};
 use crate::filter::{Dialect, Endpoint};
 use crate::routing::table::{Question, Reach};
 use crate::routing::target::Route;
 use crate::routing::{NoTarget, Routing};
+use crate::upstream::discovery::Discovery;
+use crate::upstream::discovery::cache::Cached;
 use crate::upstream::registry;
 
 /// The routing of a configuration.
 pub(super) fn routing(yaml: &str) -> Routing {
+    routing_by(yaml, &Clock::manual(0))
+}
+
+/// The same, in this clock's time.
+pub(super) fn routing_by(yaml: &str, clock: &Clock) -> Routing {
     let rules = Rules {
         filters: &(),
         built_in_columns: &[],
@@ -20,7 +27,15 @@ pub(super) fn routing(yaml: &str) -> Routing {
     let config = load_text(Path::new("t.yaml"), yaml, &Environment::default(), &rules);
     let config = config.unwrap_or_else(|problems| panic!("{problems}"));
     let providers = registry::build(&config.providers).expect("providers");
-    Routing::new(&config, providers, &Clock::manual(0), None)
+    let (clocks, dice) = (clock.clone(), Dice::seeded(1));
+    let discovery = Discovery::new(
+        providers.clone(),
+        Vec::new(),
+        Cached::default(),
+        clocks,
+        dice,
+    );
+    Routing::new(&config, providers, &discovery, clock, None)
 }
 
 /// The targets of a chat.

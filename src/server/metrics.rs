@@ -19,6 +19,7 @@ use crate::access_log::record::LogRecord;
 use crate::access_log::recorder::AccessLog;
 use crate::filter::VerdictKind;
 use crate::pipeline::StreamCount;
+use crate::routing::Routing;
 use crate::server::state::Unrecorded;
 use crate::shared_state::SharedState;
 
@@ -41,6 +42,8 @@ pub struct Sources {
     pub unrecorded: Arc<Unrecorded>,
     /// Worker threads that are stuck.
     pub stuck_workers: Arc<AtomicU64>,
+    /// What is known of providers.
+    pub routing: Arc<Routing>,
     /// What several instances share.
     pub shared: Arc<dyn SharedState>,
 }
@@ -233,6 +236,35 @@ impl Collector for Sources {
             snapshot(&self.outcomes.filter_errors)
                 .into_iter()
                 .map(|((filter, kind), n)| ([("filter", filter), ("kind", kind)], n)),
+        )?;
+        self.encode_discovery(&mut encoder)
+    }
+}
+
+impl Sources {
+    /// Lists of models, of each provider that is asked for one.
+    fn encode_discovery(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let snapshot = self.routing.lists().snapshot();
+        let lists = || {
+            let known = snapshot.iter().filter_map(|(index, models)| {
+                let provider = self.routing.providers().get(index)?;
+                Some(([("provider", provider.name.clone())], models))
+            });
+            known.collect::<Vec<_>>()
+        };
+        let help = "Models that a provider was found to have";
+        let mut models =
+            encoder.encode_descriptor("discovery_models", help, None, MetricType::Gauge)?;
+        for (labels, list) in lists() {
+            level(list.models.len() as u64).encode(models.encode_family(&labels)?)?;
+        }
+        family(
+            encoder,
+            "discovery_failures",
+            "Lists of models that did not come",
+            lists()
+                .into_iter()
+                .map(|(labels, list)| (labels, list.failures)),
         )
     }
 }

@@ -10,8 +10,8 @@ pub const MAX_HEADER_BYTES: usize = 48 * 1024;
 
 /// Refuses paths with dot segments, empty segments, encoded separators, NUL or parameters.
 ///
-/// `%2F` is let through in the last segment of `…/models/{id}`, in the model of a path of Bedrock's and in the deployment of
-/// one of Azure's, and in the id of a session: that is how SDKs send names with a slash, and ARNs.
+/// `%2F` is let through in the last segment of `…/models/{id}`, in the model of a path of Bedrock's, in the deployment of
+/// one of Azure's, in the name of a logical model and in the id of a session: that is how SDKs send names with a slash, and ARNs.
 ///
 /// # Errors
 /// [`Failure::BadTarget`] or [`Failure::TargetTooLong`].
@@ -33,6 +33,7 @@ pub fn check_path(path: &str, query_bytes: usize) -> Result<(), Failure> {
         ["model", _, _] => Some(1),
         [_, "model", _, _] => Some(2),
         ["openai", "deployments", _, _, ..] => Some(2),
+        ["logical-models", _] | ["logical-models", _, "upstreams"] => Some(1),
         ["context", _] => Some(1),
         ["routing", "sessions", _] => Some(2),
         [.., "models", _] => Some(segments.len() - 1),
@@ -124,6 +125,8 @@ mod tests {
             "/model/arn%3Aaws%3Abedrock%3A%3Ainference-profile%2Fus.x/converse",
             "/bedrock-claude/model/a%2Fb/invoke",
             "/openai/deployments/anthropic%2Fclaude/chat/completions",
+            "/logical-models/a%2Fb",
+            "/logical-models/a%2Fb/upstreams",
             "/context/a%2Fb",
             "/routing/sessions/a%2Fb",
             "/v1/models/gpt-4o",
@@ -156,6 +159,8 @@ mod tests {
             "/context/..%2Fadmin",
             "/routing/sessions/a%2F%2Fb",
             "/model/..%2Fadmin/invoke",
+            "/logical-models/..%2Fadmin",
+            "/logical-models/a/b%2Fupstreams",
             "/model/a/b%2Finvoke",
             "/openai/deployments/..%2Fadmin/chat/completions",
             "/openai/deployments/a%2F%2Fb/chat/completions",

@@ -7,6 +7,7 @@
 pub mod ask;
 pub mod cache;
 mod lists;
+mod settings;
 pub mod trial;
 
 use std::cell::RefCell;
@@ -19,13 +20,14 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 
 use crate::clock::{Clock, Dice};
-use crate::config::{Config, Glob, ProviderConfig};
+use crate::config::Config;
 use crate::upstream::provider::Provider;
 use crate::upstream::transport::Transport;
 
 use self::ask::{AskFailure, ProbeFailure, ask, health, transport};
 use self::cache::Cached;
 pub use self::lists::{ModelLists, NameFilter, ProviderModels, Snapshot};
+pub use self::settings::DiscoverySettings;
 
 /// Longest time for one list, all of its pages together.
 pub const PATIENCE: Duration = Duration::from_secs(10);
@@ -38,25 +40,6 @@ const FIRST_BACK_OFF: Duration = Duration::from_secs(5);
 
 /// Times differ by so many percent at most, so that instances and providers do not keep step.
 const JITTER_PERCENT: u32 = 10;
-
-/// What is looked at of one provider.
-#[derive(Debug, Clone)]
-pub struct DiscoverySettings {
-    /// Its index in the configuration.
-    pub provider: usize,
-    /// Whether its list says which models it takes. Else it is only asked whether it is well.
-    pub discovers: bool,
-    /// How long a list is good.
-    pub ttl: Duration,
-    /// Patterns of names that count; none: all do.
-    pub allow: Vec<Glob>,
-    /// Patterns of names that do not.
-    pub deny: Vec<Glob>,
-    /// What is put before the names with a slash; empty: nothing.
-    pub prefix: String,
-    /// How often it is asked whether it is well, when nobody else asks it anything; `None`: never.
-    pub probe: Option<Duration>,
-}
 
 /// Who wants to know how providers are.
 pub struct Probes {
@@ -85,42 +68,6 @@ pub struct Discovery {
 struct Look {
     settings: DiscoverySettings,
     filter: NameFilter,
-}
-
-// === impl DiscoverySettings ===
-
-impl DiscoverySettings {
-    /// What of the list counts, but for what `refused` us.
-    pub fn filter(&self, refused: Vec<String>) -> NameFilter {
-        NameFilter {
-            allow: self.allow.clone(),
-            deny: self.deny.clone(),
-            refused,
-            prefix: self.prefix.clone(),
-        }
-    }
-
-    /// Those of the configuration, of each provider that is looked at.
-    pub fn of(configs: &[ProviderConfig]) -> Vec<Self> {
-        let all = configs.iter().enumerate();
-        let looked_at = all.filter(|(_, config)| config.models.discover || config.probe.is_some());
-        looked_at
-            .map(|(index, config)| Self::of_one(index, config))
-            .collect()
-    }
-
-    /// Those of one provider, whether it is looked at or not.
-    pub fn of_one(provider: usize, config: &ProviderConfig) -> Self {
-        Self {
-            provider,
-            discovers: config.models.discover,
-            ttl: config.models.ttl,
-            allow: config.models.allow.clone(),
-            deny: config.models.deny.clone(),
-            prefix: config.prefix.clone(),
-            probe: config.probe,
-        }
-    }
 }
 
 // === impl Refresher ===
@@ -196,6 +143,29 @@ impl Discovery {
             Clock::machine(),
             Dice::machine(),
         )
+    }
+
+    /// Begins with what another configuration's task has found of the providers that are the same in both. Newer lists are
+    /// asked for all the same.
+    pub fn begin_with(&self, providers: &[Provider], snapshot: &Snapshot) {
+        for look in &self.looks {
+            let Some(provider) = self.providers.get(look.settings.provider) else {
+                continue;
+            };
+            let before = providers.iter().position(|before| {
+                before.name == provider.name
+                    && before.api.kind == provider.api.kind
+                    && before.base_url == provider.base_url
+            });
+            let before = before.and_then(|index| snapshot.of(index));
+            if let Some((before, at_us)) =
+                before.and_then(|before| Some((before, before.fetched_at_us?)))
+            {
+                let models = before.models.to_vec();
+                let index = look.settings.provider;
+                self.lists.put_stale(index, &look.filter, models, at_us);
+            }
+        }
     }
 
     /// What is found.
@@ -289,7 +259,12 @@ impl Discovery {
         match result {
             Ok(models) => {
                 let now_us = self.clock.wall_us();
+                let before = self.lists.snapshot();
                 self.lists.put(index, &look.filter, models, now_us);
+                let now = self.lists.snapshot();
+                if let (Some(before), Some(now)) = (before.of(index), now.of(index)) {
+                    tell_change(provider, before, now);
+                }
                 Ok(())
             }
             Err(failure) => {
@@ -316,6 +291,21 @@ impl Discovery {
         let percent = f64::from(JITTER_PERCENT) / 100.0;
         let by = f64::from(rolled) / f64::from(STEPS) - 1.0;
         time.mul_f64(1.0 + by * percent)
+    }
+}
+
+/// Says in the process log that a list is another one, or comes again; most are as they were.
+fn tell_change(provider: &Provider, before: &ProviderModels, now: &ProviderModels) {
+    let models = now.models.len();
+    if !Arc::ptr_eq(&before.models, &now.models) {
+        tracing::info!(
+            provider.name = %provider.name,
+            models,
+            before = before.models.len(),
+            "the list of models has changed"
+        );
+    } else if before.error.is_some() {
+        tracing::info!(provider.name = %provider.name, models, "the list of models comes again");
     }
 }
 

@@ -31,6 +31,9 @@ const TEXT_BYTES: usize = 256;
 pub struct Found {
     /// Its name there.
     pub id: String,
+    /// What the provider calls it, where clients write another name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub internal_name: Option<String>,
     /// Whose it is; `None` where the list does not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owned_by: Option<String>,
@@ -80,6 +83,7 @@ impl Found {
     pub fn named(id: impl Into<String>) -> Self {
         Self {
             id: id.into(),
+            internal_name: None,
             owned_by: None,
             created_s: None,
             device: None,
@@ -89,7 +93,7 @@ impl Found {
 
     /// Whether all of it is within the bounds of what is read from lists.
     pub fn is_sound(&self) -> bool {
-        let texts = [&self.owned_by, &self.device];
+        let texts = [&self.internal_name, &self.owned_by, &self.device];
         is_name(&self.id) && texts.into_iter().flatten().all(|text| is_text(text))
     }
 }
@@ -205,6 +209,7 @@ fn of_listed(
     }
     let sound = listed.into_iter().filter(|model| is_name(&model.id));
     let models = sound.map(|model| Found {
+        internal_name: model.internal_name.filter(|name| is_text(name)),
         owned_by: Some(model.owned_by).filter(|owner| is_text(owner)),
         created_s: model.created_s,
         ..Found::named(model.id)

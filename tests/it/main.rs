@@ -24,6 +24,7 @@ mod http_framing;
 mod kill_loop;
 mod leaving;
 mod lifecycle;
+mod manage;
 mod ocf;
 mod outage;
 mod promises;

@@ -299,7 +299,10 @@ fn the_one_native_provider_answers_byte_for_byte() {
         ("gemini", "/v1beta/models", "", r#"{ "models" : [] }"#),
     ] {
         let (first, native) = (answering("{}"), answering(body));
-        let gateway = with_providers(&first, entry("own", kind, &native, "list: [listed]"));
+        let gateway = with_providers(
+            &first,
+            entry("own", kind, &native, "allow: [\"*\"], list: [listed]"),
+        );
         assert_eq!(
             listed(&gateway, path, headers),
             (200, body.to_owned()),
@@ -315,7 +318,7 @@ fn names_of_the_configuration_stand_where_their_provider_fails() {
     let first = FakeUpstream::answering("HTTP/1.1 500 No\r\ncontent-length: 0\r\n\r\n");
     let claude = answering("{}");
     let more = [
-        "    models: { list: [a-1] }\n".to_owned(),
+        "    models: { allow: [\"a-*\"], list: [a-1] }\n".to_owned(),
         entry("claude", "anthropic", &claude, "list: [c-1]"),
     ];
     let gateway = with_providers(&first, more.concat());

@@ -6,6 +6,7 @@ use crate::pipeline::exchange::{Body, Exchange};
 use crate::pipeline::plan;
 use crate::pipeline::prefix::prefix;
 use crate::pipeline::sessions::{self, Asking};
+use crate::pipeline::wishes;
 use crate::routing::candidates::{Facts, candidates};
 use crate::routing::target::Route;
 
@@ -34,8 +35,8 @@ pub(super) async fn order(
             Body::Whole(body) => body.len() as u64,
             Body::None | Body::Flowing(..) => 0,
         },
-        region: Some(&*settings.preferred_region).filter(|region| !region.is_empty()),
-        excluded: &[],
+        region: wishes::region(&exchange.headers, settings),
+        excluded: &wishes::excluded(&exchange.headers),
         bound,
         prefix: match (&exchange.body, asked) {
             (Body::Whole(body), Some(asked)) if has_affinity && bound.is_none() => {

@@ -158,3 +158,53 @@ fn ten_thousand_models_of_two_hundred_providers_have_their_own() {
     }
     assert!(chat(&routing, Some("m-10000")).is_err());
 }
+
+#[test]
+fn discovered_names_go_to_their_providers_by_their_own_names() {
+    let routing = routing(
+        "
+providers:
+  - { name: a, kind: openai, base_url: 'http://a.test/v1', models: { list: [m], deny: ['bad*'] } }
+  - { name: b, kind: openai, base_url: 'http://b.test/v1', models: { list: [m-b] } }
+models: { fast: { targets: [{ provider: b, model: lab/x }] } }
+",
+    );
+    let listed = |name: &str, upstream: Option<&str>| Listed {
+        name: name.to_owned(),
+        upstream: upstream.map(str::to_owned),
+    };
+    let table = Table::new(&Parts {
+        providers: routing.providers().clone(),
+        discovered: &[
+            vec![listed("m", None), listed("n", None), listed("bad-1", None)],
+            vec![listed("lab/x", Some("x")), listed("n", None)],
+        ],
+        logical: routing.logical_models(),
+        prices: &[],
+        strategy: Strategy::Balanced,
+        has_prefix_affinity: false,
+        health: &routing.health,
+    });
+    let asked = |model| {
+        let route = table.route(Question {
+            named: None,
+            model: Some(model),
+            reach: Reach::Clients {
+                dialect: Dialect::Openai,
+                translatable: None,
+            },
+        });
+        route.map(|route| told(&routing, &route))
+    };
+    for (model, targets) in [
+        ("m", &["a"][..]),
+        ("n", &["a", "b"]),
+        ("lab/x", &["b:x"]),
+        ("fast", &["b:x"]),
+    ] {
+        assert_eq!(asked(model).expect("a route"), targets, "{model}");
+    }
+    for model in ["bad-1", "x"] {
+        assert!(asked(model).is_err(), "{model}");
+    }
+}

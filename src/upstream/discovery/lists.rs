@@ -33,6 +33,8 @@ pub struct ProviderModels {
     pub error: Option<String>,
     /// Whether the list is older than the last try, or of an earlier process.
     pub is_stale: bool,
+    /// How many tries gave none.
+    pub failures: u64,
 }
 
 /// What was found of all providers.
@@ -82,7 +84,11 @@ impl NameFilter {
 impl ProviderModels {
     /// The model that is asked for, if it is one of these. Its `id` is the name that the provider knows.
     pub fn find(&self, asked: &str) -> Option<&Found> {
-        let id = asked.strip_prefix(&*self.prefix)?;
+        self.get(asked.strip_prefix(&*self.prefix)?)
+    }
+
+    /// The model of this name, as the provider knows it.
+    pub fn get(&self, id: &str) -> Option<&Found> {
         let found = self.models.binary_search_by(|model| (*model.id).cmp(id));
         self.models.get(found.ok()?)
     }
@@ -168,6 +174,7 @@ impl ModelLists {
         self.change(provider, |before| ProviderModels {
             is_stale: before.fetched_at_us.is_some(),
             error: Some(error),
+            failures: before.failures + 1,
             ..before.clone()
         });
     }
@@ -190,6 +197,7 @@ impl ModelLists {
             fetched_at_us: Some(at_us),
             error: None,
             is_stale,
+            failures: before.failures,
         });
     }
 

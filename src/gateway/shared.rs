@@ -27,15 +27,21 @@ pub(super) fn open(config: &Config, clock: &Clock) -> Result<Sharing, StartError
     Ok(Sharing::new(state, clock.clone()))
 }
 
-/// Hears what others tell, for as long as the background thread lives.
-pub(super) fn keep_hearing(sharing: Sharing, routing: Arc<Routing>, background: &Background) {
+/// Hears what others tell, for as long as the background thread lives. `newest`: what workers choose by now.
+pub(super) fn keep_hearing(
+    sharing: Sharing,
+    newest: impl Fn() -> Arc<Routing> + Send + 'static,
+    background: &Background,
+) {
     if !sharing.state().is_shared() {
         return;
     }
     background.runner().start("shared state", async move {
         let mut heard = Heard::default();
         loop {
+            let routing = newest();
             sharing.hear(&routing, &mut heard).await;
+            drop(routing);
             tokio::time::sleep(HEAR_EVERY).await;
         }
     });

@@ -82,7 +82,8 @@ pub(super) async fn start(mut gateway: Gateway) -> Result<Running, StartError> {
     let unrecorded = Arc::new(Unrecorded::default());
     let replays = Replays::new(log.clone(), stores.read.clone(), background.runner());
     let histories = Histories::new(stores.read.clone(), background.runner());
-    shared::keep_hearing(sharing.clone(), routing.clone(), &background);
+    let newest = routing.clone();
+    shared::keep_hearing(sharing.clone(), move || newest.clone(), &background);
     let admin = AdminState {
         sources: Sources {
             log: log.clone(),

@@ -161,15 +161,23 @@ fn load(gateway: &TestGateway, faults: impl FnOnce()) -> Duration {
 
 #[test]
 fn f69_nobody_waits_for_redis() {
-    let (a, b) = (well(), well());
+    let upstream = well();
     let server = Server::start(&[]);
-    let gateway = gateway(&a, &b, PRIORITY, &section(&server));
+    // Each request asks for its session and for one of its key's rate.
+    let gateway = TestGateway::with(Wanted {
+        upstream: Some(upstream.base_url()),
+        no_key: true,
+        provider: "    api_keys: [{ key: sk-limited-0123456789, name: k, max_rps: 5000 }]\n"
+            .to_owned(),
+        yaml: section(&server),
+        ..Wanted::default()
+    });
     wait_shares(&gateway, true);
     let slowest = load(&gateway, || {
         server.pause();
         wait_shares(&gateway, false);
-        let before = a.requests();
-        wait_until("requests go on", || before + 20 < a.requests());
+        let before = upstream.requests();
+        wait_until("requests go on", || before + 20 < upstream.requests());
         server.resume();
         wait_shares(&gateway, true);
         server.kill();
@@ -177,8 +185,8 @@ fn f69_nobody_waits_for_redis() {
         server.restart();
         wait_shares(&gateway, true);
         let (): () = server.run("FLUSHALL");
-        let before = a.requests();
-        wait_until("requests go on", || before + 20 < a.requests());
+        let before = upstream.requests();
+        wait_until("requests go on", || before + 20 < upstream.requests());
     });
     // The limit is 50 ms (`shared_state::faults`); a busy machine adds some of its own.
     assert!(slowest < Duration::from_millis(750), "{slowest:?}");

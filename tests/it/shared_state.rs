@@ -154,6 +154,23 @@ fn cool_downs_are_never_shortened() {
 }
 
 #[test]
+fn what_is_told_arrives_though_nobody_waits() {
+    on_both(async |place| {
+        let (state, value, cool) = (&place.state, key(), key());
+        let until = place.now_ms() + 40_000;
+        state.tell(&value, text("a"), LONG);
+        state.tell_if_later(&cool, until);
+        state.tell_if_later(&cool, until - 1);
+        state.tell_if_later(&cool, until + 1);
+        let expected = [Some(text("a")), Some(text(&(until + 1).to_string()))];
+        let keys = [value, cool];
+        place
+            .until("it is there", async || state.many(&keys).await == expected)
+            .await;
+    });
+}
+
+#[test]
 fn cool_downs_end_by_themselves() {
     on_both(async |place| {
         let (state, key, until) = (&place.state, key(), place.now_ms() + 30);

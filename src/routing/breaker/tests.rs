@@ -305,3 +305,37 @@ fn what_is_shown() {
     assert_eq!(state(20.0), BreakerState::HalfOpen { is_probing: false });
     assert_eq!(Case::new().breaker.state(until), BreakerState::Closed);
 }
+
+#[test]
+fn another_instances_word_makes_it_cool_and_nothing_more() {
+    let case = Case::new();
+    let (now, until) = (case.at(1.0), case.at(9.0));
+    case.breaker.cools_until(until, now);
+    assert_eq!(case.allows(2.0), Allowed::Yes);
+    assert_eq!(case.breaker.cooling_until(now), Some(until));
+    assert_eq!(case.breaker.rests_until(now), Some(until));
+    // Neither one that has passed nor a sooner one changes it, and it is bounded.
+    case.breaker.cools_until(case.at(0.5), now);
+    case.breaker.cools_until(case.at(5.0), now);
+    assert_eq!(case.breaker.cooling_until(now), Some(until));
+    assert_eq!(case.breaker.cooling_until(until), None);
+    case.breaker.cools_until(case.at(9_000.0), now);
+    assert_eq!(case.breaker.cooling_until(now), Some(case.at(61.0)));
+}
+
+#[test]
+fn what_started_after_another_instances_word_disproves_it() {
+    let case = Case::new();
+    case.breaker.cools_until(case.at(9.0), case.at(1.0));
+    case.breaker.succeeded(case.at(0.5));
+    assert_eq!(case.breaker.rests_until(case.at(2.0)), Some(case.at(9.0)));
+    case.breaker.succeeded(case.at(1.5));
+    assert_eq!(case.breaker.rests_until(case.at(2.0)), None);
+}
+
+#[test]
+fn an_open_one_rests_until_its_probe() {
+    let case = Case::opened();
+    assert_eq!(case.breaker.rests_until(case.at(1.0)), Some(case.at(10.0)));
+    assert_eq!(case.breaker.rests_until(case.at(10.0)), None);
+}

@@ -5,6 +5,7 @@ pub mod breaker;
 pub mod budget;
 pub mod by_metrics;
 pub mod candidates;
+pub mod current;
 pub mod explain;
 pub mod failover;
 pub mod figures;
@@ -75,19 +76,17 @@ pub struct Routing {
 }
 
 impl Routing {
-    /// For a configuration, its providers, and what they were found to have. `before`: that of the configuration before, whose
-    /// keys and figures stay known.
+    /// For a configuration and its providers. `before`: that of the configuration before, whose keys and figures stay known.
     pub fn new(
         config: &Config,
         providers: Arc<[Provider]>,
-        discovery: &Discovery,
         clock: &Clock,
         before: Option<&Self>,
     ) -> Self {
-        let lists = discovery.lists();
         let now = clock.now();
         let settings = config.routing.clone();
-        let health = match before {
+        let is_same = |before: &&Self| has_same_breakers(&before.settings, &settings);
+        let health = match before.filter(is_same) {
             Some(before) => before.health.clone(),
             None => Arc::new(Health::new(now, breaker_settings(&settings))),
         };
@@ -97,7 +96,7 @@ impl Routing {
             .collect();
         let parts = Parts {
             providers: providers.clone(),
-            discovered: &lists::listed(&lists.snapshot(), providers.len()),
+            discovered: &[],
             logical: &config.models,
             prices: &config.prices,
             strategy: settings.strategy,
@@ -114,13 +113,21 @@ impl Routing {
             table: RwLock::new(Arc::new(Table::new(&parts))),
             logical: config.models.clone(),
             prices: config.prices.clone(),
-            refresher: discovery.refresher(),
-            lists,
+            refresher: Refresher::default(),
+            lists: Arc::new(ModelLists::none()),
             settings,
             health,
             providers,
             pools,
         }
+    }
+
+    /// With what these providers were found to have, and will be.
+    pub fn with_lists(mut self, discovery: &Discovery) -> Self {
+        self.lists = discovery.lists();
+        self.refresher = discovery.refresher();
+        self.follow_lists();
+        self
     }
 
     /// The table as it is now; it stays the same for who holds it.
@@ -179,6 +186,12 @@ impl Routing {
     pub fn providers(&self) -> &Arc<[Provider]> {
         &self.providers
     }
+}
+
+/// Whether breakers of the one are good for the other.
+fn has_same_breakers(one: &RoutingConfig, other: &RoutingConfig) -> bool {
+    let of = |settings: &RoutingConfig| (settings.breaker_failures, settings.breaker_open);
+    of(one) == of(other)
 }
 
 impl fmt::Debug for Routing {

@@ -5,6 +5,8 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::sync::{mpsc, oneshot};
+
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::routing::Routing;
@@ -36,8 +38,8 @@ pub(super) fn routing(
     if let Some(before) = before {
         discovery.begin_with(before.providers(), &before.lists().snapshot());
     }
-    let routing = Routing::new(config, providers, &discovery, clock, before);
-    let routing = Arc::new(routing);
+    let routing = Routing::new(config, providers, clock, before);
+    let routing = Arc::new(routing.with_lists(&discovery));
     let probed = config.providers.iter().map(|provider| provider.probe);
     let keeper = Keeper {
         discovery,
@@ -64,6 +66,18 @@ impl Keeper {
                 () = follow(&routing) => {}
             }
         });
+    }
+}
+
+/// Starts the task of each configuration that comes, and ends the one before. Dropping this ends the last one.
+pub(super) async fn keep_lists(tasks: Tasks, mut keepers: mpsc::UnboundedReceiver<Keeper>) {
+    let mut running: Option<oneshot::Sender<()>> = None;
+    while let Some(keeper) = keepers.recv().await {
+        drop(running.take());
+        let (next, is_next) = oneshot::channel();
+        // It ends by an error, when the other end is dropped.
+        keeper.start(&tasks, async move { drop(is_next.await) });
+        running = Some(next);
     }
 }
 

@@ -86,13 +86,7 @@ pub(super) async fn start(mut gateway: Gateway) -> Result<Running, StartError> {
     let alone = StreamCount::new(MOST_WITHOUT_CLIENT);
     let unrecorded = Arc::new(Unrecorded::default());
     let replays = Replays::new(log.clone(), stores.read.clone(), background.runner());
-<<<<<<< HEAD
-=======
-    let histories = Histories::new(stores.read.clone(), background.runner());
->>>>>>> 3a0365d994b4ffceb15ba13d50a5aedf222f0dec
     let current_routing = CurrentRouting::new(routing.clone());
-    let heard = current_routing.clone();
-    shared::keep_hearing(sharing.clone(), move || heard.now(), &background);
     let (keeps_lists, keepers) = mpsc::unbounded_channel();
     // An error means that nobody listens: the other end is below.
     drop(keeps_lists.send(keeper));
@@ -123,11 +117,8 @@ pub(super) async fn start(mut gateway: Gateway) -> Result<Running, StartError> {
         let watch = config_watch::watch(reloader.clone(), every);
         background.runner().start("configuration", watch);
     }
-<<<<<<< HEAD
     let histories = Histories::new(stores.read.clone(), background.runner());
     shared::keep_hearing(sharing.clone(), current_routing.clone(), &background);
-=======
->>>>>>> 3a0365d994b4ffceb15ba13d50a5aedf222f0dec
     let admin = AdminState {
         reload: reloader.for_admin(),
         sources: Sources {

@@ -71,7 +71,7 @@ fn routing(providers: usize, models: usize, more: &str) -> anyhow::Result<Routin
     yaml.push_str(more);
     let config = config(&yaml)?;
     let providers = registry::build(&config.providers)?;
-    let (cached, clock) = (Cached::default(), Clock::machine());
+    let clock = Clock::machine();
     Ok(Routing::new(&config, providers, &clock, None))
 }
 

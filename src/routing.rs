@@ -29,7 +29,7 @@ use crate::routing::budget::RetryBudget;
 use crate::routing::health::{Health, TargetState};
 use crate::routing::key_pool::{KeyPool, KeySpec};
 use crate::routing::table::{Parts, Table};
-use crate::upstream::discovery::{Discovery, ModelLists, Refresher};
+use crate::upstream::discovery::{Discovery, ModelLists, Refresher, Snapshot};
 use crate::upstream::provider::Provider;
 
 /// Why there is no target.
@@ -72,6 +72,8 @@ pub struct Routing {
     prices: Vec<PriceConfig>,
     lists: Arc<ModelLists>,
     refresher: Refresher,
+    /// What the table is made of.
+    snapshot: RwLock<Arc<Snapshot>>,
     table: RwLock<Arc<Table>>,
 }
 
@@ -115,6 +117,7 @@ impl Routing {
             prices: config.prices.clone(),
             refresher: Refresher::default(),
             lists: Arc::new(ModelLists::none()),
+            snapshot: RwLock::default(),
             settings,
             health,
             providers,
@@ -136,9 +139,15 @@ impl Routing {
         table.clone()
     }
 
-    /// What the providers were found to have. Its [`ModelLists::snapshot`] has the models of each, by its index in
-    /// [`Routing::providers`], with their devices and nodes, when the list came, and why there is no newer one; `None` for
-    /// a provider whose list is not asked for. No request ever waits for it.
+    /// What the providers were found to have: the models of each, by its index in [`Routing::providers`], with their devices
+    /// and nodes, when the list came, and why there is no newer one; `None` for a provider whose list is not asked for. What
+    /// it says can be asked for: the table knows it already.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        let snapshot = self.snapshot.read().unwrap_or_else(PoisonError::into_inner);
+        snapshot.clone()
+    }
+
+    /// Where the lists come in. Who tells of them reads [`Routing::snapshot`].
     pub fn lists(&self) -> &Arc<ModelLists> {
         &self.lists
     }
@@ -148,18 +157,25 @@ impl Routing {
         &self.refresher
     }
 
-    /// Makes the table anew from the lists of now.
+    /// Takes the lists of now. The table is made anew where what can be asked for has changed; most often it has not.
     pub fn follow_lists(&self) {
-        let made = Table::new(&Parts {
-            providers: self.providers.clone(),
-            discovered: &lists::listed(&self.lists.snapshot(), self.providers.len()),
-            logical: &self.logical,
-            prices: &self.prices,
-            strategy: self.settings.strategy,
-            has_prefix_affinity: self.settings.prefix_affinity,
-            health: &self.health,
-        });
-        *self.table.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(made);
+        let snapshot = self.lists.snapshot();
+        if snapshot.version != self.snapshot().version {
+            let made = Table::new(&Parts {
+                providers: self.providers.clone(),
+                discovered: &lists::listed(&snapshot, self.providers.len()),
+                logical: &self.logical,
+                prices: &self.prices,
+                strategy: self.settings.strategy,
+                has_prefix_affinity: self.settings.prefix_affinity,
+                health: &self.health,
+            });
+            *self.table.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(made);
+        }
+        *self
+            .snapshot
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = snapshot;
     }
 
     /// The keys of a provider, by its index.

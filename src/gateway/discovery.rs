@@ -36,7 +36,7 @@ pub(super) fn routing(
 ) -> (Arc<Routing>, Keeper) {
     let discovery = Discovery::configured(providers.clone(), config);
     if let Some(before) = before {
-        discovery.begin_with(before.providers(), &before.lists().snapshot());
+        discovery.begin_with(before.providers(), &before.snapshot());
     }
     let routing = Routing::new(config, providers, clock, before);
     let routing = Arc::new(routing.with_lists(&discovery));
@@ -84,14 +84,8 @@ pub(super) async fn keep_lists(tasks: Tasks, mut keepers: mpsc::UnboundedReceive
 /// Has the table follow the lists, as long as there are any.
 async fn follow(routing: &Routing) {
     let mut told = routing.lists().subscribe();
-    let mut known = told.borrow_and_update().version;
     while told.changed().await.is_ok() {
-        let version = told.borrow_and_update().version;
-        // Most lists are as they were.
-        if version != known {
-            routing.follow_lists();
-            known = version;
-        }
+        routing.follow_lists();
     }
 }
 

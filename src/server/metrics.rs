@@ -255,7 +255,7 @@ impl Sources {
     /// Lists of models, of each provider that is asked for one.
     fn encode_discovery(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let routing = self.routing.now();
-        let snapshot = routing.lists().snapshot();
+        let snapshot = routing.snapshot();
         let lists = || {
             let known = snapshot.iter().filter_map(|(index, models)| {
                 let provider = routing.providers().get(index)?;

@@ -202,10 +202,11 @@ impl Closed {
 
     /// Whether the last try ended in a failure that came under a good status: then nothing was answered.
     pub fn is_failure_under_good_status(&self) -> bool {
-        let last = self
-            .tries
-            .last()
-            .filter(|last| last.number == self.last_number());
+        // Where candidates were passed over, every try has an entry.
+        let mut made = self.tries.iter().rev();
+        let last = made
+            .find(|tried| tried.was_made())
+            .filter(|last| 0 < self.passed_over || last.number == self.last_number());
         last.is_some_and(|last| {
             last.outcome != Outcome::Ok && last.status_code.is_some_and(|status| status < 400)
         })
@@ -281,6 +282,22 @@ pub struct AttemptDraft {
     pub duration_ms: f64,
     /// Why it was given up, such as `stale_connection`.
     pub skip_reason: Option<String>,
+}
+
+/// Why a candidate is passed over, which is no try: the words that `skip_reason` has then.
+pub const PASSED_OVER: &[&str] = &[
+    "circuit_open",
+    "key_cooling_down",
+    "key_rate",
+    "not_translatable",
+];
+
+impl AttemptDraft {
+    /// Whether the provider was asked; else it was passed over.
+    pub fn was_made(&self) -> bool {
+        let reason = self.skip_reason.as_deref();
+        !reason.is_some_and(|reason| PASSED_OVER.contains(&reason))
+    }
 }
 
 /// When a try began and how soon its answer's head was there.

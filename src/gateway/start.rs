@@ -85,6 +85,8 @@ pub(super) async fn start(mut gateway: Gateway) -> Result<Running, StartError> {
             streams: streams.clone(),
             unrecorded: unrecorded.clone(),
             stuck_workers: watchdog.stuck(),
+            health: routing.health.clone(),
+            clock: clock.clone(),
         },
         replays: replays.clone(),
         token: config.admin.token.clone(),

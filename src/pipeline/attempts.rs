@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use crate::access_log::draft::AttemptDraft;
+use crate::access_log::draft::{AttemptDraft, PASSED_OVER};
 use crate::filter::{Endpoint, Headers, Outcome};
 use crate::pipeline::Worker;
 use crate::pipeline::answer::{
@@ -18,6 +18,7 @@ use crate::pipeline::exchange::{Body, Exchange};
 use crate::pipeline::failure::Failure;
 use crate::pipeline::flight::Flight;
 use crate::pipeline::plan::{self, Plan, plan};
+
 use crate::routing::breaker::Allowed;
 use crate::routing::candidates::{Facts, candidates};
 use crate::routing::failover::{Blame, Trouble, retry_after};
@@ -55,6 +56,7 @@ pub(super) async fn answered(
     let order = order(exchange, route, worker);
     let mut tries = Tries {
         worker,
+        tags: exchange.guard.closed_mut().tags.clone(),
         made: 0,
         waits: Vec::new(),
         nobody: Nobody::NotFor,
@@ -154,6 +156,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 struct Tries<'a> {
     worker: &'a Worker,
+    /// The tags before the first try: what an answer says of itself is forgotten with it.
+    tags: Vec<(String, String)>,
     made: u32,
     /// When those that were tried may be asked again.
     waits: Vec<Duration>,
@@ -187,9 +191,7 @@ impl Tries<'_> {
                 return Ok(true);
             }
             let is_only = is_last && self.last.is_none();
-            let Some(shown) = self.key(exchange, target, &tried_keys, is_only, now) else {
-                return Ok(false);
-            };
+            // Before the key, of which nothing is used up then.
             if let Allowed::No { until } = target.state.breaker.allows(now) {
                 self.nobody = self.nobody.or(Nobody::Open { until });
                 pass_over(
@@ -201,6 +203,10 @@ impl Tries<'_> {
                 );
                 return Ok(false);
             }
+            let Some(shown) = self.key(exchange, target, &tried_keys, is_only, now) else {
+                target.state.breaker.gave_up(now);
+                return Ok(false);
+            };
             let plan = match plan(exchange, head, target, worker) {
                 Ok(plan) => plan,
                 Err(failure) => {
@@ -218,8 +224,16 @@ impl Tries<'_> {
                     return Ok(false);
                 }
             };
+            // Last, for candidates that are passed over cost nobody anything.
+            if 0 < self.made && !worker.routing.budget.may_retry(now) {
+                target.state.breaker.gave_up(now);
+                return Ok(true);
+            }
             let has_more = !is_last || tried_keys.len() + 1 < provider.keys.len();
             let may_follow = has_more && is_resendable(exchange) && self.made + 1 < self.most();
+            if 0 < self.made {
+                exchange.guard.tries_again(&self.tags);
+            }
             let flight = Flight::start(worker, target, now);
             let key = match shown {
                 Shown::Clients => None,
@@ -254,7 +268,7 @@ impl Tries<'_> {
         self.worker.routing.settings.max_attempts
     }
 
-    /// Whether one more try is within the limits of number, time and the retry budget.
+    /// Whether one more try is within the limits of number and time.
     fn may_try(&self, exchange: &Exchange, provider: &Provider, now: Instant) -> bool {
         if self.made == 0 {
             return true;
@@ -262,7 +276,6 @@ impl Tries<'_> {
         self.made < self.most()
             && now < exchange.guard.started() + provider.timeouts.total
             && !exchange.link.is_gone()
-            && self.worker.routing.budget.may_retry(now)
     }
 
     /// Chooses the key. `None`: this target has none at the moment.
@@ -369,6 +382,7 @@ fn pass_over(
     reason: &str,
     outcome: Outcome,
 ) {
+    debug_assert!(PASSED_OVER.contains(&reason), "{reason} is not known");
     let started_at_us = worker.clock.wall_us();
     let closed = exchange.guard.closed_mut();
     closed.passed_over += 1;
@@ -409,9 +423,6 @@ async fn one_try(
 ) -> (Answered, Option<Trouble>) {
     let provider = &worker.providers[target.provider];
     let guard = &mut exchange.guard;
-    if 0 < guard.closed_mut().attempts {
-        guard.tries_again();
-    }
     if let Some(body) = plan.recorded {
         guard.upstream_request(body);
     }

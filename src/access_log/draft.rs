@@ -111,6 +111,10 @@ pub struct Closed {
     /// `tries`. Of the process that made it only.
     #[serde(skip)]
     pub tried: Option<Tried>,
+    /// The try that goes on: it is an entry of `tries` where the exchange ends in its middle. Of the process that made it
+    /// only.
+    #[serde(skip)]
+    pub begun: Option<Begun>,
     /// What each filter decided.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub verdicts: Vec<VerdictDraft>,
@@ -174,6 +178,7 @@ impl Closed {
             passed_over: 0,
             tries: Vec::new(),
             tried: None,
+            begun: None,
             verdicts: Vec::new(),
             filtered_by: None,
             replay_of: None,
@@ -198,6 +203,29 @@ impl Closed {
     /// The number of the last entry of `tries`, or of the one that the last try would have.
     pub fn last_number(&self) -> u32 {
         self.attempts + self.passed_over
+    }
+
+    /// Puts the try that goes on among the others, where there are others: the exchange ends in its middle.
+    pub fn cut_try(&mut self) {
+        let Some(begun) = self.begun.take() else {
+            return;
+        };
+        if 1 < self.last_number() {
+            self.tries.push(AttemptDraft {
+                number: self.last_number(),
+                provider: self.provider.clone().unwrap_or_default(),
+                model: self.sent_model.clone(),
+                provider_key: self.provider_key.clone(),
+                started_at_us: begun.started_at_us,
+                status_code: None,
+                outcome: self.outcome,
+                error_message: None,
+                connect_ms: None,
+                first_byte_ms: None,
+                duration_ms: begun.started.elapsed().as_secs_f64() * 1000.0,
+                skip_reason: None,
+            });
+        }
     }
 
     /// Whether the last try ended in a failure that came under a good status: then nothing was answered.
@@ -298,6 +326,15 @@ impl AttemptDraft {
         let reason = self.skip_reason.as_deref();
         !reason.is_some_and(|reason| PASSED_OVER.contains(&reason))
     }
+}
+
+/// When a try began that goes on.
+#[derive(Debug, Clone, Copy)]
+pub struct Begun {
+    /// Microseconds since the Unix epoch.
+    pub started_at_us: i64,
+    /// On the monotonic clock.
+    pub started: std::time::Instant,
 }
 
 /// When a try began and how soon its answer's head was there.

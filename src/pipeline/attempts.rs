@@ -1,6 +1,9 @@
 //! The tries of an exchange: targets and their keys in order, until one answers well or nobody is left. Another one is tried
 //! only before the first byte went to the client.
 
+mod nobody;
+mod troubles;
+
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -12,6 +15,8 @@ use crate::pipeline::answer::{
     self, Waits, classify, is_events, opened, read_bounded, refuses_our_key, waits,
 };
 use crate::pipeline::attempt::{Call, CallBody, attempt};
+use crate::pipeline::attempts::nobody::{LONGEST_WAIT, Nobody};
+use crate::pipeline::attempts::troubles::{of_status, refuses_our_user, trouble, wait};
 use crate::pipeline::birth::{Waiting, born};
 use crate::pipeline::blame::{blame, blame_for};
 use crate::pipeline::exchange::{Body, Exchange};
@@ -21,7 +26,7 @@ use crate::pipeline::plan::{self, Plan, plan};
 
 use crate::routing::breaker::Allowed;
 use crate::routing::candidates::{Facts, candidates};
-use crate::routing::failover::{Blame, Trouble, retry_after};
+use crate::routing::failover::{Blame, Trouble};
 use crate::routing::key_pool::{KeyTrouble, Pick};
 use crate::routing::target::{Route, Target};
 use crate::upstream::provider::Provider;
@@ -101,58 +106,6 @@ fn order(exchange: &mut Exchange, route: &Route, worker: &Worker) -> Vec<usize> 
     let now = worker.clock.now();
     candidates(route, &facts, &worker.providers, now, &worker.routing.dice)
 }
-
-/// Why nobody was asked.
-#[derive(Debug, Clone, Copy)]
-enum Nobody {
-    /// No target is for this request.
-    NotFor,
-    /// The circuits are open.
-    Open {
-        /// Until when.
-        until: Instant,
-    },
-    /// The keys have no room.
-    Busy {
-        /// Until when.
-        until: Instant,
-    },
-}
-
-impl Nobody {
-    /// The one that ends sooner.
-    fn or(self, other: Self) -> Self {
-        match (self, other) {
-            (Self::NotFor, other) | (other, Self::NotFor) => other,
-            (
-                Self::Open { until } | Self::Busy { until },
-                Self::Open { until: other_until } | Self::Busy { until: other_until },
-            ) => match until <= other_until {
-                true => self,
-                false => other,
-            },
-        }
-    }
-
-    fn failure(self, now: Instant) -> Failure {
-        let seconds = |until: Instant| {
-            let left = until.saturating_duration_since(now).as_secs_f64().ceil();
-            (left as u32).clamp(1, LONGEST_WAIT.as_secs() as u32)
-        };
-        match self {
-            Self::NotFor => Failure::NoTarget,
-            Self::Open { until } => Failure::NoUpstream {
-                retry_after_s: seconds(until),
-            },
-            Self::Busy { until } => Failure::KeysBusy {
-                retry_after_s: seconds(until),
-            },
-        }
-    }
-}
-
-/// Longest time that a client is told to wait where several candidates were tried.
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 struct Tries<'a> {
     worker: &'a Worker,
@@ -482,11 +435,14 @@ async fn one_try(
         Err(failure) => Err(failure),
         Ok(reply) => opened(worker, provider, &mut asked, reply, guard).await,
     };
-    let wait = || wait(&kept, worker);
+    let wait = || wait(&kept, worker.clock.wall_us());
     let (reply, trouble) = match opened {
         Err(failure) => {
             blame_for(&failure, guard);
-            let trouble = trouble(&failure, wait());
+            let trouble = match refuses_our_user(&failure, provider) {
+                true => Trouble::KeyRefused,
+                false => trouble(&failure, wait()),
+            };
             (Err(failure), Some(trouble))
         }
         Ok(reply) if 400 <= reply.status => {
@@ -579,48 +535,6 @@ fn note_words(exchange: &mut Exchange, body: &Bytes) {
     if let Some(tried) = closed.tries.iter_mut().find(|tried| tried.number == number) {
         tried.error_message = Some(message);
     }
-}
-
-fn of_status(status: u16, retry_after: Option<Duration>) -> Trouble {
-    match status {
-        429 => Trouble::RateLimited { retry_after },
-        _ => Trouble::Status {
-            status,
-            retry_after,
-        },
-    }
-}
-
-/// What a failure is to who chooses.
-fn trouble(failure: &Failure, retry_after: Option<Duration>) -> Trouble {
-    match failure {
-        Failure::UpstreamUnreachable { .. }
-        | Failure::UpstreamDns
-        | Failure::UpstreamTls { .. } => Trouble::Unreachable,
-        Failure::UpstreamTimeout => Trouble::Silent,
-        Failure::UpstreamAuth { .. } => Trouble::KeyRefused,
-        Failure::UpstreamStatus { status } | Failure::UpstreamSaid { status, .. } => {
-            of_status(*status, retry_after)
-        }
-        Failure::UpstreamIdleTimeout
-        | Failure::UpstreamRedirect
-        | Failure::UpstreamBadContentType
-        | Failure::UpstreamProtocol { .. }
-        | Failure::UpstreamEventTooLarge
-        | Failure::UpstreamTruncated
-        | Failure::UpstreamClosed
-        | Failure::UpstreamDisconnected => Trouble::Broken,
-        _ => Trouble::Ended,
-    }
-}
-
-fn wait(kept: &Waits, worker: &Worker) -> Option<Duration> {
-    let text = |name: &str| {
-        let (_, value) = kept.iter().find(|(known, _)| *known == name)?;
-        std::str::from_utf8(value).ok()
-    };
-    let now_s = worker.clock.wall_us() / 1_000_000;
-    retry_after(text("retry-after-ms"), text("retry-after"), now_s)
 }
 
 /// After several tries the client is told the soonest time of all that may be asked again.

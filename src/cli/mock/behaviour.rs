@@ -6,6 +6,8 @@
 
 use std::time::Duration;
 
+use crate::clock::Dice;
+
 /// How one exchange is to go.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Behaviour {
@@ -48,6 +50,8 @@ pub(super) struct ErrorAnswer {
     pub(super) status: u16,
     /// Only so many times for one `x-test-id`, then the answer is normal; `None` is for ever.
     pub(super) times: Option<u32>,
+    /// Only for so many of 100 requests, by chance that is the same each time; `None` is all.
+    pub(super) percent: Option<u64>,
     /// Seconds of `retry-after`; `None` sends 1 on 429, 503 and 529 and nothing else.
     pub(super) retry_after_s: Option<u32>,
     /// Value of `x-should-retry`; `None` sends none.
@@ -247,6 +251,7 @@ impl Behaviour {
             "slow" => self.first_byte_after = Duration::from_millis(number(words.next()?)?),
             "err" => self.error = Some(ErrorAnswer::new(number(words.next()?)?)?),
             "times" => self.error.as_mut()?.times = Some(number(words.next()?)?),
+            "part" => self.error.as_mut()?.percent = Some(number(words.next()?)?),
             "after" => self.error.as_mut()?.retry_after_s = Some(number(words.next()?)?),
             "retry" => self.error.as_mut()?.should_retry = Some(true),
             "noretry" => self.error.as_mut()?.should_retry = Some(false),
@@ -301,10 +306,17 @@ impl ErrorAnswer {
         let answer = Self {
             status,
             times: None,
+            percent: None,
             retry_after_s: None,
             should_retry: None,
         };
         (400..600).contains(&status).then_some(answer)
+    }
+
+    /// Whether it is given to request `number`, from 1.
+    pub(super) fn is_for(&self, number: u64) -> bool {
+        let lot = Dice::seeded(number).bits() % 100;
+        self.percent.is_none_or(|percent| lot < percent)
     }
 }
 

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use crate::access_log::draft::{AttemptDraft, PASSED_OVER};
+use crate::access_log::guard::RecordGuard;
 use crate::filter::{Endpoint, Headers, Outcome};
 use crate::pipeline::Worker;
 use crate::pipeline::answer::{
@@ -439,6 +440,11 @@ async fn one_try(
     let (reply, trouble) = match opened {
         Err(failure) => {
             blame_for(&failure, guard);
+            if let Failure::UpstreamSaid { error, .. } = &failure
+                && may_follow
+            {
+                note_message(guard, &error.message);
+            }
             let trouble = match refuses_our_user(&failure, provider) {
                 true => Trouble::KeyRefused,
                 false => trouble(&failure, wait()),
@@ -525,12 +531,15 @@ const LONGEST_ERROR: usize = 2_000;
 /// Puts what an error body says into the entry of its try.
 fn note_words(exchange: &mut Exchange, body: &Bytes) {
     let masked = exchange.guard.secrets().mask(body.clone());
-    let message = translate::error(&masked).message;
+    note_message(&mut exchange.guard, &translate::error(&masked).message);
+}
+
+fn note_message(guard: &mut RecordGuard, message: &str) {
     if message.is_empty() {
         return;
     }
     let message: String = message.chars().take(LONGEST_ERROR).collect();
-    let closed = exchange.guard.closed_mut();
+    let closed = guard.closed_mut();
     let number = closed.last_number();
     if let Some(tried) = closed.tries.iter_mut().find(|tried| tried.number == number) {
         tried.error_message = Some(message);

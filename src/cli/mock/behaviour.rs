@@ -6,8 +6,6 @@
 
 use std::time::Duration;
 
-use crate::clock::Dice;
-
 /// How one exchange is to go.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Behaviour {
@@ -50,7 +48,7 @@ pub(super) struct ErrorAnswer {
     pub(super) status: u16,
     /// Only so many times for one `x-test-id`, then the answer is normal; `None` is for ever.
     pub(super) times: Option<u32>,
-    /// Only for so many of 100 requests, by chance that is the same each time; `None` is all.
+    /// Only for so many of 100 requests, spread evenly; `None` is all.
     pub(super) percent: Option<u64>,
     /// Seconds of `retry-after`; `None` sends 1 on 429, 503 and 529 and nothing else.
     pub(super) retry_after_s: Option<u32>,
@@ -315,8 +313,8 @@ impl ErrorAnswer {
 
     /// Whether it is given to request `number`, from 1.
     pub(super) fn is_for(&self, number: u64) -> bool {
-        let lot = Dice::seeded(number).bits() % 100;
-        self.percent.is_none_or(|percent| lot < percent)
+        let is_due = |percent| number.wrapping_mul(percent) % 100 < percent;
+        self.percent.is_none_or(is_due)
     }
 }
 

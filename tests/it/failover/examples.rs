@@ -70,7 +70,7 @@ fn asksage_several_keys_have_weights_and_names() {
     }
 }
 
-/// Its README: keys without a name are called by their numbers.
+/// Keys without a name are called by their numbers, as there, in our spelling.
 #[test]
 fn asksage_keys_without_names_have_numbers() {
     let mock = mock();
@@ -87,7 +87,7 @@ fn asksage_keys_without_names_have_numbers() {
     }
     let [_, told] = uses(&mock, &gateway);
     let told: Vec<_> = told.into_iter().collect();
-    let expected = [("key_1".to_owned(), 2), ("key_2".to_owned(), 2)];
+    let expected = [("key-1".to_owned(), 2), ("key-2".to_owned(), 2)];
     assert_eq!(told, expected);
 }
 

@@ -111,6 +111,10 @@ pub struct Closed {
     /// `tries`. Of the process that made it only.
     #[serde(skip)]
     pub tried: Option<Tried>,
+    /// The try that goes on: it is an entry of `tries` where the exchange ends in its middle. Of the process that made it
+    /// only.
+    #[serde(skip)]
+    pub begun: Option<Begun>,
     /// What each filter decided.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub verdicts: Vec<VerdictDraft>,
@@ -174,6 +178,7 @@ impl Closed {
             passed_over: 0,
             tries: Vec::new(),
             tried: None,
+            begun: None,
             verdicts: Vec::new(),
             filtered_by: None,
             replay_of: None,
@@ -200,12 +205,36 @@ impl Closed {
         self.attempts + self.passed_over
     }
 
+    /// Puts the try that goes on among the others, where there are others: the exchange ends in its middle.
+    pub fn cut_try(&mut self) {
+        let Some(begun) = self.begun.take() else {
+            return;
+        };
+        if 1 < self.last_number() {
+            self.tries.push(AttemptDraft {
+                number: self.last_number(),
+                provider: self.provider.clone().unwrap_or_default(),
+                model: self.sent_model.clone(),
+                provider_key: self.provider_key.clone(),
+                started_at_us: begun.started_at_us,
+                status_code: None,
+                outcome: self.outcome,
+                error_message: None,
+                connect_ms: None,
+                first_byte_ms: None,
+                duration_ms: begun.started.elapsed().as_secs_f64() * 1000.0,
+                skip_reason: None,
+            });
+        }
+    }
+
     /// Whether the last try ended in a failure that came under a good status: then nothing was answered.
     pub fn is_failure_under_good_status(&self) -> bool {
-        let last = self
-            .tries
-            .last()
-            .filter(|last| last.number == self.last_number());
+        // Where candidates were passed over, every try has an entry.
+        let mut made = self.tries.iter().rev();
+        let last = made
+            .find(|tried| tried.was_made())
+            .filter(|last| 0 < self.passed_over || last.number == self.last_number());
         last.is_some_and(|last| {
             last.outcome != Outcome::Ok && last.status_code.is_some_and(|status| status < 400)
         })
@@ -281,6 +310,31 @@ pub struct AttemptDraft {
     pub duration_ms: f64,
     /// Why it was given up, such as `stale_connection`.
     pub skip_reason: Option<String>,
+}
+
+/// Why a candidate is passed over, which is no try: the words that `skip_reason` has then.
+pub const PASSED_OVER: &[&str] = &[
+    "circuit_open",
+    "key_cooling_down",
+    "key_rate",
+    "not_translatable",
+];
+
+impl AttemptDraft {
+    /// Whether the provider was asked; else it was passed over.
+    pub fn was_made(&self) -> bool {
+        let reason = self.skip_reason.as_deref();
+        !reason.is_some_and(|reason| PASSED_OVER.contains(&reason))
+    }
+}
+
+/// When a try began that goes on.
+#[derive(Debug, Clone, Copy)]
+pub struct Begun {
+    /// Microseconds since the Unix epoch.
+    pub started_at_us: i64,
+    /// On the monotonic clock.
+    pub started: std::time::Instant,
 }
 
 /// When a try began and how soon its answer's head was there.

@@ -307,6 +307,7 @@ impl Recording {
             self.closed.status_code = 499;
             self.closed.times.first_byte_ms = None;
         }
+        self.closed.cut_try();
         if let State::Open(open) = &mut self.state
             && open.ended_response_bytes != Some(self.copies.response.size())
         {

@@ -48,8 +48,8 @@ const MODELS: &str = "\
 How it behaves is in the model's name, parts joined by `-`, such as mock-s200-d20 or mock-err-429:
   s200 d20 b4k     200 chunks; 20 ms before each; so many bytes an event or a body
   slow-5000        first byte after so many milliseconds
-  err-429          that status, with `times-2` only twice for one x-test-id; `after-7` is retry-after,
-                   `retry` and `noretry` are x-should-retry
+  err-429          that status, with `times-2` only twice for one x-test-id, with `part-30` in 30 of 100
+                   requests; `after-7` is retry-after, `retry` and `noretry` are x-should-retry
   cut eof stall    reset, clean end before the finish reason, silence for ever; in the middle, or
                    with `cut-3` after three chunks
   hangup reset close    closed or reset in place of an answer; closed after it without a word

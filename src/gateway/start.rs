@@ -109,7 +109,7 @@ pub(super) async fn start(mut gateway: Gateway) -> Result<Running, StartError> {
         secrets,
         tls: Mutex::new(tls),
         counts: reloads.clone(),
-        clock,
+        clock: clock.clone(),
         runner: background.runner(),
         turn: tokio::sync::Mutex::default(),
     });
@@ -130,6 +130,7 @@ pub(super) async fn start(mut gateway: Gateway) -> Result<Running, StartError> {
             stuck_workers: watchdog.stuck(),
             routing: current_routing,
             shared: sharing.state().clone(),
+            clock,
         },
         replays: replays.clone(),
         token: config.admin.token.clone(),

@@ -11,7 +11,7 @@ use futures_util::StreamExt;
 use tokio::sync::Notify;
 use tokio::time::{sleep_until, timeout_at};
 
-use crate::access_log::draft::{AttemptDraft, Closed, Tried};
+use crate::access_log::draft::{AttemptDraft, Begun, Closed, Tried};
 use crate::access_log::guard::RecordGuard;
 use crate::filter::{Headers, Outcome};
 use crate::pipeline::Worker;
@@ -289,9 +289,14 @@ impl Try {
         closed.provider = Some(call.provider.name.clone());
         closed.provider_key = call.key.map(|key| key.name.clone());
         closed.sent_model = call.model.map(str::to_owned);
-        Self {
+        let begun = Begun {
             started: Instant::now(),
             started_at_us: worker.clock.wall_us(),
+        };
+        closed.begun = Some(begun);
+        Self {
+            started: begun.started,
+            started_at_us: begun.started_at_us,
         }
     }
 
@@ -302,6 +307,7 @@ impl Try {
 
     fn stale(self, guard: &mut RecordGuard) {
         let closed = guard.closed_mut();
+        closed.begun = None;
         let draft = AttemptDraft {
             skip_reason: Some("stale_connection".to_owned()),
             error_message: Some(SendFailure::Stale.to_string()),
@@ -315,6 +321,7 @@ impl Try {
         guard: &mut RecordGuard,
         answered: Result<UpstreamReply, NoHead>,
     ) -> Result<UpstreamReply, Failure> {
+        guard.closed_mut().begun = None;
         match answered {
             Ok(reply) => {
                 let connect_ms = reply.connect.map(|time| time.as_secs_f64() * 1000.0);

@@ -2,13 +2,16 @@
 //! only before the first byte went to the client.
 
 mod keys;
+mod nobody;
 mod order;
+mod troubles;
 
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use crate::access_log::draft::AttemptDraft;
+use crate::access_log::draft::{AttemptDraft, PASSED_OVER};
+use crate::access_log::guard::RecordGuard;
 use crate::filter::{Endpoint, Headers, Outcome};
 use crate::pipeline::Worker;
 use crate::pipeline::answer::{
@@ -16,7 +19,9 @@ use crate::pipeline::answer::{
 };
 use crate::pipeline::attempt::{Call, CallBody, attempt};
 use crate::pipeline::attempts::keys::Shown;
+use crate::pipeline::attempts::nobody::{LONGEST_WAIT, Nobody};
 use crate::pipeline::attempts::order::order;
+use crate::pipeline::attempts::troubles::{of_status, refuses_our_user, trouble, wait};
 use crate::pipeline::birth::{Waiting, born};
 use crate::pipeline::blame::{blame, blame_for};
 use crate::pipeline::exchange::{Body, Exchange};
@@ -25,7 +30,7 @@ use crate::pipeline::flight::Flight;
 use crate::pipeline::plan::{self, Plan, plan};
 use crate::pipeline::sessions::Asking;
 use crate::routing::breaker::Allowed;
-use crate::routing::failover::{Blame, Trouble, retry_after};
+use crate::routing::failover::{Blame, Trouble};
 use crate::routing::key_pool::KeyTrouble;
 use crate::routing::target::{Route, Target};
 use crate::upstream::provider::Provider;
@@ -61,6 +66,7 @@ pub(super) async fn answered(
     let mut tries = Tries {
         worker,
         asking,
+        tags: exchange.guard.closed_mut().tags.clone(),
         made: 0,
         waits: Vec::new(),
         nobody: Nobody::NotFor,
@@ -87,62 +93,12 @@ pub(super) async fn answered(
     Ok(answered)
 }
 
-/// Why nobody was asked.
-#[derive(Debug, Clone, Copy)]
-enum Nobody {
-    /// No target is for this request.
-    NotFor,
-    /// The circuits are open.
-    Open {
-        /// Until when.
-        until: Instant,
-    },
-    /// The keys have no room.
-    Busy {
-        /// Until when.
-        until: Instant,
-    },
-}
-
-impl Nobody {
-    /// The one that ends sooner.
-    fn or(self, other: Self) -> Self {
-        match (self, other) {
-            (Self::NotFor, other) | (other, Self::NotFor) => other,
-            (
-                Self::Open { until } | Self::Busy { until },
-                Self::Open { until: other_until } | Self::Busy { until: other_until },
-            ) => match until <= other_until {
-                true => self,
-                false => other,
-            },
-        }
-    }
-
-    fn failure(self, now: Instant) -> Failure {
-        let seconds = |until: Instant| {
-            let left = until.saturating_duration_since(now).as_secs_f64().ceil();
-            (left as u32).clamp(1, LONGEST_WAIT.as_secs() as u32)
-        };
-        match self {
-            Self::NotFor => Failure::NoTarget,
-            Self::Open { until } => Failure::NoUpstream {
-                retry_after_s: seconds(until),
-            },
-            Self::Busy { until } => Failure::KeysBusy {
-                retry_after_s: seconds(until),
-            },
-        }
-    }
-}
-
-/// Longest time that a client is told to wait where several candidates were tried.
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
-
 struct Tries<'a> {
     worker: &'a Worker,
     /// The session, which is bound to who answers.
     asking: Option<Asking>,
+    /// The tags before the first try: what an answer says of itself is forgotten with it.
+    tags: Vec<(String, String)>,
     made: u32,
     /// When those that were tried may be asked again.
     waits: Vec<Duration>,
@@ -168,11 +124,7 @@ impl Tries<'_> {
                 return Ok(true);
             }
             let is_only = is_last && self.last.is_none();
-            let key = self.key(exchange, target, &tried_keys, is_only, now);
-            let Some(shown) = key.await else {
-                return Ok(false);
-            };
-            let now = worker.clock.now();
+            // Before the key, of which nothing is used up then.
             if let Allowed::No { until } = target.state.breaker.allows(now) {
                 self.nobody = self.nobody.or(Nobody::Open { until });
                 pass_over(
@@ -184,6 +136,11 @@ impl Tries<'_> {
                 );
                 return Ok(false);
             }
+            let key = self.key(exchange, target, &tried_keys, is_only, now);
+            let Some(shown) = key.await else {
+                target.state.breaker.gave_up(now);
+                return Ok(false);
+            };
             let plan = match plan(exchange, head, target, worker) {
                 Ok(plan) => plan,
                 Err(failure) => {
@@ -201,8 +158,16 @@ impl Tries<'_> {
                     return Ok(false);
                 }
             };
+            // Last, for candidates that are passed over cost nobody anything.
+            if 0 < self.made && !worker.routing.budget.may_retry(now) {
+                target.state.breaker.gave_up(now);
+                return Ok(true);
+            }
             let has_more = !is_last || tried_keys.len() + 1 < provider.keys.len();
             let may_follow = has_more && is_resendable(exchange) && self.made + 1 < self.most();
+            if 0 < self.made {
+                exchange.guard.tries_again(&self.tags);
+            }
             let flight = Flight::start(worker, target, now);
             let key = match shown {
                 Shown::Clients => None,
@@ -238,7 +203,7 @@ impl Tries<'_> {
         self.worker.routing.settings.max_attempts
     }
 
-    /// Whether one more try is within the limits of number, time and the retry budget.
+    /// Whether one more try is within the limits of number and time.
     fn may_try(&self, exchange: &Exchange, provider: &Provider, now: Instant) -> bool {
         if self.made == 0 {
             return true;
@@ -246,7 +211,6 @@ impl Tries<'_> {
         self.made < self.most()
             && now < exchange.guard.started() + provider.timeouts.total
             && !exchange.link.is_gone()
-            && self.worker.routing.budget.may_retry(now)
     }
 
     /// Tells those whose doing it is how the try went.
@@ -328,6 +292,7 @@ fn pass_over(
     reason: &str,
     outcome: Outcome,
 ) {
+    debug_assert!(PASSED_OVER.contains(&reason), "{reason} is not known");
     let started_at_us = worker.clock.wall_us();
     let closed = exchange.guard.closed_mut();
     closed.passed_over += 1;
@@ -368,9 +333,6 @@ async fn one_try(
 ) -> (Answered, Option<Trouble>) {
     let provider = &worker.providers[target.provider];
     let guard = &mut exchange.guard;
-    if 0 < guard.closed_mut().attempts {
-        guard.tries_again();
-    }
     if let Some(body) = plan.recorded {
         guard.upstream_request(body);
     }
@@ -430,11 +392,19 @@ async fn one_try(
         Err(failure) => Err(failure),
         Ok(reply) => opened(worker, provider, &mut asked, reply, guard).await,
     };
-    let wait = || wait(&kept, worker);
+    let wait = || wait(&kept, worker.clock.wall_us());
     let (reply, trouble) = match opened {
         Err(failure) => {
             blame_for(&failure, guard);
-            let trouble = trouble(&failure, wait());
+            if let Failure::UpstreamSaid { error, .. } = &failure
+                && may_follow
+            {
+                note_message(guard, &error.message);
+            }
+            let trouble = match refuses_our_user(&failure, provider) {
+                true => Trouble::KeyRefused,
+                false => trouble(&failure, wait()),
+            };
             (Err(failure), Some(trouble))
         }
         Ok(reply) if 400 <= reply.status => {
@@ -517,58 +487,19 @@ const LONGEST_ERROR: usize = 2_000;
 /// Puts what an error body says into the entry of its try.
 fn note_words(exchange: &mut Exchange, body: &Bytes) {
     let masked = exchange.guard.secrets().mask(body.clone());
-    let message = translate::error(&masked).message;
+    note_message(&mut exchange.guard, &translate::error(&masked).message);
+}
+
+fn note_message(guard: &mut RecordGuard, message: &str) {
     if message.is_empty() {
         return;
     }
     let message: String = message.chars().take(LONGEST_ERROR).collect();
-    let closed = exchange.guard.closed_mut();
+    let closed = guard.closed_mut();
     let number = closed.last_number();
     if let Some(tried) = closed.tries.iter_mut().find(|tried| tried.number == number) {
         tried.error_message = Some(message);
     }
-}
-
-fn of_status(status: u16, retry_after: Option<Duration>) -> Trouble {
-    match status {
-        429 => Trouble::RateLimited { retry_after },
-        _ => Trouble::Status {
-            status,
-            retry_after,
-        },
-    }
-}
-
-/// What a failure is to who chooses.
-fn trouble(failure: &Failure, retry_after: Option<Duration>) -> Trouble {
-    match failure {
-        Failure::UpstreamUnreachable { .. }
-        | Failure::UpstreamDns
-        | Failure::UpstreamTls { .. } => Trouble::Unreachable,
-        Failure::UpstreamTimeout => Trouble::Silent,
-        Failure::UpstreamAuth { .. } => Trouble::KeyRefused,
-        Failure::UpstreamStatus { status } | Failure::UpstreamSaid { status, .. } => {
-            of_status(*status, retry_after)
-        }
-        Failure::UpstreamIdleTimeout
-        | Failure::UpstreamRedirect
-        | Failure::UpstreamBadContentType
-        | Failure::UpstreamProtocol { .. }
-        | Failure::UpstreamEventTooLarge
-        | Failure::UpstreamTruncated
-        | Failure::UpstreamClosed
-        | Failure::UpstreamDisconnected => Trouble::Broken,
-        _ => Trouble::Ended,
-    }
-}
-
-fn wait(kept: &Waits, worker: &Worker) -> Option<Duration> {
-    let text = |name: &str| {
-        let (_, value) = kept.iter().find(|(known, _)| *known == name)?;
-        std::str::from_utf8(value).ok()
-    };
-    let now_s = worker.clock.wall_us() / 1_000_000;
-    retry_after(text("retry-after-ms"), text("retry-after"), now_s)
 }
 
 /// After several tries the client is told the soonest time of all that may be asked again.

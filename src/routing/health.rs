@@ -88,6 +88,24 @@ impl Health {
         states.take(most).cloned().collect()
     }
 
+    /// How well each provider is of which something is known, by name: 1 well, 0.5 one of its models cools down or is
+    /// probed, 0 the circuit of one is open.
+    pub fn levels(&self, now: Instant) -> Vec<(String, f64)> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let level = |state: &Arc<TargetState>| match state.breaker.state(now) {
+            BreakerState::Open { .. } => 0.0,
+            BreakerState::HalfOpen { .. } => 0.5,
+            BreakerState::Closed if state.breaker.cooling_until(now).is_some() => 0.5,
+            BreakerState::Closed => 1.0,
+        };
+        let mut levels: Vec<(String, f64)> = known
+            .iter()
+            .map(|(name, models)| (name.clone(), models.values().map(level).fold(1.0, f64::min)))
+            .collect();
+        levels.sort_by(|(a, _), (b, _)| a.cmp(b));
+        levels
+    }
+
     /// The models of a provider of which something is known, with what it is, by name.
     pub fn models_of(&self, provider: &str) -> Vec<(String, Arc<TargetState>)> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);

@@ -17,6 +17,7 @@ use crate::access_log::ledger::DropReason;
 use crate::access_log::observer::Observer;
 use crate::access_log::record::LogRecord;
 use crate::access_log::recorder::AccessLog;
+use crate::clock::Clock;
 use crate::filter::VerdictKind;
 use crate::pipeline::StreamCount;
 use crate::routing::current::CurrentRouting;
@@ -49,6 +50,8 @@ pub struct Sources {
     pub routing: CurrentRouting,
     /// What several instances share.
     pub shared: Arc<dyn SharedState>,
+    /// What time it is there.
+    pub clock: Clock,
 }
 
 /// Counts finished records by outcome, and failures of filters.
@@ -57,7 +60,11 @@ pub struct Outcomes {
     by_outcome: Mutex<BTreeMap<String, u64>>,
     filter_errors: Mutex<BTreeMap<(String, String), u64>>,
     attempts: Mutex<BTreeMap<(String, String), u64>>,
+    key_coolings: Mutex<BTreeMap<[String; 3], u64>>,
 }
+
+/// Why a key cools down, in the words of a try's `skip_reason`.
+const KEY_TROUBLES: [&str; 2] = ["key_refused", "rate_limited"];
 
 impl Observer for Outcomes {
     fn on_complete(&self, record: &LogRecord) {
@@ -77,11 +84,17 @@ impl Observer for Outcomes {
         if record.tries.is_empty() {
             add(&self.attempts, (provider.clone(), record.outcome.clone()));
         }
-        for tried in &record.tries {
+        for tried in record.tries.iter().filter(|tried| tried.was_made()) {
             add(
                 &self.attempts,
                 (tried.provider.clone(), tried.outcome.as_str().to_owned()),
             );
+            let reason = tried.skip_reason.as_deref();
+            let reason = reason.filter(|reason| KEY_TROUBLES.contains(reason));
+            if let (Some(key), Some(reason)) = (&tried.provider_key, reason) {
+                let labels = [tried.provider.clone(), key.clone(), reason.to_owned()];
+                add(&self.key_coolings, labels);
+            }
         }
     }
 }
@@ -241,6 +254,23 @@ impl Collector for Sources {
         )?;
         family(
             &mut encoder,
+            "key_coolings",
+            "Keys left alone for a while, by reason",
+            snapshot(&self.outcomes.key_coolings).into_iter().map(
+                |([upstream, key, reason], n)| {
+                    (
+                        [("upstream", upstream), ("key", key), ("reason", reason)],
+                        n,
+                    )
+                },
+            ),
+        )?;
+        upstream_health(
+            &mut encoder,
+            self.routing.now().health.levels(self.clock.now()),
+        )?;
+        family(
+            &mut encoder,
             "filter_errors",
             "Failures of filters by kind",
             snapshot(&self.outcomes.filter_errors)
@@ -278,6 +308,19 @@ impl Sources {
                 .map(|(labels, list)| (labels, list.failures)),
         )
     }
+}
+
+fn upstream_health(
+    encoder: &mut DescriptorEncoder<'_>,
+    levels: Vec<(String, f64)>,
+) -> Result<(), fmt::Error> {
+    let help = "1: well; 0.5: a model of it cools down or is probed; 0: a circuit is open";
+    let mut family = encoder.encode_descriptor("upstream_health", help, None, MetricType::Gauge)?;
+    for (upstream, level) in levels {
+        let labels = [("upstream", upstream)];
+        ConstGauge::new(level).encode(family.encode_family(&labels)?)?;
+    }
+    Ok(())
 }
 
 fn snapshot<K: Clone + Ord>(counts: &Mutex<BTreeMap<K, u64>>) -> BTreeMap<K, u64> {

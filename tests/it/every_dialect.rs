@@ -1,5 +1,6 @@
 //! What must hold for every client before every provider that it can reach, as it is or by translation.
 
+mod births;
 mod encodings;
 mod pair;
 mod streams;

@@ -1,5 +1,13 @@
 //! Several targets for one model: who is asked when one fails, and what the client and the record see of it.
 
+mod examples;
+mod keys;
+mod limits;
+mod records;
+mod strategies;
+mod streams;
+mod unreachable;
+
 use crate::support::fake_upstream::{FakeUpstream, Step};
 use crate::support::gateway::{TestGateway, Wanted};
 use crate::support::raw_client::RawResponse;

@@ -49,6 +49,11 @@ impl Stopwatch {
         self.upstream_since.get_or_insert(now);
     }
 
+    /// Another attempt follows: what ended was not the answer.
+    pub(super) fn upstream_goes_on(&mut self) {
+        self.upstream_until = None;
+    }
+
     /// The upstream's answer ends.
     pub(super) fn upstream_ends(&mut self, now: Instant) {
         self.upstream_until = Some(now);

@@ -41,8 +41,8 @@ impl Recording {
         self.tap.get_or_insert_default().clone()
     }
 
-    /// Forgets what the last try left: its answer was none, and another one follows.
-    pub fn tries_again(&mut self) {
+    /// Forgets what the last try left: its answer was none, and another one follows. `tags`: those from before the first.
+    pub fn tries_again(&mut self, tags: &[(String, String)]) {
         self.copies.forget_upstream();
         self.tap = None;
         self.closed.translated_to = None;
@@ -50,6 +50,9 @@ impl Recording {
         self.closed.usage_asked = false;
         self.closed.upstream_status = None;
         self.closed.tried = None;
+        self.closed.times.connect_ms = None;
+        self.closed.tags = tags.to_vec();
+        self.times.upstream_goes_on();
     }
 
     /// Takes a piece of the answer in the upstream's own format.

@@ -48,6 +48,8 @@ pub(super) struct ErrorAnswer {
     pub(super) status: u16,
     /// Only so many times for one `x-test-id`, then the answer is normal; `None` is for ever.
     pub(super) times: Option<u32>,
+    /// Only for so many of 100 requests, spread evenly; `None` is all.
+    pub(super) percent: Option<u64>,
     /// Seconds of `retry-after`; `None` sends 1 on 429, 503 and 529 and nothing else.
     pub(super) retry_after_s: Option<u32>,
     /// Value of `x-should-retry`; `None` sends none.
@@ -247,6 +249,7 @@ impl Behaviour {
             "slow" => self.first_byte_after = Duration::from_millis(number(words.next()?)?),
             "err" => self.error = Some(ErrorAnswer::new(number(words.next()?)?)?),
             "times" => self.error.as_mut()?.times = Some(number(words.next()?)?),
+            "part" => self.error.as_mut()?.percent = Some(number(words.next()?)?),
             "after" => self.error.as_mut()?.retry_after_s = Some(number(words.next()?)?),
             "retry" => self.error.as_mut()?.should_retry = Some(true),
             "noretry" => self.error.as_mut()?.should_retry = Some(false),
@@ -301,10 +304,17 @@ impl ErrorAnswer {
         let answer = Self {
             status,
             times: None,
+            percent: None,
             retry_after_s: None,
             should_retry: None,
         };
         (400..600).contains(&status).then_some(answer)
+    }
+
+    /// Whether it is given to request `number`, from 1.
+    pub(super) fn is_for(&self, number: u64) -> bool {
+        let is_due = |percent| number.wrapping_mul(percent) % 100 < percent;
+        self.percent.is_none_or(is_due)
     }
 }
 

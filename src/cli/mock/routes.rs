@@ -192,11 +192,17 @@ fn route(request: &RawRequest, number: u64, before: u32) -> Answered {
         ("POST", "messages", "count_tokens") => {
             let (_, model) = Ask::read(&request.body)?;
             let behaviour = behaviour(&model)?;
-            Ok(dressed(behaviour, messages::count(), request, before))
+            Ok(dressed(
+                behaviour,
+                messages::count(),
+                request,
+                number,
+                before,
+            ))
         }
         ("POST", "embeddings", "") => {
             let (ask, model) = Ask::read(&request.body)?;
-            embeddings(request, before, &ask, &model)
+            embeddings(request, number, before, &ask, &model)
         }
         ("GET" | "HEAD", "models", "") => plain(media::models(request)),
         ("GET" | "HEAD", "models", id) => plain(media::model(request, id)),
@@ -204,13 +210,13 @@ fn route(request: &RawRequest, number: u64, before: u32) -> Answered {
             let (_, model) = Ask::read(&request.body)?;
             let behaviour = behaviour(&model)?;
             let reply = media::speech(&behaviour);
-            Ok(dressed(behaviour, reply, request, before))
+            Ok(dressed(behaviour, reply, request, number, before))
         }
         ("POST", "audio", "transcriptions" | "translations") => {
             let upload = read_upload(request)?;
             let behaviour = behaviour(upload.field("model").unwrap_or_default())?;
             let reply = media::transcription(&upload);
-            Ok(dressed(behaviour, reply, request, before))
+            Ok(dressed(behaviour, reply, request, number, before))
         }
         ("POST", "files", "") => plain(media::file_uploaded(number, &read_upload(request)?)),
         ("GET", "files", "") => plain(media::files()),
@@ -269,7 +275,7 @@ fn of_azure(request: &RawRequest, number: u64, before: u32, call: &str) -> Answe
         ("POST", "completions") => {
             generated(request, number, before, &AZURE_COMPLETIONS, ask()?, &model)
         }
-        ("POST", "embeddings") => embeddings(request, before, &ask()?, &model),
+        ("POST", "embeddings") => embeddings(request, number, before, &ask()?, &model),
         _ => Ok((Behaviour::default(), media::echo(request))),
     }
 }
@@ -290,7 +296,15 @@ fn of_bedrock(
         Endpoint::BedrockConverse => &CONVERSE,
         Endpoint::BedrockInvoke if bedrock::has_prompt(&request.body) => &COMPLETION,
         Endpoint::BedrockInvoke => &MESSAGE,
-        _ => return Ok(dressed(behaviour(&model)?, count(), request, before)),
+        _ => {
+            return Ok(dressed(
+                behaviour(&model)?,
+                count(),
+                request,
+                number,
+                before,
+            ));
+        }
     };
     generated(request, number, before, format, ask, &model)
 }
@@ -323,13 +337,19 @@ fn gemini(request: &RawRequest, number: u64, before: u32) -> Answered {
         }
         _ => return plain(media::echo(request)),
     };
-    Ok(dressed(behaved, whole, request, before))
+    Ok(dressed(behaved, whole, request, number, before))
 }
 
-fn embeddings(request: &RawRequest, before: u32, ask: &Ask<'_>, model: &str) -> Answered {
+fn embeddings(
+    request: &RawRequest,
+    number: u64,
+    before: u32,
+    ask: &Ask<'_>,
+    model: &str,
+) -> Answered {
     let behaviour = behaviour(model)?;
     let reply = media::embeddings(ask, model, &behaviour);
-    Ok(dressed(behaviour, reply, request, before))
+    Ok(dressed(behaviour, reply, request, number, before))
 }
 
 fn read_upload(request: &RawRequest) -> Result<Upload, Refused> {
@@ -377,7 +397,7 @@ fn generated(
     } else {
         (format.whole)(&turn)
     };
-    Ok(dressed(behaviour, reply, request, before))
+    Ok(dressed(behaviour, reply, request, number, before))
 }
 
 /// Makes a whole answer so many bytes long by filler in its empty text.
@@ -442,9 +462,12 @@ fn dressed(
     behaviour: Behaviour,
     reply: Reply,
     request: &RawRequest,
+    number: u64,
     before: u32,
 ) -> (Behaviour, Reply) {
-    let failing = |error: &&ErrorAnswer| error.times.is_none_or(|times| before < times);
+    let failing = |error: &&ErrorAnswer| {
+        error.times.is_none_or(|times| before < times) && error.is_for(number)
+    };
     let mut reply = match behaviour.error.as_ref().filter(failing) {
         Some(error) => failed(error, behaviour.echo, request),
         None => reply,

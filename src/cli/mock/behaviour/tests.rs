@@ -16,6 +16,7 @@ fn error(status: u16) -> ErrorAnswer {
     ErrorAnswer {
         status,
         times: None,
+        percent: None,
         retry_after_s: None,
         should_retry: None,
     }
@@ -71,9 +72,28 @@ fn errors() {
             ..error(503)
         });
     });
+    check("mock-err-500-part-30", |b| {
+        b.error = Some(ErrorAnswer {
+            percent: Some(30),
+            ..error(500)
+        });
+    });
     check("mock-err-502-html", |b| {
         (b.error, b.form) = (Some(error(502)), Form::Html)
     });
+}
+
+#[test]
+fn a_part_of_the_requests_fails() {
+    for percent in [0, 10, 50, 100] {
+        let some = ErrorAnswer {
+            percent: Some(percent),
+            ..error(500)
+        };
+        let failed = (1..=1_000).filter(|number| some.is_for(*number)).count();
+        assert_eq!(failed, percent as usize * 10);
+    }
+    assert!((1..=100).all(|number| error(500).is_for(number)));
 }
 
 #[test]

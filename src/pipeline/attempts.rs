@@ -403,7 +403,10 @@ async fn one_try(
             }
             let trouble = match refuses_our_user(&failure, provider) {
                 true => Trouble::KeyRefused,
-                false => trouble(&failure, wait()),
+                false => {
+                    let has_head = guard.closed_mut().upstream_status.is_some();
+                    trouble(&failure, has_head, wait())
+                }
             };
             (Err(failure), Some(trouble))
         }
@@ -429,7 +432,7 @@ async fn one_try(
                         .unwrap_or_else(|| "the stream broke off before its content".to_owned());
                     let said = guard.secrets().mask_text(&said);
                     blame(guard, &stillborn.failure, &said);
-                    let trouble = trouble(&stillborn.failure, wait());
+                    let trouble = trouble(&stillborn.failure, true, wait());
                     (Ok(stillborn.reply), Some(trouble))
                 }
             }

@@ -18,9 +18,11 @@ pub(super) fn of_status(status: u16, retry_after: Option<Duration>) -> Trouble {
     }
 }
 
-/// What a failure is to who chooses.
-pub(super) fn trouble(failure: &Failure, retry_after: Option<Duration>) -> Trouble {
+/// What a failure is to who chooses. `has_head`: the provider gave a head, so it is there: whom it does not reach itself is one
+/// model's peer, and others that it has may be well.
+pub(super) fn trouble(failure: &Failure, has_head: bool, retry_after: Option<Duration>) -> Trouble {
     match failure {
+        Failure::UpstreamUnreachable { .. } if has_head => Trouble::Broken,
         Failure::UpstreamUnreachable { .. }
         | Failure::UpstreamDns
         | Failure::UpstreamTls { .. } => Trouble::Unreachable,

@@ -87,10 +87,32 @@ fn f38_a_node_that_reaches_nobody_is_a_failure() {
         text.len()
     );
     for more in ["", STREAM] {
-        second_answers("ocf", key, answer.clone().into_bytes(), more, "unreachable");
+        second_answers("ocf", key, answer.clone().into_bytes(), more, "broken");
     }
     let event = stream(format!("data: {text}\n\n"));
-    second_answers("ocf", key, event, STREAM, "unreachable");
+    second_answers("ocf", key, event, STREAM, "broken");
+}
+
+/// It is there: its circuit stays closed, for it has other models.
+#[test]
+fn a_node_that_reaches_nobody_is_asked_again() {
+    let text = "ERROR: failed to dial: context expired";
+    let answer = format!(
+        "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{text}",
+        text.len()
+    );
+    let upstream = FakeUpstream::answering(answer);
+    let gateway = TestGateway::with(Wanted {
+        provider: format!(
+            "  - {{ name: node, kind: ocf, base_url: \"http://{}\", api_keys: [{{ key: sk-rc-0123456789abcdef }}] }}\n",
+            upstream.addr()
+        ),
+        ..Wanted::default()
+    });
+    for _ in 0..7 {
+        assert_eq!(gateway.chat("node/m", "").status, 502);
+    }
+    assert_eq!(upstream.requests(), 7);
 }
 
 #[test]

@@ -86,10 +86,7 @@ pub(super) async fn start(mut gateway: Gateway) -> Result<Running, StartError> {
     let alone = StreamCount::new(MOST_WITHOUT_CLIENT);
     let unrecorded = Arc::new(Unrecorded::default());
     let replays = Replays::new(log.clone(), stores.read.clone(), background.runner());
-    let histories = Histories::new(stores.read.clone(), background.runner());
     let current_routing = CurrentRouting::new(routing.clone());
-    let heard = current_routing.clone();
-    shared::keep_hearing(sharing.clone(), move || heard.now(), &background);
     let (keeps_lists, keepers) = mpsc::unbounded_channel();
     // An error means that nobody listens: the other end is below.
     drop(keeps_lists.send(keeper));
@@ -120,6 +117,8 @@ pub(super) async fn start(mut gateway: Gateway) -> Result<Running, StartError> {
         let watch = config_watch::watch(reloader.clone(), every);
         background.runner().start("configuration", watch);
     }
+    let histories = Histories::new(stores.read.clone(), background.runner());
+    shared::keep_hearing(sharing.clone(), current_routing.clone(), &background);
     let admin = AdminState {
         reload: reloader.for_admin(),
         sources: Sources {

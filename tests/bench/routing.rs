@@ -71,7 +71,8 @@ fn routing(providers: usize, models: usize, more: &str) -> anyhow::Result<Routin
     yaml.push_str(more);
     let config = config(&yaml)?;
     let providers = registry::build(&config.providers)?;
-    Ok(Routing::new(&config, providers, &Clock::machine(), None))
+    let clock = Clock::machine();
+    Ok(Routing::new(&config, providers, &clock, None))
 }
 
 fn config(yaml: &str) -> anyhow::Result<Config> {

@@ -5,6 +5,7 @@ mod lists;
 mod parts;
 mod process;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -309,6 +310,35 @@ fn f87_a_request_that_is_still_read_keeps_what_it_began_with() {
     assert_eq!(words(&gateway), "two");
     let versions = versions(&gateway);
     assert_ne!(versions[0], versions[1]);
+}
+
+#[test]
+fn f87_under_load_each_request_sees_one_configuration() {
+    let upstreams = [upstream("one"), upstream("two")];
+    let gateway = reloading(Wanted {
+        upstream: Some(upstreams[0].base_url()),
+        yaml: "server: { port: 0, workers: 3, shutdown_grace_s: 3 }".to_owned(),
+        ..Wanted::default()
+    });
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| (0..40).for_each(|_| assert_ne!(words(&gateway), "")));
+        }
+        for turn in 0..20 {
+            let (from, to) = (&upstreams[turn % 2], &upstreams[(turn + 1) % 2]);
+            edit(&gateway, &from.base_url(), &to.base_url());
+            applied(&gateway);
+            // The very next request, whichever thread has it.
+            assert_eq!(words(&gateway), ["two", "one"][turn % 2]);
+        }
+    });
+    let rows = gateway.rows();
+    assert_eq!(rows.len(), 140);
+    let pairs: BTreeSet<_> = rows
+        .into_iter()
+        .map(|row| (row.record.config_version, row.record.response_text))
+        .collect();
+    assert_eq!(pairs.len(), 2, "{pairs:?}");
 }
 
 #[test]

@@ -6,14 +6,10 @@ use crate::support::wire::json;
 
 use super::{applied, edit, read, reloading, write};
 
-/// Lists one model once; who asks again is cut off.
-fn listing_once(model: &str) -> FakeUpstream {
+/// The answer that lists one model.
+fn list(model: &str) -> Vec<u8> {
     let body = format!(r#"{{"object":"list","data":[{{"id":"{model}","object":"model"}}]}}"#);
-    let answer = json(200, "connection: close\r\n", &body);
-    FakeUpstream::start(vec![
-        vec![Step::ReadRequest, Step::Send(answer), Step::ReadToEnd],
-        vec![Step::ReadRequest, Step::Rst],
-    ])
+    json(200, "connection: close\r\n", &body)
 }
 
 fn wait_for_list(gateway: &TestGateway, provider: &str) {
@@ -34,7 +30,16 @@ fn names(gateway: &TestGateway) -> Vec<String> {
 
 #[test]
 fn known_lists_stay_and_new_ones_are_asked_for() {
-    let (first, second) = (listing_once("m-one"), listing_once("m-two"));
+    // Who asks the first one again is cut off.
+    let first = FakeUpstream::start(vec![
+        vec![
+            Step::ReadRequest,
+            Step::Send(list("m-one")),
+            Step::ReadToEnd,
+        ],
+        vec![Step::ReadRequest, Step::Rst],
+    ]);
+    let second = FakeUpstream::answering(list("m-two"));
     let gateway = reloading(Wanted {
         upstream: Some(first.base_url()),
         provider: "    models: { discover: true }\n".to_owned(),

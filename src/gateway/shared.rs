@@ -7,7 +7,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::gateway::StartError;
 use crate::gateway::start::system;
-use crate::pipeline::sharing::{Heard, Sharing};
+use crate::pipeline::sharing::Sharing;
 use crate::routing::Routing;
 use crate::shared_state::{self, OpenError, RedisOptions};
 use crate::telemetry::background::Background;
@@ -37,10 +37,9 @@ pub(super) fn keep_hearing(
         return;
     }
     background.runner().start("shared state", async move {
-        let mut heard = Heard::default();
         loop {
             let routing = newest();
-            sharing.hear(&routing, &mut heard).await;
+            sharing.hear(&routing).await;
             drop(routing);
             tokio::time::sleep(HEAR_EVERY).await;
         }

@@ -1,4 +1,4 @@
-//! The configuration: plain structs, one section per file, read once, checked whole and never changed after.
+//! The configuration: plain structs, one section per file, read and checked whole, and never changed after.
 //!
 //! Layers, each over the one before: the file, `AIPROXY__SECTION__KEY` variables, flags. `${NAME}` in the file is
 //! replaced after the YAML is read, so a variable cannot add keys. Everything that is wrong is told at once, with its
@@ -25,6 +25,7 @@ mod prices;
 mod printable;
 mod problem;
 mod providers;
+mod restart;
 mod routing;
 mod secret;
 mod section;
@@ -123,6 +124,15 @@ impl Config {
     /// value, secrets included.
     pub fn version(&self) -> &str {
         &self.version
+    }
+
+    /// A problem that shows only when the configuration is used, at the place of its path.
+    pub fn problem(&self, path: &str, message: impl Into<String>) -> Problem {
+        Problem {
+            origin: self.origins.nearest(path),
+            path: path.to_owned(),
+            message: message.into(),
+        }
     }
 
     /// The file that was read; `None` when there was none.

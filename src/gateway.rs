@@ -2,11 +2,15 @@
 //! become a running server.
 
 mod capabilities;
+mod config_watch;
 mod discovery;
 mod filters;
+mod hangup;
 mod lock;
 mod log;
+mod reload;
 mod running;
+mod secrets;
 mod serve;
 mod shared;
 mod sink;
@@ -18,16 +22,18 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::access_log::columns::{self, ColumnError};
 use crate::access_log::observer::Observer;
 use crate::access_log::own_columns::{ColumnView, OwnColumn};
 use crate::access_log::spool::SpoolError;
-use crate::config::{Config, Problems};
+use crate::config::{Config, Problems, Sources};
 use crate::filter::{Entry, Filter, FilterFactory, Registry};
 use crate::shared_state::OpenError;
 use crate::upstream::registry::ProviderError;
 
+pub use crate::server::config_reload::{NotReloaded, Reloaded};
 pub use filters::stock_kinds;
 pub use running::Running;
 
@@ -83,6 +89,9 @@ impl fmt::Debug for StartError {
     }
 }
 
+/// How often the configuration's file is looked at.
+const WATCH_EVERY: Duration = Duration::from_secs(2);
+
 /// A gateway that is not started yet.
 ///
 /// ```no_run
@@ -92,6 +101,8 @@ impl fmt::Debug for StartError {
 /// ```
 pub struct Gateway {
     config: ConfigSource,
+    sources: Option<Sources>,
+    watch_every: Option<Duration>,
     registry: Registry,
     wrong_kinds: Vec<String>,
     filters: Vec<Entry>,
@@ -115,6 +126,8 @@ impl Gateway {
     pub fn builder() -> Self {
         Self {
             config: ConfigSource::default(),
+            sources: None,
+            watch_every: Some(WATCH_EVERY),
             registry: Registry::with_stock(),
             wrong_kinds: Vec::new(),
             filters: Vec::new(),
@@ -129,9 +142,21 @@ impl Gateway {
         self
     }
 
-    /// Takes a configuration that was loaded already.
+    /// Takes a configuration that was loaded already. It is not read anew unless [`Gateway::reload_from`] says from where.
     pub fn config(mut self, config: Config) -> Self {
         self.config = ConfigSource::Loaded(Box::new(config));
+        self
+    }
+
+    /// From where a configuration that was loaded already is read anew, if it came from a file.
+    pub fn reload_from(mut self, sources: Sources) -> Self {
+        self.sources = Some(sources);
+        self
+    }
+
+    /// How often the configuration's file is looked at for changes: every two seconds unless given; `None`: never.
+    pub fn watch_config(mut self, every: Option<Duration>) -> Self {
+        self.watch_every = every;
         self
     }
 
@@ -217,8 +242,16 @@ impl Gateway {
         running::run(self)
     }
 
+    /// From where the configuration is read anew: the file it came from, wherever others lie by then. `None` without a
+    /// file.
+    fn reload_sources(&mut self, config: &Config) -> Option<Sources> {
+        let mut sources = self.sources.take()?;
+        sources.file = Some(config.file()?.to_owned());
+        Some(sources)
+    }
+
     fn load(&mut self) -> Result<Config, StartError> {
-        use crate::config::{Rules, Sources, load};
+        use crate::config::{Rules, load};
         let names = columns::built_in_names();
         if let Some(wrong) = self.wrong_kinds.first() {
             return Err(StartError::Filter(wrong.clone()));
@@ -233,7 +266,10 @@ impl Gateway {
             ConfigSource::File(file) => Some(file),
             ConfigSource::Search => None,
         };
-        Ok(load(&Sources::of_process(file), &rules)?)
+        let sources = Sources::of_process(file);
+        let config = load(&sources, &rules)?;
+        self.sources = Some(sources);
+        Ok(config)
     }
 }
 

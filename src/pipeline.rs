@@ -94,12 +94,21 @@ impl Worker {
 pub struct Transports(Vec<Transport>);
 
 impl Transports {
-    /// In the order of the providers.
-    pub fn new(providers: &[Provider]) -> Self {
+    /// In the order of the providers. `before`: what the thread had until now, whose connections stay where a provider is
+    /// reached as it was.
+    pub fn new(providers: &[Provider], before: Option<&Worker>) -> Self {
+        let known = |provider: &Provider| {
+            let before = before?;
+            let mut pairs = before.providers.iter().zip(&before.transports.0);
+            let (_, transport) = pairs.find(|(known, _)| known.is_reached_like(provider))?;
+            Some(transport.clone())
+        };
         let transport = |provider: &Provider| {
-            Transport::new(&TransportOptions {
-                connect: provider.timeouts.connect,
-                tls: provider.tls.clone(),
+            known(provider).unwrap_or_else(|| {
+                Transport::new(&TransportOptions {
+                    connect: provider.timeouts.connect,
+                    tls: provider.tls.clone(),
+                })
             })
         };
         Self(providers.iter().map(transport).collect())
@@ -133,6 +142,14 @@ impl StreamCount {
     pub fn new(limit: usize) -> Self {
         Self {
             open: Arc::default(),
+            limit,
+        }
+    }
+
+    /// The same count with another limit.
+    pub fn limited_to(&self, limit: usize) -> Self {
+        Self {
+            open: self.open.clone(),
             limit,
         }
     }

@@ -5,6 +5,7 @@ pub mod breaker;
 pub mod budget;
 pub mod by_metrics;
 pub mod candidates;
+pub mod current;
 pub mod explain;
 pub mod failover;
 pub mod figures;
@@ -28,7 +29,7 @@ use crate::routing::budget::RetryBudget;
 use crate::routing::health::{Health, TargetState};
 use crate::routing::key_pool::{KeyPool, KeySpec};
 use crate::routing::table::{Parts, Table};
-use crate::upstream::discovery::{Discovery, ModelLists, Refresher};
+use crate::upstream::discovery::{Discovery, ModelLists, Refresher, Snapshot};
 use crate::upstream::provider::Provider;
 
 /// Why there is no target.
@@ -71,23 +72,23 @@ pub struct Routing {
     prices: Vec<PriceConfig>,
     lists: Arc<ModelLists>,
     refresher: Refresher,
+    /// What the table is made of.
+    snapshot: RwLock<Arc<Snapshot>>,
     table: RwLock<Arc<Table>>,
 }
 
 impl Routing {
-    /// For a configuration, its providers, and what they were found to have. `before`: that of the configuration before, whose
-    /// keys and figures stay known.
+    /// For a configuration and its providers. `before`: that of the configuration before, whose keys and figures stay known.
     pub fn new(
         config: &Config,
         providers: Arc<[Provider]>,
-        discovery: &Discovery,
         clock: &Clock,
         before: Option<&Self>,
     ) -> Self {
-        let lists = discovery.lists();
         let now = clock.now();
         let settings = config.routing.clone();
-        let health = match before {
+        let is_same = |before: &&Self| has_same_breakers(&before.settings, &settings);
+        let health = match before.filter(is_same) {
             Some(before) => before.health.clone(),
             None => Arc::new(Health::new(now, breaker_settings(&settings))),
         };
@@ -97,7 +98,7 @@ impl Routing {
             .collect();
         let parts = Parts {
             providers: providers.clone(),
-            discovered: &lists::listed(&lists.snapshot(), providers.len()),
+            discovered: &[],
             logical: &config.models,
             prices: &config.prices,
             strategy: settings.strategy,
@@ -114,13 +115,22 @@ impl Routing {
             table: RwLock::new(Arc::new(Table::new(&parts))),
             logical: config.models.clone(),
             prices: config.prices.clone(),
-            refresher: discovery.refresher(),
-            lists,
+            refresher: Refresher::default(),
+            lists: Arc::new(ModelLists::none()),
+            snapshot: RwLock::default(),
             settings,
             health,
             providers,
             pools,
         }
+    }
+
+    /// With what these providers were found to have, and will be.
+    pub fn with_lists(mut self, discovery: &Discovery) -> Self {
+        self.lists = discovery.lists();
+        self.refresher = discovery.refresher();
+        self.follow_lists();
+        self
     }
 
     /// The table as it is now; it stays the same for who holds it.
@@ -129,9 +139,15 @@ impl Routing {
         table.clone()
     }
 
-    /// What the providers were found to have. Its [`ModelLists::snapshot`] has the models of each, by its index in
-    /// [`Routing::providers`], with their devices and nodes, when the list came, and why there is no newer one; `None` for
-    /// a provider whose list is not asked for. No request ever waits for it.
+    /// What the providers were found to have: the models of each, by its index in [`Routing::providers`], with their devices
+    /// and nodes, when the list came, and why there is no newer one; `None` for a provider whose list is not asked for. What
+    /// it says can be asked for: the table knows it already.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        let snapshot = self.snapshot.read().unwrap_or_else(PoisonError::into_inner);
+        snapshot.clone()
+    }
+
+    /// Where the lists come in. Who tells of them reads [`Routing::snapshot`].
     pub fn lists(&self) -> &Arc<ModelLists> {
         &self.lists
     }
@@ -141,18 +157,25 @@ impl Routing {
         &self.refresher
     }
 
-    /// Makes the table anew from the lists of now.
+    /// Takes the lists of now. The table is made anew where what can be asked for has changed; most often it has not.
     pub fn follow_lists(&self) {
-        let made = Table::new(&Parts {
-            providers: self.providers.clone(),
-            discovered: &lists::listed(&self.lists.snapshot(), self.providers.len()),
-            logical: &self.logical,
-            prices: &self.prices,
-            strategy: self.settings.strategy,
-            has_prefix_affinity: self.settings.prefix_affinity,
-            health: &self.health,
-        });
-        *self.table.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(made);
+        let snapshot = self.lists.snapshot();
+        if snapshot.version != self.snapshot().version {
+            let made = Table::new(&Parts {
+                providers: self.providers.clone(),
+                discovered: &lists::listed(&snapshot, self.providers.len()),
+                logical: &self.logical,
+                prices: &self.prices,
+                strategy: self.settings.strategy,
+                has_prefix_affinity: self.settings.prefix_affinity,
+                health: &self.health,
+            });
+            *self.table.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(made);
+        }
+        *self
+            .snapshot
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = snapshot;
     }
 
     /// The keys of a provider, by its index.
@@ -179,6 +202,12 @@ impl Routing {
     pub fn providers(&self) -> &Arc<[Provider]> {
         &self.providers
     }
+}
+
+/// Whether breakers of the one are good for the other.
+fn has_same_breakers(one: &RoutingConfig, other: &RoutingConfig) -> bool {
+    let of = |settings: &RoutingConfig| (settings.breaker_failures, settings.breaker_open);
+    of(one) == of(other)
 }
 
 impl fmt::Debug for Routing {

@@ -3,8 +3,10 @@
 pub mod about;
 pub mod admin;
 pub mod client_socket;
+pub mod config_reload;
 pub mod cors;
 pub mod credentials;
+pub mod current;
 pub mod data;
 pub mod detachable;
 pub mod error;

@@ -102,13 +102,18 @@ impl Digest {
     /// The row of an exchange. One without its second half was cut off by a crash: its row says so, and what was
     /// found of its bodies counts.
     pub fn digest(&self, finished: &Finished) -> LogRecord {
+        self.digest_masking(finished, &self.secrets)
+    }
+
+    /// As [`Self::digest`], with these secrets.
+    pub fn digest_masking(&self, finished: &Finished, secrets: &Secrets) -> LogRecord {
         let Finished {
             opened,
             closed,
             bodies,
         } = finished;
         let mut exchange = Exchange::decode(opened, closed.as_ref(), bodies);
-        let secrets = exchange.secrets(&self.secrets);
+        let secrets = exchange.secrets(secrets);
         let mut record = LogRecord::default();
         exchange.fill_from_opened(&mut record);
         exchange.fill_times(&mut record);

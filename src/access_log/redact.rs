@@ -224,7 +224,8 @@ impl Secrets {
     /// Adds one more text.
     pub fn add(&mut self, text: &[u8]) {
         let text = without_scheme(text);
-        if text.len() < SHORTEST_SEARCHED {
+        let is_known = |secret: &Secret| secret.finder.needle() == text;
+        if text.len() < SHORTEST_SEARCHED || self.searched.iter().any(is_known) {
             return;
         }
         // The longest first: where one key is a part of another, nothing of the longer one is left.
@@ -235,6 +236,13 @@ impl Secrets {
             mark: mark(text),
         };
         self.searched.insert(place, secret);
+    }
+
+    /// Adds all of another collection.
+    pub fn add_all(&mut self, other: &Self) {
+        for secret in &other.searched {
+            self.add(secret.finder.needle());
+        }
     }
 
     /// Whether one of them occurs.

@@ -115,7 +115,9 @@ pub fn run(globals: &Globals, args: &Args, rules: &Rules<'_>) -> anyhow::Result<
     let config = globals.load(args, rules)?;
     let level = globals.log_level(config.telemetry.log_level);
     telemetry::init(level, globals.log_format.into())?;
-    Gateway::builder().config(config).run().map_err(Into::into)
+    let gateway = Gateway::builder().config(config);
+    let gateway = gateway.reload_from(globals.sources(args)?);
+    gateway.run().map_err(Into::into)
 }
 
 impl fmt::Debug for Args {

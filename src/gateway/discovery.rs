@@ -5,6 +5,8 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::sync::{mpsc, oneshot};
+
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::routing::Routing;
@@ -34,10 +36,10 @@ pub(super) fn routing(
 ) -> (Arc<Routing>, Keeper) {
     let discovery = Discovery::configured(providers.clone(), config);
     if let Some(before) = before {
-        discovery.begin_with(before.providers(), &before.lists().snapshot());
+        discovery.begin_with(before.providers(), &before.snapshot());
     }
-    let routing = Routing::new(config, providers, &discovery, clock, before);
-    let routing = Arc::new(routing);
+    let routing = Routing::new(config, providers, clock, before);
+    let routing = Arc::new(routing.with_lists(&discovery));
     let probed = config.providers.iter().map(|provider| provider.probe);
     let keeper = Keeper {
         discovery,
@@ -67,17 +69,23 @@ impl Keeper {
     }
 }
 
+/// Starts the task of each configuration that comes, and ends the one before. Dropping this ends the last one.
+pub(super) async fn keep_lists(tasks: Tasks, mut keepers: mpsc::UnboundedReceiver<Keeper>) {
+    let mut running: Option<oneshot::Sender<()>> = None;
+    while let Some(keeper) = keepers.recv().await {
+        drop(running.take());
+        let (next, is_next) = oneshot::channel();
+        // It ends by an error, when the other end is dropped.
+        keeper.start(&tasks, async move { drop(is_next.await) });
+        running = Some(next);
+    }
+}
+
 /// Has the table follow the lists, as long as there are any.
 async fn follow(routing: &Routing) {
     let mut told = routing.lists().subscribe();
-    let mut known = told.borrow_and_update().version;
     while told.changed().await.is_ok() {
-        let version = told.borrow_and_update().version;
-        // Most lists are as they were.
-        if version != known {
-            routing.follow_lists();
-            known = version;
-        }
+        routing.follow_lists();
     }
 }
 

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::config::{Config, FilterConfig, FilterKinds, OnError, OptionProblem};
 use crate::filter::{self, Chain, ConfigError, Entry, Registry, When};
-use crate::gateway::{Gateway, StartError};
+use crate::gateway::StartError;
 
 /// The registry as the check of a configuration sees it.
 pub(super) struct Kinds<'a>(pub(super) &'a Registry);
@@ -50,24 +50,26 @@ impl FilterKinds for Owned {
     }
 }
 
-impl Gateway {
-    /// Those of the configuration in its order, then the program's own.
-    pub(super) fn chain(&mut self, config: &Config) -> Result<Chain, StartError> {
-        let mut entries = Vec::new();
-        for filter in &config.filters {
-            entries.push(entry(&self.registry, filter)?);
-        }
-        entries.append(&mut self.filters);
-        let chain = Chain::new(entries).with_max_body_bytes(config.server.max_body_bytes);
-        let buffering: Vec<&str> = chain.buffering().collect();
-        if !buffering.is_empty() {
-            tracing::info!(
-                filters = buffering.join(", "),
-                "these filters turn streams into one burst"
-            );
-        }
-        Ok(chain)
+/// Those of the configuration in its order, then the program's own.
+pub(super) fn chain(
+    registry: &Registry,
+    own: &[Entry],
+    config: &Config,
+) -> Result<Chain, StartError> {
+    let mut entries = Vec::new();
+    for filter in &config.filters {
+        entries.push(entry(registry, filter)?);
     }
+    entries.extend_from_slice(own);
+    let chain = Chain::new(entries).with_max_body_bytes(config.server.max_body_bytes);
+    let buffering: Vec<&str> = chain.buffering().collect();
+    if !buffering.is_empty() {
+        tracing::info!(
+            filters = buffering.join(", "),
+            "these filters turn streams into one burst"
+        );
+    }
+    Ok(chain)
 }
 
 fn entry(registry: &Registry, config: &FilterConfig) -> Result<Entry, StartError> {

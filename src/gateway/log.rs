@@ -10,13 +10,13 @@ use crate::access_log::draft::Finished;
 use crate::access_log::observer::Observer;
 use crate::access_log::own_columns::{self, OwnColumn};
 use crate::access_log::recorder::{AccessLog, AccessLogOptions};
-use crate::access_log::redact::Secrets;
 use crate::access_log::retention::{self, Retention};
 use crate::access_log::spool::{self, SpoolError, SpoolOptions};
 use crate::access_log::store::{LogStore, StoreError};
 use crate::clock::Clock;
 use crate::config::{Config, Durability, OnSpoolFull};
 use crate::gateway::StartError;
+use crate::gateway::secrets::RecentSecrets;
 use crate::gateway::sink::SqlSink;
 use crate::server::metrics::Outcomes;
 use crate::telemetry::background::Background;
@@ -92,6 +92,7 @@ pub(super) fn start_log(
     config: &Config,
     stores: &Stores,
     columns: Vec<OwnColumn>,
+    secrets: RecentSecrets,
     outcomes: Arc<Outcomes>,
     mut observers: Vec<Arc<dyn Observer>>,
 ) -> Result<Arc<AccessLog>, StartError> {
@@ -112,10 +113,10 @@ pub(super) fn start_log(
         ..AccessLogOptions::default()
     };
     observers.push(outcomes);
-    let digest = Digest::new(DigestOptions::default()).masking(provider_secrets(config));
+    let digest = Digest::new(DigestOptions::default());
     let digest = Box::new(move |finished: &Finished| {
         let values = own_columns::values(&columns, finished);
-        let mut record = digest.digest(finished);
+        let mut record = digest.digest_masking(finished, &secrets.now());
         record.columns = values;
         record
     });
@@ -151,22 +152,4 @@ pub(super) fn keep_retention(config: &Config, stores: &Stores, background: &Back
             }
         }
     });
-}
-
-/// The providers' keys, those in fixed headers too: they must stand nowhere.
-pub(super) fn provider_secrets(config: &Config) -> Secrets {
-    let keys = config.providers.iter().flat_map(|provider| {
-        let keys = provider.api_keys.iter().map(|key| &key.key);
-        let headers = provider.headers.iter();
-        let aws = provider.aws.iter().flat_map(|aws| &aws.credentials);
-        let aws = aws.flat_map(|credentials| {
-            std::iter::once(&credentials.secret_access_key).chain(&credentials.session_token)
-        });
-        keys.chain(aws).chain(
-            headers
-                .filter(|header| header.is_credential)
-                .map(|header| &header.value),
-        )
-    });
-    Secrets::new(keys.map(|key| key.expose().as_bytes()))
 }

@@ -7,11 +7,13 @@ use tokio::signal::unix::{Signal, SignalKind};
 use tokio::sync::watch;
 
 use crate::access_log::recorder::AccessLog;
+use crate::gateway::hangup::Hangup;
 use crate::gateway::lock::DatabaseLock;
+use crate::gateway::reload::{Cause, Reloader};
 use crate::gateway::serve::StopRequest;
 use crate::gateway::start::{start, system};
 use crate::gateway::{Addresses, Gateway, StartError};
-use crate::routing::Routing;
+use crate::server::config_reload::{NotReloaded, Reloaded};
 use crate::telemetry::{self, LogFormat};
 
 /// A gateway that serves.
@@ -21,7 +23,7 @@ pub struct Running {
     pub(super) ended: watch::Receiver<bool>,
     pub(super) thread: Option<thread::JoinHandle<()>>,
     pub(super) log: Arc<AccessLog>,
-    pub(super) routing: Arc<Routing>,
+    pub(super) reloader: Arc<Reloader>,
     /// The last to go: whoever waits for it finds the spool free too.
     pub(super) _lock: Option<Arc<DatabaseLock>>,
 }
@@ -37,10 +39,18 @@ impl Running {
         &self.log
     }
 
+    /// Reads the configuration anew. Requests that come after this are served by it; those that run keep the one of before.
+    ///
+    /// # Errors
+    /// [`NotReloaded`]: all keep the one of before.
+    pub async fn reload(&self) -> Result<Reloaded, NotReloaded> {
+        self.reloader.reload(Cause::Asked).await
+    }
+
     /// Has the providers asked for their lists of models now, and not only when the ones that are there get old. Returns at
     /// once.
     pub fn refresh_models(&self) {
-        self.routing.refresher().refresh_now();
+        self.reloader.routing.now().refresher().refresh_now();
     }
 
     /// Stops it: no new exchanges; open ones may end within the grace period, then they are cut.
@@ -92,6 +102,8 @@ pub(super) fn run(mut gateway: Gateway) -> Result<(), StartError> {
         // Before anything else: a signal that comes during the start is obeyed, not died of.
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
+        let hangup = Hangup::as_started();
+        let mut hung_up = signal(SignalKind::hangup())?;
         let config = gateway.load()?;
         // An error means that the program has a log of its own.
         drop(telemetry::init(config.telemetry.log_level, LogFormat::Text));
@@ -101,6 +113,11 @@ pub(super) fn run(mut gateway: Gateway) -> Result<(), StartError> {
                 () = running.wait() => break,
                 _ = terminate.recv() => running.request_stop(),
                 _ = interrupt.recv() => running.request_stop(),
+                _ = hung_up.recv() => match hangup.is_the_end() {
+                    true => running.request_stop(),
+                    // What came of it has been told.
+                    false => drop(running.reload().await),
+                },
             }
         }
         running.join();

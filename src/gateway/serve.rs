@@ -6,11 +6,11 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout};
 
 use crate::access_log::recorder::AccessLog;
-use crate::gateway::discovery::Keeper;
+use crate::gateway::discovery::{self, Keeper};
 use crate::gateway::lock::DatabaseLock;
 use crate::pipeline::link::Stage;
 use crate::server::admin::AdminState;
@@ -64,8 +64,8 @@ pub(super) struct Server {
     pub(super) stage: watch::Sender<Stage>,
     pub(super) stop: watch::Receiver<StopRequest>,
     pub(super) tasks: Tasks,
-    /// Keeps lists of models, as long as there are new exchanges.
-    pub(super) keeper: Keeper,
+    /// Who keeps lists of models, as long as there are new exchanges: for each configuration another one.
+    pub(super) keepers: mpsc::UnboundedReceiver<Keeper>,
     /// Tells the next instance on this database that this one is ending.
     pub(super) lock: Option<Arc<DatabaseLock>>,
 }
@@ -98,8 +98,12 @@ impl Server {
         };
         drop(ready.send(Ok(())));
         let mut stops = self.stop.clone();
-        self.keeper.start(&self.tasks, async move {
-            drop(stops.wait_for(|stop| *stop != StopRequest::No).await);
+        let keep_lists = discovery::keep_lists(self.tasks.clone(), self.keepers);
+        self.tasks.spawn_local("lists of models", async move {
+            tokio::select! {
+                () = keep_lists => {}
+                _ = stops.wait_for(|stop| *stop != StopRequest::No) => {}
+            }
         });
         // An error means that nobody can ask for a stop any more: then it is time to.
         drop(self.stop.wait_for(|stop| *stop != StopRequest::No).await);

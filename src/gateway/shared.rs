@@ -1,6 +1,5 @@
 //! What several instances share: opened at the start, whether Redis is there or not, and listened to once a second.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::Clock;
@@ -8,7 +7,7 @@ use crate::config::Config;
 use crate::gateway::StartError;
 use crate::gateway::start::system;
 use crate::pipeline::sharing::Sharing;
-use crate::routing::Routing;
+use crate::routing::current::CurrentRouting;
 use crate::shared_state::{self, OpenError, RedisOptions};
 use crate::telemetry::background::Background;
 
@@ -27,20 +26,14 @@ pub(super) fn open(config: &Config, clock: &Clock) -> Result<Sharing, StartError
     Ok(Sharing::new(state, clock.clone()))
 }
 
-/// Hears what others tell, for as long as the background thread lives. `newest`: what workers choose by now.
-pub(super) fn keep_hearing(
-    sharing: Sharing,
-    newest: impl Fn() -> Arc<Routing> + Send + 'static,
-    background: &Background,
-) {
+/// Hears what others tell, for as long as the background thread lives.
+pub(super) fn keep_hearing(sharing: Sharing, routing: CurrentRouting, background: &Background) {
     if !sharing.state().is_shared() {
         return;
     }
     background.runner().start("shared state", async move {
         loop {
-            let routing = newest();
-            sharing.hear(&routing).await;
-            drop(routing);
+            sharing.hear(&routing.now()).await;
             tokio::time::sleep(HEAR_EVERY).await;
         }
     });

@@ -2,27 +2,29 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::thread;
 
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::clock::Clock;
 use crate::config::Durability;
 use crate::gateway::capabilities::{BLOCKING_THREADS, capabilities};
-use crate::gateway::discovery;
 use crate::gateway::lock::DatabaseLock;
 use crate::gateway::log::{Stores, keep_retention, start_log};
+use crate::gateway::reload::Reloader;
 use crate::gateway::running::Running;
+use crate::gateway::secrets::{RecentSecrets, provider_secrets};
 use crate::gateway::serve::{Server, StopRequest};
-use crate::gateway::shared;
-use crate::gateway::workers::{MakeParts, http_settings, make_state, max_streams};
-use crate::gateway::{Addresses, Gateway, StartError};
+use crate::gateway::workers::{Generation, MakeParts, http_settings, make_state, max_streams};
+use crate::gateway::{Addresses, Gateway, StartError, config_watch, discovery, filters, shared};
 use crate::pipeline::StreamCount;
 use crate::pipeline::filtering::Filters;
 use crate::pipeline::link::Lifecycle;
 use crate::pipeline::replay::Replays;
+use crate::routing::current::CurrentRouting;
 use crate::server::admin::{AdminState, Hosts};
+use crate::server::config_reload::ReloadCounts;
 use crate::server::listen;
 use crate::server::manage::Histories;
 use crate::server::metrics::{Outcomes, Sources};
@@ -30,7 +32,7 @@ use crate::server::state::Unrecorded;
 use crate::telemetry::background::Background;
 use crate::telemetry::tasks::Tasks;
 use crate::telemetry::watchdog::Watchdog;
-use crate::upstream::registry;
+use crate::upstream::registry::{self, SharedTls};
 
 /// Most exchanges that are finished for the record's sake after their client has left; further ones are cancelled.
 const MOST_WITHOUT_CLIENT: usize = 64;
@@ -38,8 +40,8 @@ const MOST_WITHOUT_CLIENT: usize = 64;
 /// Brings it up.
 pub(super) async fn start(mut gateway: Gateway) -> Result<Running, StartError> {
     let config = gateway.load()?;
-    let chain = gateway.chain(&config)?;
-    let providers = registry::build(&config.providers)?;
+    let chain = filters::chain(&gateway.registry, &gateway.filters, &config)?;
+    let (providers, tls) = registry::build_after(&config.providers, &SharedTls::default())?;
     let clock = Clock::machine();
     let (routing, keeper) = discovery::routing(&config, providers.clone(), &clock, None);
     let sharing = shared::open(&config, &clock)?;
@@ -56,17 +58,20 @@ pub(super) async fn start(mut gateway: Gateway) -> Result<Running, StartError> {
         data: address(&listener)?,
         admin: admin_listener.as_ref().map(address).transpose()?,
     };
-    let background = Background::start(BLOCKING_THREADS)
+    // One more than filters may keep: for reading the configuration anew.
+    let background = Background::start(BLOCKING_THREADS + 1)
         .map_err(|source| system("cannot start the background thread", source))?;
     let columns = gateway.own_columns(&config);
     let has_own_columns = !columns.is_empty();
     let sql_columns = columns.iter().map(|own| own.column().clone()).collect();
     let stores = Stores::open(&config, sql_columns, &background).await?;
     let outcomes = Arc::new(Outcomes::default());
+    let secrets = RecentSecrets::new(&config);
     let log = start_log(
         &config,
         &stores,
         columns,
+        secrets.clone(),
         outcomes.clone(),
         std::mem::take(&mut gateway.observers),
     )?;
@@ -81,17 +86,49 @@ pub(super) async fn start(mut gateway: Gateway) -> Result<Running, StartError> {
     let alone = StreamCount::new(MOST_WITHOUT_CLIENT);
     let unrecorded = Arc::new(Unrecorded::default());
     let replays = Replays::new(log.clone(), stores.read.clone(), background.runner());
+    let current_routing = CurrentRouting::new(routing.clone());
+    let (keeps_lists, keepers) = mpsc::unbounded_channel();
+    // An error means that nobody listens: the other end is below.
+    drop(keeps_lists.send(keeper));
+    let (generations, newest) = watch::channel(Arc::new(Generation {
+        config: config.clone(),
+        providers,
+        routing,
+        filters,
+        secrets: provider_secrets(&config),
+    }));
+    let reloads = Arc::new(ReloadCounts::default());
+    let reloader = Arc::new(Reloader {
+        sources: gateway.reload_sources(&config),
+        registry: gateway.registry,
+        own_filters: gateway.filters,
+        started_with: config.clone(),
+        generations,
+        routing: current_routing.clone(),
+        keeps_lists,
+        secrets,
+        tls: Mutex::new(tls),
+        counts: reloads.clone(),
+        clock,
+        runner: background.runner(),
+        turn: tokio::sync::Mutex::default(),
+    });
+    if let Some(every) = gateway.watch_every {
+        let watch = config_watch::watch(reloader.clone(), every);
+        background.runner().start("configuration", watch);
+    }
     let histories = Histories::new(stores.read.clone(), background.runner());
-    let newest = routing.clone();
-    shared::keep_hearing(sharing.clone(), move || newest.clone(), &background);
+    shared::keep_hearing(sharing.clone(), current_routing.clone(), &background);
     let admin = AdminState {
+        reload: reloader.for_admin(),
         sources: Sources {
             log: log.clone(),
             outcomes,
             streams: streams.clone(),
             unrecorded: unrecorded.clone(),
+            reloads,
             stuck_workers: watchdog.stuck(),
-            routing: routing.clone(),
+            routing: current_routing,
             shared: sharing.state().clone(),
         },
         replays: replays.clone(),
@@ -106,11 +143,9 @@ pub(super) async fn start(mut gateway: Gateway) -> Result<Running, StartError> {
     let tasks = Tasks::default();
     let counts = unrecorded.clone();
     let make = make_state(MakeParts {
-        config: config.clone(),
         instance: addresses.data.to_string().into(),
         has_own_columns,
-        providers,
-        routing: routing.clone(),
+        generations: newest,
         sharing,
         log: log.clone(),
         lifecycle,
@@ -120,7 +155,6 @@ pub(super) async fn start(mut gateway: Gateway) -> Result<Running, StartError> {
         tasks: tasks.clone(),
         replays,
         histories,
-        filters,
         watchdog: watchdog.clone(),
     });
     keep_retention(&config, &stores, &background);
@@ -139,7 +173,7 @@ pub(super) async fn start(mut gateway: Gateway) -> Result<Running, StartError> {
         stage,
         stop: stop_requests,
         tasks,
-        keeper,
+        keepers,
         lock: lock.clone(),
     };
     let thread = thread::Builder::new()
@@ -167,7 +201,7 @@ pub(super) async fn start(mut gateway: Gateway) -> Result<Running, StartError> {
         ended: has_ended,
         thread: Some(thread),
         log,
-        routing,
+        reloader,
         _lock: lock,
     })
 }

@@ -1,15 +1,18 @@
 //! What each worker thread of the data port is made of.
 
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use tokio::sync::watch;
+
 use crate::access_log::draft::Keep;
 use crate::access_log::recorder::AccessLog;
+use crate::access_log::redact::Secrets;
 use crate::clock::Clock;
 use crate::config::{Bodies, Config};
-use crate::gateway::log::provider_secrets;
 use crate::pipeline::filtering::Filters;
 use crate::pipeline::link::Lifecycle;
 use crate::pipeline::replay::Replays;
@@ -17,6 +20,7 @@ use crate::pipeline::sharing::Sharing;
 use crate::pipeline::{RelaySettings, StreamCount, Transports, Worker};
 use crate::routing::Routing;
 use crate::server::cors::Cors;
+use crate::server::current::CurrentState;
 use crate::server::form::Forms;
 use crate::server::ingest::BodyLimits;
 use crate::server::listen::{HttpSettings, MakeState};
@@ -63,13 +67,21 @@ fn open_files() -> usize {
         .unwrap_or(1024)
 }
 
-/// What all of them share.
-pub(super) struct MakeParts {
+/// What a configuration is made into, once for all workers.
+pub(super) struct Generation {
     pub(super) config: Config,
-    pub(super) instance: Arc<str>,
-    pub(super) has_own_columns: bool,
     pub(super) providers: Arc<[Provider]>,
     pub(super) routing: Arc<Routing>,
+    pub(super) filters: Filters,
+    /// What is masked in records of its requests.
+    pub(super) secrets: Secrets,
+}
+
+/// What all of them share, whatever the configuration.
+pub(super) struct MakeParts {
+    pub(super) instance: Arc<str>,
+    pub(super) has_own_columns: bool,
+    pub(super) generations: watch::Receiver<Arc<Generation>>,
     pub(super) sharing: Sharing,
     pub(super) log: Arc<AccessLog>,
     pub(super) lifecycle: Lifecycle,
@@ -79,25 +91,58 @@ pub(super) struct MakeParts {
     pub(super) tasks: Tasks,
     pub(super) replays: Replays,
     pub(super) histories: Histories,
-    pub(super) filters: Filters,
     pub(super) watchdog: Watchdog,
 }
 
 /// Makes the state of one worker, on its thread.
 pub(super) fn make_state(parts: MakeParts) -> MakeState {
-    let secrets = provider_secrets(&parts.config);
+    let parts = Arc::new(parts);
     Arc::new(move || {
-        let config = &parts.config;
-        let cors = Cors::new(config.server.cors.origins.clone());
-        let tasks = parts.tasks.clone();
         parts.watchdog.watch_this_thread(&parts.tasks);
+        let mut generations = parts.generations.clone();
+        let generation = generations.borrow_and_update().clone();
+        let first = parts.state(&generation, None);
+        let seen = RefCell::new(generations.clone());
+        let of_thread = parts.clone();
+        let current = Rc::new(CurrentState::new(first, move |before| {
+            let mut seen = seen.borrow_mut();
+            // An error means that there will be none any more.
+            if !seen.has_changed().unwrap_or(false) {
+                return None;
+            }
+            let generation = seen.borrow_and_update().clone();
+            Some(of_thread.state(&generation, Some(&before.worker)))
+        }));
+        let of_task = Rc::downgrade(&current);
+        // A thread without requests lets go of the configuration of before, too.
+        parts.tasks.spawn_local("configuration", async move {
+            while generations.changed().await.is_ok() {
+                let Some(current) = of_task.upgrade() else {
+                    return;
+                };
+                current.renew();
+            }
+        });
+        current
+    })
+}
+
+impl MakeParts {
+    /// `before`: what runs exchanges on this thread until now.
+    fn state(&self, generation: &Generation, before: Option<&Rc<Worker>>) -> DataState {
+        let config = &generation.config;
+        let cors = Cors::new(config.server.cors.origins.clone());
+        let tasks = self.tasks.clone();
         let worker = Worker {
-            recorder: Rc::new(parts.log.recorder()),
-            secrets: Rc::new(secrets.clone()),
-            providers: parts.providers.clone(),
-            routing: parts.routing.clone(),
-            sharing: parts.sharing.clone(),
-            filters: parts.filters.clone(),
+            recorder: match before {
+                Some(before) => before.recorder.clone(),
+                None => Rc::new(self.log.recorder()),
+            },
+            secrets: Rc::new(generation.secrets.clone()),
+            providers: generation.providers.clone(),
+            routing: generation.routing.clone(),
+            sharing: self.sharing.clone(),
+            filters: generation.filters.clone(),
             settings: RelaySettings {
                 repair_streams: config.server.repair_streams,
                 cors: cors.is_configured(),
@@ -105,11 +150,13 @@ pub(super) fn make_state(parts: MakeParts) -> MakeState {
             },
             form: Rc::new(Forms),
             clock: Clock::machine(),
-            lifecycle: parts.lifecycle.clone(),
-            streams: parts.streams.clone(),
+            lifecycle: self.lifecycle.clone(),
+            streams: self
+                .streams
+                .limited_to(max_streams(config.server.max_streams)),
             spawn: Rc::new(move |task| tasks.spawn_local("exchange", task)),
-            alone: parts.alone.clone(),
-            transports: Transports::new(&parts.providers),
+            alone: self.alone.clone(),
+            transports: Transports::new(&generation.providers, before.map(Rc::as_ref)),
         };
         DataState {
             worker: Rc::new(worker),
@@ -125,15 +172,15 @@ pub(super) fn make_state(parts: MakeParts) -> MakeState {
                 Bodies::Metadata => Keep::Metadata,
                 Bodies::None => Keep::Nothing,
             },
-            has_own_columns: parts.has_own_columns,
-            instance: parts.instance.clone(),
+            has_own_columns: self.has_own_columns,
+            instance: self.instance.clone(),
             config_version: config.version().into(),
             cors,
             trusted_proxies: config.server.trusted_proxies.clone(),
-            log: parts.log.clone(),
-            counts: parts.unrecorded.clone(),
-            replays: parts.replays.clone(),
-            histories: parts.histories.clone(),
+            log: self.log.clone(),
+            counts: self.unrecorded.clone(),
+            replays: self.replays.clone(),
+            histories: self.histories.clone(),
         }
-    })
+    }
 }

@@ -100,3 +100,25 @@ impl Health {
         models
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+
+    #[test]
+    fn models_of_a_provider_that_is_not_reached_are_not_either() {
+        let now = Clock::manual(0).now();
+        let health = Health::new(now, BreakerSettings::default());
+        let before = health.of_target("a", "m-1");
+        for _ in 0..5 {
+            health.of_provider("a").breaker.failed(now, now);
+        }
+        assert!(health.of_target("a", "m-2").is_passed_over(now));
+        assert!(!health.of_target("b", "m-2").is_passed_over(now));
+        // What was known stays.
+        assert!(Arc::ptr_eq(&before, &health.of_target("a", "m-1")));
+        assert!(!before.is_passed_over(now));
+        assert_eq!(health.models_of("a").len(), 2);
+    }
+}

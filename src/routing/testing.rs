@@ -3,14 +3,12 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::clock::{Clock, Dice};
+use crate::clock::Clock;
 use crate::config::{Environment, Rules, load_text};
 use crate::filter::{Dialect, Endpoint};
 use crate::routing::table::{Question, Reach};
 use crate::routing::target::Route;
 use crate::routing::{NoTarget, Routing};
-use crate::upstream::discovery::Discovery;
-use crate::upstream::discovery::cache::Cached;
 use crate::upstream::registry;
 
 /// The routing of a configuration.
@@ -27,15 +25,7 @@ pub(super) fn routing_by(yaml: &str, clock: &Clock) -> Routing {
     let config = load_text(Path::new("t.yaml"), yaml, &Environment::default(), &rules);
     let config = config.unwrap_or_else(|problems| panic!("{problems}"));
     let providers = registry::build(&config.providers).expect("providers");
-    let (clocks, dice) = (clock.clone(), Dice::seeded(1));
-    let discovery = Discovery::new(
-        providers.clone(),
-        Vec::new(),
-        Cached::default(),
-        clocks,
-        dice,
-    );
-    Routing::new(&config, providers, &discovery, clock, None)
+    Routing::new(&config, providers, clock, None)
 }
 
 /// The targets of a chat.

@@ -14,6 +14,7 @@ use serde_json::json;
 use crate::config::Secret;
 use crate::pipeline::failure::Failure;
 use crate::pipeline::replay::{Replays, Speed};
+use crate::server::config_reload::{self, ReloadNow};
 use crate::server::metrics::{self, Sources};
 use crate::server::{about, error, target};
 
@@ -24,6 +25,8 @@ pub struct AdminState {
     pub sources: Sources,
     /// For replays.
     pub replays: Replays,
+    /// Reads the configuration anew.
+    pub reload: ReloadNow,
     /// Asked for as `Authorization: Bearer …`.
     pub token: Option<Secret>,
     /// What callers may write as its `Host`.
@@ -53,6 +56,7 @@ pub fn configure(state: AdminState) -> impl FnOnce(&mut web::ServiceConfig) {
                 .route("/metrics", web::get().to(metrics_text))
                 .route("/metrics", web::head().to(metrics_text))
                 .route("/api/exchanges/{id}/replay", web::get().to(replay))
+                .route("/api/config/reload", web::post().to(reload))
                 .default_service(web::to(not_found)),
         );
     }
@@ -130,6 +134,26 @@ async fn metrics_text(state: web::Data<AdminState>) -> HttpResponse {
             "the metrics could not be written",
         ),
     }
+}
+
+async fn reload(request: HttpRequest, state: web::Data<AdminState>) -> HttpResponse {
+    // Pages of others can send it from a browser, though not read its answer.
+    if is_of_another_page(&request) {
+        return refuse(
+            StatusCode::FORBIDDEN,
+            "pages of other origins may not ask for this",
+        );
+    }
+    config_reload::answer(&(state.reload)().await)
+}
+
+fn is_of_another_page(request: &HttpRequest) -> bool {
+    let header = |name: &str| request.headers().get(name).map(HeaderValue::as_bytes);
+    let origin = header("origin").map(|origin| match memchr::memmem::find(origin, b"://") {
+        Some(at) => origin.get(at + 3..).unwrap_or_default(),
+        None => origin,
+    });
+    origin.is_some_and(|origin| Some(origin) != header("host"))
 }
 
 #[derive(serde::Deserialize)]

@@ -22,6 +22,7 @@ use crate::pipeline::link::{ClientLink, Stage};
 use crate::pipeline::replay::Speed;
 use crate::pipeline::reply::{Reply, ReplyBody, ReplyHeaders, refuse};
 use crate::server::client_socket::{self, FirstRequest};
+use crate::server::current::CurrentState;
 use crate::server::detachable::Detachable;
 use crate::server::routes::{self, Route, Said};
 use crate::server::state::DataState;
@@ -31,9 +32,11 @@ use crate::upstream::signing::is_signature;
 /// Answers one request of the data port.
 pub async fn handle(request: HttpRequest, payload: web::Payload) -> HttpResponse<BoxBody> {
     let started = Instant::now();
-    let Some(state) = request.app_data::<Rc<DataState>>().cloned() else {
+    let Some(current) = request.app_data::<Rc<CurrentState>>() else {
         return HttpResponse::new(StatusCode::INTERNAL_SERVER_ERROR);
     };
+    // The whole request sees one configuration.
+    let state = current.get();
     if let Some(first) = request.conn_data::<FirstRequest>() {
         first.has_come();
     }

@@ -11,8 +11,9 @@ use actix_web::{App, HttpServer, web};
 
 use crate::server::admin::{self, AdminState};
 use crate::server::client_socket;
+use crate::server::current::CurrentState;
 use crate::server::data;
-use crate::server::state::{DataState, Unrecorded};
+use crate::server::state::Unrecorded;
 
 /// Settings of the data port's HTTP.
 #[derive(Debug, Clone, Copy)]
@@ -30,7 +31,7 @@ pub struct HttpSettings {
 }
 
 /// Makes the state of one worker, on its thread.
-pub type MakeState = Arc<dyn Fn() -> DataState + Send + Sync>;
+pub type MakeState = Arc<dyn Fn() -> Rc<CurrentState> + Send + Sync>;
 
 /// Connections that wait to be accepted.
 const BACKLOG: i32 = 2048;
@@ -83,7 +84,7 @@ pub fn data_port(
 ) -> io::Result<(ServerHandle, impl Future<Output = io::Result<()>>)> {
     let server = HttpServer::new(move || {
         App::new()
-            .app_data(Rc::new(make()))
+            .app_data(make())
             .default_service(web::to(data::handle))
     })
     .workers(settings.workers)

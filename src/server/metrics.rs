@@ -19,7 +19,8 @@ use crate::access_log::record::LogRecord;
 use crate::access_log::recorder::AccessLog;
 use crate::filter::VerdictKind;
 use crate::pipeline::StreamCount;
-use crate::routing::Routing;
+use crate::routing::current::CurrentRouting;
+use crate::server::config_reload::ReloadCounts;
 use crate::server::state::Unrecorded;
 use crate::shared_state::SharedState;
 
@@ -40,10 +41,12 @@ pub struct Sources {
     pub streams: StreamCount,
     /// Requests without a row.
     pub unrecorded: Arc<Unrecorded>,
+    /// Results of reading the configuration anew.
+    pub reloads: Arc<ReloadCounts>,
     /// Worker threads that are stuck.
     pub stuck_workers: Arc<AtomicU64>,
     /// What is known of providers.
-    pub routing: Arc<Routing>,
+    pub routing: CurrentRouting,
     /// What several instances share.
     pub shared: Arc<dyn SharedState>,
 }
@@ -213,6 +216,13 @@ impl Collector for Sources {
             "Requests refused without a row, by reason",
             totals.map(|(reason, n)| ([("reason", reason.to_owned())], n)),
         )?;
+        let reloads = self.reloads.totals().into_iter();
+        family(
+            &mut encoder,
+            "config_reload",
+            "Readings of the configuration after the start, by result",
+            reloads.map(|(result, n)| ([("result", result.to_owned())], n)),
+        )?;
         family(
             &mut encoder,
             "requests",
@@ -244,10 +254,11 @@ impl Collector for Sources {
 impl Sources {
     /// Lists of models, of each provider that is asked for one.
     fn encode_discovery(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        let snapshot = self.routing.lists().snapshot();
+        let routing = self.routing.now();
+        let snapshot = routing.snapshot();
         let lists = || {
             let known = snapshot.iter().filter_map(|(index, models)| {
-                let provider = self.routing.providers().get(index)?;
+                let provider = routing.providers().get(index)?;
                 Some(([("provider", provider.name.clone())], models))
             });
             known.collect::<Vec<_>>()

@@ -57,6 +57,8 @@ where
 {
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter(level))
+        // Where the log cannot be written, neither can that; trying to would be a panic.
+        .log_internal_errors(false)
         .with_ansi(false);
     let to = OneLine { to, format };
     match format {

@@ -26,6 +26,8 @@ use crate::upstream::transport::Transport;
 
 use self::ask::{AskFailure, ProbeFailure, ask, health, transport};
 use self::cache::Cached;
+#[cfg(test)]
+pub(crate) use self::lists::testing;
 pub use self::lists::{ModelLists, NameFilter, ProviderModels, Snapshot};
 pub use self::settings::DiscoverySettings;
 
@@ -49,8 +51,8 @@ pub struct Probes {
     pub told: Box<dyn FnMut(usize, Result<(), ProbeFailure>)>,
 }
 
-/// Asks for all lists at once, out of turn.
-#[derive(Debug, Clone)]
+/// Asks for all lists at once, out of turn. The default one asks nobody.
+#[derive(Debug, Clone, Default)]
 pub struct Refresher {
     asked: Arc<watch::Sender<u64>>,
 }

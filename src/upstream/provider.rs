@@ -265,6 +265,19 @@ impl Provider {
         self.keys.len() == other.keys.len() && self.keys.iter().zip(&other.keys).all(same)
     }
 
+    /// Whether the other one is the same place, reached in the same way: connections to it are good for this one too.
+    pub fn is_reached_like(&self, other: &Self) -> bool {
+        let same_tls = match (&self.tls, &other.tls) {
+            (Some(ours), Some(theirs)) => Arc::ptr_eq(ours, theirs),
+            (ours, theirs) => ours.is_none() && theirs.is_none(),
+        };
+        let place = |provider: &Self| (provider.base_url.clone(), provider.urls.clone());
+        same_tls
+            && self.name == other.name
+            && self.timeouts.connect == other.timeouts.connect
+            && place(self) == place(other)
+    }
+
     /// Whether requests to it are signed, which takes their whole body.
     pub fn signs(&self) -> bool {
         self.keys.iter().any(ProviderKey::signs)

@@ -26,25 +26,68 @@ pub struct ProviderError {
 /// # Errors
 /// [`ProviderError`] when a certificate file cannot be used.
 pub fn build(configs: &[ProviderConfig]) -> Result<Arc<[Provider]>, ProviderError> {
+    build_after(configs, &SharedTls::default()).map(|(providers, _)| providers)
+}
+
+/// As [`build`], with the TLS settings of the configuration before where their files hold what they held; and those
+/// that are used now.
+///
+/// # Errors
+/// As [`build`].
+pub fn build_after(
+    configs: &[ProviderConfig],
+    before: &SharedTls,
+) -> Result<(Arc<[Provider]>, SharedTls), ProviderError> {
     let mut shared = SharedTls::default();
-    configs
-        .iter()
-        .map(|config| provider(config, &mut shared))
-        .collect()
+    let providers = configs.iter();
+    let providers = providers.map(|config| provider(config, &mut shared, before));
+    let providers = providers.collect::<Result<_, _>>()?;
+    Ok((providers, shared))
 }
 
 /// TLS settings by what they are made from: reading the system's roots takes longer than all the rest of a start.
 #[derive(Default)]
-struct SharedTls(Vec<(TlsOptions, Arc<rustls::ClientConfig>)>);
+pub struct SharedTls(Vec<Made>);
+
+#[derive(Clone)]
+struct Made {
+    options: TlsOptions,
+    /// Of what the files held.
+    digest: [u8; 32],
+    config: Arc<rustls::ClientConfig>,
+}
 
 impl SharedTls {
-    fn get(&mut self, options: TlsOptions) -> Result<Arc<rustls::ClientConfig>, TlsError> {
-        if let Some((_, made)) = self.0.iter().find(|(known, _)| *known == options) {
-            return Ok(made.clone());
+    /// Whether a file holds something else by now, or cannot be read any more.
+    pub fn is_outdated(&self) -> bool {
+        let mut made = self.0.iter();
+        made.any(|made| made.options.digest().ok() != Some(made.digest))
+    }
+
+    fn find(&self, options: &TlsOptions, digest: [u8; 32]) -> Option<&Made> {
+        let mut made = self.0.iter();
+        made.find(|made| made.options == *options && made.digest == digest)
+    }
+
+    fn get(
+        &mut self,
+        options: TlsOptions,
+        before: &Self,
+    ) -> Result<Arc<rustls::ClientConfig>, TlsError> {
+        let digest = options.digest()?;
+        if let Some(made) = self.find(&options, digest) {
+            return Ok(made.config.clone());
         }
-        let made = client_config(&options)?;
-        self.0.push((options, made.clone()));
-        Ok(made)
+        let made = match before.find(&options, digest) {
+            Some(made) => made.clone(),
+            None => Made {
+                config: client_config(&options)?,
+                options,
+                digest,
+            },
+        };
+        self.0.push(made.clone());
+        Ok(made.config)
     }
 }
 
@@ -74,13 +117,17 @@ fn quirks(kind: ProviderKind) -> &'static Quirks {
     }
 }
 
-fn provider(config: &ProviderConfig, shared: &mut SharedTls) -> Result<Provider, ProviderError> {
+fn provider(
+    config: &ProviderConfig,
+    shared: &mut SharedTls,
+    before: &SharedTls,
+) -> Result<Provider, ProviderError> {
     let urls = config.urls.iter().map(|(_, url)| url);
     let tls = match urls.chain([&config.base_url]).any(BaseUrl::is_https) {
         false => None,
         true => Some(
             shared
-                .get(tls_options(config))
+                .get(tls_options(config), before)
                 .map_err(|source| ProviderError {
                     provider: config.name.clone(),
                     source,

@@ -16,8 +16,6 @@ use aiproxy::routing::Routing;
 use aiproxy::routing::candidates::{Facts, candidates};
 use aiproxy::routing::figures::Seen;
 use aiproxy::routing::table::{Question, Reach};
-use aiproxy::upstream::discovery::Discovery;
-use aiproxy::upstream::discovery::cache::Cached;
 use aiproxy::upstream::registry;
 use anyhow::Context;
 
@@ -73,15 +71,8 @@ fn routing(providers: usize, models: usize, more: &str) -> anyhow::Result<Routin
     yaml.push_str(more);
     let config = config(&yaml)?;
     let providers = registry::build(&config.providers)?;
-    let (cached, clock) = (Cached::default(), Clock::machine());
-    let nothing = Discovery::new(
-        providers.clone(),
-        Vec::new(),
-        cached,
-        clock.clone(),
-        Dice::machine(),
-    );
-    Ok(Routing::new(&config, providers, &nothing, &clock, None))
+    let clock = Clock::machine();
+    Ok(Routing::new(&config, providers, &clock, None))
 }
 
 fn config(yaml: &str) -> anyhow::Result<Config> {

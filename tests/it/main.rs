@@ -30,6 +30,7 @@ mod outage;
 mod promises;
 mod providers;
 mod readme;
+mod reload;
 mod replay;
 mod routes;
 mod schema;

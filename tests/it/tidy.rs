@@ -96,10 +96,14 @@ fn items(folder: &str) -> (usize, Vec<String>) {
 }
 
 /// Outside `server/error.rs`, where a status of an error may be named, and why.
-const STATUSES: [(&str, &str); 5] = [
+const STATUSES: [(&str, &str); 6] = [
     (
         "src/server/admin.rs",
         "the admin port's refusals are no failures of exchanges",
+    ),
+    (
+        "src/server/config_reload.rs",
+        "what the admin port says of a configuration is no failure of an exchange",
     ),
     ("src/server/about.rs", "`/readyz` is for load balancers"),
     (

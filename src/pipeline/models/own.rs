@@ -36,7 +36,7 @@ pub fn own_list(exchange: &Exchange, worker: &Worker) -> Option<OwnList> {
         return None;
     }
     let table = worker.routing.table();
-    let snapshot = worker.routing.lists().snapshot();
+    let snapshot = worker.routing.snapshot();
     let places = Places {
         worker,
         table: &table,

@@ -11,8 +11,6 @@ use crate::clock::Dice;
 use crate::config::{Environment, Rules, load_text};
 use crate::routing::key_pool::Pick;
 use crate::shared_state::{Health, Memory};
-use crate::upstream::discovery::Discovery;
-use crate::upstream::discovery::cache::Cached;
 use crate::upstream::registry;
 
 /// Memory that several instances see.
@@ -79,9 +77,7 @@ impl Instance {
         let config = load_text(Path::new("t.yaml"), YAML, &Environment::default(), &rules);
         let config = config.unwrap_or_else(|problems| panic!("{problems}"));
         let providers = registry::build(&config.providers).expect("providers");
-        let (cached, dice) = (Cached::default(), Dice::seeded(1));
-        let found = Discovery::new(providers.clone(), Vec::new(), cached, clock.clone(), dice);
-        let routing = Routing::new(&config, providers, &found, clock, None);
+        let routing = Routing::new(&config, providers, clock, None);
         Self {
             sharing: Sharing::new(state, clock.clone()),
             target: routing.health.of_target("p", "m"),

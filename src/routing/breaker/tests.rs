@@ -307,6 +307,31 @@ fn what_is_shown() {
 }
 
 #[test]
+fn another_target_of_its_place_is_as_open_as_it_is() {
+    let case = Case::opened();
+    let other = case.breaker.like();
+    assert_eq!(other.allows(case.at(9.0)), case.no_until(10.0));
+    assert_eq!(case.allows(10.0), Allowed::Probe);
+    // Each has a probe of its own.
+    let other = case.breaker.like();
+    assert_eq!(other.allows(case.at(20.0)), Allowed::Probe);
+    other.succeeded(case.at(20.0));
+    assert_eq!(other.allows(case.at(20.0)), Allowed::Yes);
+    // Failures count on, statuses are its own.
+    let case = Case::new();
+    (0..4).for_each(|_| case.refused(0.0));
+    case.breaker
+        .overloaded(case.at(0.0), case.at(0.0), Some(Duration::from_secs(9)));
+    let other = case.breaker.like();
+    assert_eq!(other.cooling_until(case.at(1.0)), None);
+    let case = Case::new();
+    (0..4).for_each(|_| case.refused(0.0));
+    let other = case.breaker.like();
+    other.failed(case.at(1.0), case.at(1.0));
+    assert_eq!(other.allows(case.at(2.0)), case.no_until(11.0));
+}
+
+#[test]
 fn another_instances_word_makes_it_cool_and_nothing_more() {
     let case = Case::new();
     let (now, until) = (case.at(1.0), case.at(9.0));

@@ -28,7 +28,7 @@ struct Model {
 /// Those that the configuration names, in its order, then those of the provider's list.
 fn models_of(state: &DataState, index: usize) -> Vec<Model> {
     let provider = &state.worker.providers[index];
-    let snapshot = state.worker.routing.lists().snapshot();
+    let snapshot = state.worker.routing.snapshot();
     let known = snapshot.of(index);
     let listed = provider.list.iter().map(|name| Model {
         name: name.clone(),
@@ -80,7 +80,7 @@ pub(super) fn of_provider(state: &DataState, index: usize) -> Value {
             })
         })
         .collect();
-    let snapshot = routing.lists().snapshot();
+    let snapshot = routing.snapshot();
     let known = snapshot.of(index);
     let fetched_us = known.and_then(|known| known.fetched_at_us);
     json!({
@@ -138,7 +138,7 @@ pub(super) fn models_detailed(state: &DataState) -> Value {
             let mut providers = state.worker.providers.iter();
             let index = providers.position(|provider| provider.name == target.provider);
             let known = index.map(|index| {
-                let snapshot = state.worker.routing.lists().snapshot();
+                let snapshot = state.worker.routing.snapshot();
                 let found = snapshot
                     .of(index)
                     .and_then(|known| known.find(&target.model));

@@ -216,6 +216,29 @@ impl ModelLists {
     }
 }
 
+/// What tests of other modules stand on.
+#[cfg(test)]
+pub(crate) mod testing {
+    use super::*;
+
+    /// What was found of these providers: index, what stands before the names, and the names.
+    pub(crate) fn snapshot(providers: usize, found: &[(usize, &str, &[&str])]) -> Arc<Snapshot> {
+        let places = found
+            .iter()
+            .map(|(index, before, _)| (*index, (*before).to_owned()));
+        let lists = ModelLists::new(providers, places);
+        for (index, before, names) in found {
+            let filter = NameFilter {
+                prefix: before.trim_end_matches('/').to_owned(),
+                ..NameFilter::default()
+            };
+            let models = names.iter().map(|name| Found::named(*name)).collect();
+            lists.put(*index, &filter, models, 1);
+        }
+        lists.snapshot()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

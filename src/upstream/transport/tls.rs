@@ -7,6 +7,7 @@ use std::sync::Arc;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
+use sha2::{Digest, Sha256};
 
 /// Where extra trust and the client's own certificate lie.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -15,6 +16,23 @@ pub struct TlsOptions {
     pub ca_cert: Option<PathBuf>,
     /// PEM files of our certificate chain and its key, for mutual TLS.
     pub client_identity: Option<(PathBuf, PathBuf)>,
+}
+
+impl TlsOptions {
+    /// SHA-256 over what the files hold: the same as long as the settings made of them are.
+    ///
+    /// # Errors
+    /// [`TlsError::File`] when one cannot be read.
+    pub fn digest(&self) -> Result<[u8; 32], TlsError> {
+        let mut digest = Sha256::new();
+        let identity = self.client_identity.iter();
+        let identity = identity.flat_map(|(chain, key)| [chain, key]);
+        for path in self.ca_cert.iter().chain(identity) {
+            let bytes = std::fs::read(path).map_err(|error| file_error(path, &error))?;
+            digest.update(Sha256::digest(bytes));
+        }
+        Ok(digest.finalize().into())
+    }
 }
 
 /// Why the settings cannot be used.

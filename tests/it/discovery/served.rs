@@ -1,10 +1,14 @@
-//! Lists of models of a running gateway: they come without a request, decide where requests go, and are what clients are told.
+//! Lists of models of a running gateway: they come without a request, decide where requests go, and are what clients and the
+//! process log are told.
 
+use std::io;
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 
 use aiproxy::clock::{Clock, Dice};
-use aiproxy::config::{Config, Environment, Rules, Sources, load};
+use aiproxy::config::{Config, Environment, LogLevel, Rules, Sources, load};
 use aiproxy::gateway::Gateway;
+use aiproxy::telemetry::{LogFormat, subscriber};
 use aiproxy::upstream::discovery::cache::{Cached, CachedList};
 use aiproxy::upstream::discovery::{Discovery, DiscoverySettings};
 use aiproxy::upstream::provider::Provider;
@@ -12,7 +16,9 @@ use aiproxy::upstream::registry;
 use aiproxy::wire::found::Found;
 use tempfile::TempDir;
 
-use super::{CLOSE, config, entry, good, known_of, received, then};
+use super::{
+    AGAIN, CLOSE, config, entry, good, known_of, looking, no_cache, openai, received, then, until,
+};
 use crate::support::fake_upstream::{FakeUpstream, Script, Step};
 use crate::support::gateway::{PROVIDER_KEY, TestGateway, Wanted, wait_until};
 use crate::support::signal::Signal;
@@ -519,4 +525,57 @@ fn a_new_configuration_begins_with_the_lists_of_the_one_before() {
         assert_eq!(known.names, good(expected).names, "{url}{deny}");
         assert_eq!(known.is_stale, !expected.is_empty());
     }
+}
+
+/// Keeps what is written.
+#[derive(Clone, Default)]
+struct Kept(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Kept {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().expect("no panic").extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn the_log_tells_a_change_and_a_failure_once() {
+    let fails = || then(json(500, CLOSE, "{}"));
+    let one = || list(&["m-1"]);
+    let scripts = vec![one(), one(), fails(), fails(), one(), list(&["m-1", "m-2"])];
+    let upstream = FakeUpstream::start(scripts);
+    let kept = Kept::default();
+    let writer = kept.clone();
+    let dispatch = subscriber(LogLevel::Info, LogFormat::Json, move || writer.clone());
+    tracing::dispatcher::with_default(&dispatch, || {
+        let entry = openai(&upstream, "");
+        looking(&entry, AGAIN, no_cache, None, async |lists, _| {
+            until(lists, |known| known.names.len() == 2).await;
+        });
+    });
+    let text = String::from_utf8(kept.0.lock().expect("no panic").clone()).expect("text");
+    let said: Vec<(String, u64)> = text
+        .lines()
+        .map(|line| {
+            let line: serde_json::Value = serde_json::from_str(line).expect("JSON");
+            assert_eq!(line["provider.name"], "one");
+            let message = line["message"].as_str().unwrap_or_default().to_owned();
+            (message, line["models"].as_u64().unwrap_or_default())
+        })
+        .collect();
+    let expected = [
+        ("the list of models has changed", 1),
+        ("the list of models did not come: it answers with 500", 0),
+        ("the list of models comes again", 1),
+        ("the list of models has changed", 2),
+    ];
+    assert_eq!(
+        said,
+        expected.map(|(line, n)| (line.to_owned(), n)),
+        "{text}"
+    );
 }

@@ -6,7 +6,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::gateway::StartError;
 use crate::gateway::start::system;
-use crate::pipeline::sharing::{Heard, Sharing};
+use crate::pipeline::sharing::Sharing;
 use crate::routing::current::CurrentRouting;
 use crate::shared_state::{self, OpenError, RedisOptions};
 use crate::telemetry::background::Background;
@@ -32,9 +32,8 @@ pub(super) fn keep_hearing(sharing: Sharing, routing: CurrentRouting, background
         return;
     }
     background.runner().start("shared state", async move {
-        let mut heard = Heard::default();
         loop {
-            sharing.hear(&routing.now(), &mut heard).await;
+            sharing.hear(&routing.now()).await;
             tokio::time::sleep(HEAR_EVERY).await;
         }
     });

@@ -2,7 +2,7 @@
 //! [`sessions`](crate::pipeline::sessions). Alone, an instance has nobody to tell, and its own pools and breakers know all of it.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::clock::Clock;
@@ -19,11 +19,9 @@ const MOST_TARGETS: usize = 1_000;
 pub struct Sharing {
     state: Arc<dyn SharedState>,
     clock: Clock,
+    /// The moments that were told or heard already, by name: each is heeded once, so that it does not undo what was learnt since.
+    known: Arc<Mutex<HashMap<String, i64>>>,
 }
-
-/// What an instance has heard already, by name: a moment is heeded once, so that it does not undo what was learnt since.
-#[derive(Debug, Default)]
-pub struct Heard(HashMap<String, i64>);
 
 /// Whose trouble a name in the shared state tells.
 enum Whose<'a> {
@@ -38,7 +36,11 @@ enum Whose<'a> {
 impl Sharing {
     /// Through this state.
     pub fn new(state: Arc<dyn SharedState>, clock: Clock) -> Self {
-        Self { state, clock }
+        Self {
+            state,
+            clock,
+            known: Arc::default(),
+        }
     }
 
     /// Where it is kept.
@@ -71,44 +73,54 @@ impl Sharing {
     /// Tells that a key cools down.
     pub(super) fn key_cools(&self, provider: &str, key: &str, why: KeyTrouble, until: Instant) {
         if self.state.is_shared() {
-            let name = key_name(provider, key, why);
-            self.state.tell_if_later(&name, self.wall_ms(until));
+            self.tell(key_name(provider, key, why), until);
         }
     }
 
     /// Tells that a target is left alone.
     pub(super) fn target_rests(&self, target: &TargetState, until: Instant) {
         if self.state.is_shared() {
-            let name = target_name(target);
-            self.state.tell_if_later(&name, self.wall_ms(until));
+            self.tell(target_name(target), until);
         }
+    }
+
+    fn tell(&self, name: String, until: Instant) {
+        let until_ms = self.wall_ms(until);
+        self.state.tell_if_later(&name, until_ms);
+        self.known().insert(name, until_ms);
+    }
+
+    fn known(&self) -> MutexGuard<'_, HashMap<String, i64>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Hears what others told since: their keys cool down here, too, and targets that they leave alone are passed over while
     /// another one stands.
-    pub async fn hear(&self, routing: &Routing, heard: &mut Heard) {
+    pub async fn hear(&self, routing: &Routing) {
         if !self.state.is_shared() || self.state.health().degraded {
             return;
         }
         let (names, whose): (Vec<String>, Vec<Whose<'_>>) = all(routing).into_iter().unzip();
         let values = self.state.many(&names).await;
         let (now, now_ms) = (self.clock.now(), self.clock.wall_us().div_euclid(1000));
-        let mut known = HashMap::new();
+        let mut known = self.known();
+        known.retain(|_, until_ms| now_ms < *until_ms);
         for ((name, whose), value) in names.into_iter().zip(whose).zip(values) {
             let Some(until_ms) = value.and_then(|value| unix_ms(&value)) else {
                 continue;
             };
             let left = u64::try_from(until_ms.saturating_sub(now_ms)).unwrap_or(0);
-            if heard.0.get(&name) != Some(&until_ms) {
-                let until = now + Duration::from_millis(left).min(LONGEST);
-                match whose {
-                    Whose::Key { pool, key, why } => pool.cools_until(key, until, why, now),
-                    Whose::Target(target) => target.breaker.cools_until(until, now),
-                }
+            let is_news = known.get(&name) != Some(&until_ms);
+            if left == 0 || !is_news {
+                continue;
+            }
+            let until = now + Duration::from_millis(left).min(LONGEST);
+            match whose {
+                Whose::Key { pool, key, why } => pool.cools_until(key, until, why, now),
+                Whose::Target(target) => target.breaker.cools_until(until, now),
             }
             known.insert(name, until_ms);
         }
-        heard.0 = known;
     }
 
     /// A moment by the clocks that instances have in common, rounded down.
@@ -159,3 +171,6 @@ fn key_name(provider: &str, key: &str, why: KeyTrouble) -> String {
 fn target_name(target: &TargetState) -> String {
     format!("target/{}/{}", target.provider, target.model)
 }
+
+#[cfg(test)]
+mod tests;

@@ -125,6 +125,7 @@ impl Redis {
     /// Sends a write that memory has taken already; nobody waits for it.
     fn send(&self, key: &str, command: Cmd, change: Change) {
         let Ok(place) = self.shared.told.clone().try_acquire_owned() else {
+            self.shared.errors.fetch_add(1, Ordering::Relaxed);
             return;
         };
         let (shared, key) = (self.shared.clone(), key.to_owned());

@@ -37,8 +37,12 @@ pub struct TargetConfig {
     pub model: String,
     /// Its share among the targets, finite and above 0.
     pub weight: f64,
-    /// Lower ones go first; the others stand in for them.
+    /// Lower ones go first; the others stand in for them. Of a model that goes by priority, and where no target says its
+    /// tier, the place in the list.
     pub tier: u32,
+    /// Whether the configuration says its tier.
+    #[serde(skip)]
+    has_tier: bool,
     /// Where it is; the provider's region unless given.
     pub region: String,
     /// Which requests it may have.
@@ -114,13 +118,20 @@ pub(super) fn read_models(
     named
         .map(|(entry, path)| {
             let mut section = Section::new(&entry.node, path, reading);
+            let strategy = section.word("strategy", routing.strategy);
+            let mut targets = read_targets(&mut section, providers);
+            if strategy == Strategy::Priority && !targets.iter().any(|target| target.has_tier) {
+                for (target, place) in targets.iter_mut().zip(0..) {
+                    target.tier = place;
+                }
+            }
             let model = LogicalModelConfig {
                 name: entry.key.clone(),
-                strategy: section.word("strategy", routing.strategy),
+                strategy,
                 description: section.text("description").unwrap_or_default(),
                 sticky: section.flag("sticky", true),
                 prefix_affinity: section.flag("prefix_affinity", routing.prefix_affinity),
-                targets: read_targets(&mut section, providers),
+                targets,
             };
             section.finish();
             model
@@ -156,6 +167,7 @@ fn read_target(mut section: Section<'_>, providers: &[ProviderConfig]) -> Option
         "missing; expected a model as the provider calls it",
     );
     let weight = section.weight("weight", 1.0);
+    let has_tier = section.item("tier").is_some();
     let tier = section.number("tier", 0, 0..=1_000);
     let region = section.text("region");
     let when = read_when(section.section("when"));
@@ -170,6 +182,7 @@ fn read_target(mut section: Section<'_>, providers: &[ProviderConfig]) -> Option
         model: model?,
         weight,
         tier,
+        has_tier,
         region: region.unwrap_or_else(of_provider),
         when,
         place,

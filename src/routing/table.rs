@@ -418,10 +418,17 @@ impl Table {
             }
         }
         named.sort_by_key(|(index, _)| *index);
-        let targets: Vec<Target> = named
+        let mut targets: Vec<Target> = named
             .into_iter()
             .filter_map(|(index, upstream)| self.target_of(index, model, upstream, reach))
             .collect();
+        if self.strategy == Strategy::Priority {
+            // In the order of the list, who understands the client before who is translated.
+            targets.sort_by_key(|target| target.tier);
+            for (target, place) in targets.iter_mut().zip(0..) {
+                target.tier = place;
+            }
+        }
         (!targets.is_empty()).then(|| Route {
             has_prefix_affinity: self.has_prefix_affinity,
             ..Route::of(targets, self.strategy)

@@ -208,3 +208,29 @@ models: { fast: { targets: [{ provider: b, model: lab/x }] } }
         assert!(asked(model).is_err(), "{model}");
     }
 }
+
+#[test]
+fn priority_is_the_order_of_the_list_unless_tiers_say_otherwise() {
+    let routing = routing(
+        "
+providers:
+  - { name: claude, kind: anthropic, base_url: 'http://c.test', api_keys: [{ key: sk-c }], models: { list: [m] } }
+  - { name: a, kind: openai, base_url: 'http://a.test/v1', models: { list: [m] } }
+  - { name: b, kind: openai, base_url: 'http://b.test/v1', models: { list: [m] } }
+routing: { strategy: priority }
+models:
+  listed: { targets: [{ provider: b, model: m }, { provider: a, model: m }, { provider: claude, model: m }] }
+  tiered: { targets: [{ provider: b, model: m, tier: 1 }, { provider: a, model: m }, { provider: claude, model: m, tier: 1 }] }
+",
+    );
+    for (model, expected) in [
+        ("listed", [("b", 0), ("a", 1), ("claude", 2)]),
+        ("tiered", [("b", 1), ("a", 0), ("claude", 1)]),
+        ("m", [("a", 0), ("b", 1), ("claude", 2)]),
+    ] {
+        let route = chat(&routing, Some(model)).expect("a route");
+        let tiers = route.targets.iter();
+        let tiers = tiers.map(|target| (&*routing.providers()[target.provider].name, target.tier));
+        assert_eq!(tiers.collect::<Vec<_>>(), expected, "{model}");
+    }
+}

@@ -95,7 +95,8 @@ fn what_was_taken_over_serves() {
         (
             "apiproxy.env --providers apiproxy.json",
             &["apiproxy.env", "apiproxy.json"],
-            "sk-canary-one",
+            // The heavier of two keys has the first request.
+            "sk-canary-two",
         ),
         ("apiproxy.csv", &["apiproxy.csv"], "sk-canary-csv"),
         ("argo_new.yaml", &["argo_new.yaml"], "canary-user"),

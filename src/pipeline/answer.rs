@@ -44,7 +44,7 @@ pub struct Asked {
 }
 
 /// Longest error body that is read whole, in bytes.
-const MAX_ERROR_BODY_BYTES: usize = 1024 * 1024;
+pub(super) const MAX_ERROR_BODY_BYTES: usize = 1024 * 1024;
 
 /// An answer's head, in the client's format.
 ///

@@ -4,38 +4,43 @@
 mod keys;
 mod nobody;
 mod order;
+mod probe;
+mod soonest;
 mod troubles;
+mod words;
 
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use futures_util::StreamExt;
 
 use crate::access_log::draft::{AttemptDraft, PASSED_OVER};
-use crate::access_log::guard::RecordGuard;
-use crate::filter::{Endpoint, Headers, Outcome};
+use crate::filter::{Endpoint, Outcome};
 use crate::pipeline::Worker;
 use crate::pipeline::answer::{
-    self, Waits, classify, is_events, opened, read_bounded, refuses_our_key, waits,
+    self, MAX_ERROR_BODY_BYTES, Waits, classify, is_events, opened, refuses_our_key, waits,
 };
 use crate::pipeline::attempt::{Call, CallBody, attempt};
 use crate::pipeline::attempts::keys::Shown;
-use crate::pipeline::attempts::nobody::{LONGEST_WAIT, Nobody};
+use crate::pipeline::attempts::nobody::Nobody;
 use crate::pipeline::attempts::order::order;
+use crate::pipeline::attempts::probe::Probe;
+use crate::pipeline::attempts::soonest::{says_when, soonest};
 use crate::pipeline::attempts::troubles::{of_status, refuses_our_user, trouble, wait};
+use crate::pipeline::attempts::words::{note_message, note_words};
 use crate::pipeline::birth::{Waiting, born};
-use crate::pipeline::blame::{blame, blame_for};
+use crate::pipeline::blame::{begin, blame, blame_for};
 use crate::pipeline::exchange::{Body, Exchange};
 use crate::pipeline::failure::Failure;
 use crate::pipeline::flight::Flight;
 use crate::pipeline::plan::{self, Plan, plan};
 use crate::pipeline::sessions::Asking;
-use crate::routing::breaker::Allowed;
+use crate::routing::breaker::{Allowed, BreakerState};
 use crate::routing::failover::{Blame, Trouble};
 use crate::routing::key_pool::KeyTrouble;
 use crate::routing::target::{Route, Target};
-use crate::upstream::provider::Provider;
+use crate::upstream::provider::{Provider, Timeouts};
 use crate::upstream::transport::{UpstreamBody, UpstreamReply};
-use crate::wire::translate;
 
 /// What came of the last try.
 pub(super) struct Answered {
@@ -70,14 +75,31 @@ pub(super) async fn answered(
         made: 0,
         waits: Vec::new(),
         nobody: Nobody::NotFor,
+        cooling: None,
         last: None,
     };
-    for (place, index) in order.iter().enumerate() {
+    let mut later: &[usize] = &order;
+    while let Some((index, rest)) = later.split_first() {
+        later = rest;
+        let place = Place {
+            index: *index,
+            is_last: rest.is_empty() && tries.cooling.is_none(),
+            may_be_followed: rest.iter().any(|other| tries.may_be_asked(route, *other)),
+        };
         let target = &route.targets[*index];
-        let is_last = place + 1 == order.len();
-        if tries.target(exchange, head, target, is_last).await? {
+        if tries.target(exchange, head, target, place).await? {
             break;
         }
+    }
+    if let (None, Some(index)) = (&tries.last, tries.cooling) {
+        // Nobody else could be asked: then a key that cools down is better than none.
+        let place = Place {
+            index,
+            is_last: true,
+            may_be_followed: false,
+        };
+        let target = &route.targets[index];
+        tries.target(exchange, head, target, place).await?;
     }
     let Tries {
         last,
@@ -87,10 +109,21 @@ pub(super) async fn answered(
         ..
     } = tries;
     let mut answered = last.ok_or_else(|| nobody.failure(worker.clock.now()))?;
-    if 1 < made {
+    if 1 < made && says_when(&answered) {
         soonest(&mut answered, &waits);
     }
     Ok(answered)
+}
+
+/// Where in the order a target is.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    /// Its index in the route.
+    index: usize,
+    /// Whether no other is left.
+    is_last: bool,
+    /// Whether one of the others that are left can be asked, as far as is known now.
+    may_be_followed: bool,
 }
 
 struct Tries<'a> {
@@ -103,17 +136,26 @@ struct Tries<'a> {
     /// When those that were tried may be asked again.
     waits: Vec<Duration>,
     nobody: Nobody,
+    /// The first target of which only the keys that cool down were left.
+    cooling: Option<usize>,
     last: Option<Answered>,
 }
 
 impl Tries<'_> {
+    /// Whether a target's circuit is not open.
+    fn may_be_asked(&self, route: &Route, index: usize) -> bool {
+        let now = self.worker.clock.now();
+        let state = route.targets[index].state.breaker.state(now);
+        !matches!(state, BreakerState::Open { .. })
+    }
+
     /// Tries one target, with one of its keys after the other. Returns whether that is all.
     async fn target(
         &mut self,
         exchange: &mut Exchange,
         head: &plan::Asked,
         target: &Target,
-        is_last: bool,
+        place: Place,
     ) -> Result<bool, Failure> {
         let worker = self.worker;
         let provider = &worker.providers[target.provider];
@@ -123,8 +165,7 @@ impl Tries<'_> {
             if !self.may_try(exchange, provider, now) {
                 return Ok(true);
             }
-            let is_only = is_last && self.last.is_none();
-            // Before the key, of which nothing is used up then.
+            let is_only = place.is_last && self.last.is_none();
             if let Allowed::No { until } = target.state.breaker.allows(now) {
                 self.nobody = self.nobody.or(Nobody::Open { until });
                 pass_over(
@@ -136,18 +177,12 @@ impl Tries<'_> {
                 );
                 return Ok(false);
             }
-            let key = self.key(exchange, target, &tried_keys, is_only, now);
-            let Some(shown) = key.await else {
-                target.state.breaker.gave_up(now);
-                return Ok(false);
-            };
+            // Given back wherever this ends, unless the try was judged.
+            let probe = Probe::new(target, now);
             let plan = match plan(exchange, head, target, worker) {
                 Ok(plan) => plan,
+                Err(failure) if is_only => return Err(failure),
                 Err(failure) => {
-                    target.state.breaker.gave_up(now);
-                    if is_only {
-                        return Err(failure);
-                    }
                     pass_over(
                         exchange,
                         target,
@@ -158,13 +193,20 @@ impl Tries<'_> {
                     return Ok(false);
                 }
             };
-            // Last, for candidates that are passed over cost nobody anything.
+            // The budget and the key last: who is passed over costs nobody anything.
             if 0 < self.made && !worker.routing.budget.may_retry(now) {
-                target.state.breaker.gave_up(now);
                 return Ok(true);
             }
-            let has_more = !is_last || tried_keys.len() + 1 < provider.keys.len();
-            let may_follow = has_more && is_resendable(exchange) && self.made + 1 < self.most();
+            let key = self.key(exchange, target, &tried_keys, place, now);
+            let Some(shown) = key.await else {
+                return Ok(false);
+            };
+            let may_again = is_resendable(exchange) && self.made + 1 < self.most();
+            let has_keys = tried_keys.len() + 1 < provider.keys.len();
+            let follows = Follows {
+                other: may_again && place.may_be_followed,
+                any: may_again && (!place.is_last || has_keys),
+            };
             if 0 < self.made {
                 exchange.guard.tries_again(&self.tags);
             }
@@ -173,8 +215,7 @@ impl Tries<'_> {
                 Shown::Clients => None,
                 Shown::Ours(index) => Some(index),
             };
-            let (answered, trouble) =
-                one_try(exchange, plan, target, key, may_follow, worker).await;
+            let (answered, trouble) = one_try(exchange, plan, target, key, follows, worker).await;
             self.made += 1;
             let own = &provider.retry_statuses;
             let retried = match own.is_empty() {
@@ -183,6 +224,7 @@ impl Tries<'_> {
             };
             let model = answered.model.as_deref();
             self.judge(exchange, target, key, flight, trouble, model);
+            probe.judged();
             let goes_on = trouble.is_some_and(|trouble| trouble.goes_on(retried));
             self.last = Some(answered);
             let Some(trouble) = trouble.filter(|_| goes_on && is_resendable(exchange)) else {
@@ -197,6 +239,12 @@ impl Tries<'_> {
                 _ => return Ok(false),
             }
         }
+    }
+
+    /// Whether a provider had its own limit for the first byte.
+    fn waited(&self, target: &Target, started: Instant) -> bool {
+        let waited = self.worker.clock.now().saturating_duration_since(started);
+        self.worker.providers[target.provider].timeouts.first_byte <= waited
     }
 
     fn most(&self) -> u32 {
@@ -238,6 +286,10 @@ impl Tries<'_> {
         };
         let (breaker, started) = (&target.state.breaker, flight.started());
         match trouble.blame() {
+            // The time that was left, or that the client gave, was not the provider's own limit.
+            Blame::Connection if trouble == Trouble::Silent && !self.waited(target, started) => {
+                breaker.gave_up(started);
+            }
             Blame::Connection => {
                 breaker.failed(started, now);
                 flight.failed(now);
@@ -322,13 +374,22 @@ fn give_up(exchange: &mut Exchange, trouble: Trouble) {
     }
 }
 
+/// What may come after a try.
+#[derive(Debug, Clone, Copy)]
+struct Follows {
+    /// Another target.
+    other: bool,
+    /// Another target, or another key of this one.
+    any: bool,
+}
+
 /// Asks one target.
 async fn one_try(
     exchange: &mut Exchange,
     plan: Plan,
     target: &Target,
     key: Option<usize>,
-    may_follow: bool,
+    follows: Follows,
     worker: &Worker,
 ) -> (Answered, Option<Trouble>) {
     let provider = &worker.providers[target.provider];
@@ -396,8 +457,13 @@ async fn one_try(
     let (reply, trouble) = match opened {
         Err(failure) => {
             blame_for(&failure, guard);
+            let is_good = guard.closed_mut().upstream_status;
+            if is_good.is_some_and(|status| status < 400) {
+                let words = failure.detail().unwrap_or("the answer could not be used");
+                blame(guard, &failure, words);
+            }
             if let Failure::UpstreamSaid { error, .. } = &failure
-                && may_follow
+                && follows.any
             {
                 note_message(guard, &error.message);
             }
@@ -411,17 +477,25 @@ async fn one_try(
             (Err(failure), Some(trouble))
         }
         Ok(reply) if 400 <= reply.status => {
-            let (reply, trouble) =
-                Box::pin(refused(reply, provider, may_follow, wait(), exchange)).await;
+            let (reply, trouble) = Box::pin(refused(
+                reply,
+                provider,
+                follows.any,
+                wait(),
+                exchange,
+                worker,
+            ))
+            .await;
             (Ok(reply), Some(trouble))
         }
-        Ok(reply) if may_follow && plan.stream && is_events(&reply) => {
+        Ok(reply) if follows.other && plan.stream && is_events(&reply) => {
             let waiting = Waiting {
                 worker,
                 provider,
                 endpoint: exchange.endpoint,
                 timeouts: &plan.timeouts,
                 since: asked.since,
+                total_at: guard.started() + plan.timeouts.total,
                 link,
             };
             match Box::pin(born(reply, &waiting)).await {
@@ -462,19 +536,36 @@ async fn refused(
     may_follow: bool,
     retry_after: Option<Duration>,
     exchange: &mut Exchange,
+    worker: &Worker,
 ) -> (UpstreamReply, Trouble) {
     let status = reply.status;
     let decides = may_follow || matches!(status, 400 | 401 | 403) && provider.has_key();
     if !decides {
         return (reply, of_status(status, retry_after));
     }
-    let body = read_bounded(reply.body, provider).await;
+    let limits = Timeouts {
+        idle: match may_follow {
+            // Who could be asked instead is not kept waiting for words.
+            true => provider.timeouts.idle.min(LONGEST_WORDS_TIME),
+            false => provider.timeouts.idle,
+        },
+        ..provider.timeouts
+    };
+    let started = exchange.guard.started();
+    let (pieces, rest) = begin(reply.body, MAX_ERROR_BODY_BYTES, &limits, worker, started).await;
+    let body: Vec<u8> = pieces
+        .iter()
+        .flatten()
+        .flat_map(|piece| piece.to_vec())
+        .collect();
+    let body = Bytes::from(body);
     let is_key = refuses_our_key(provider, status, &body);
     if may_follow {
         note_words(exchange, &body);
     }
+    let pieces = futures_util::stream::iter(pieces);
     let reply = UpstreamReply {
-        body: UpstreamBody::whole(body),
+        body: UpstreamBody::made(Box::pin(pieces.chain(rest))),
         ..reply
     };
     let trouble = match is_key {
@@ -484,41 +575,5 @@ async fn refused(
     (reply, trouble)
 }
 
-/// Longest text of a provider's error in the entry of a try, in characters.
-const LONGEST_ERROR: usize = 2_000;
-
-/// Puts what an error body says into the entry of its try.
-fn note_words(exchange: &mut Exchange, body: &Bytes) {
-    let masked = exchange.guard.secrets().mask(body.clone());
-    note_message(&mut exchange.guard, &translate::error(&masked).message);
-}
-
-fn note_message(guard: &mut RecordGuard, message: &str) {
-    if message.is_empty() {
-        return;
-    }
-    let message: String = message.chars().take(LONGEST_ERROR).collect();
-    let closed = guard.closed_mut();
-    let number = closed.last_number();
-    if let Some(tried) = closed.tries.iter_mut().find(|tried| tried.number == number) {
-        tried.error_message = Some(message);
-    }
-}
-
-/// After several tries the client is told the soonest time of all that may be asked again.
-fn soonest(answered: &mut Answered, waits: &[Duration]) {
-    let Some(soonest) = waits.iter().min() else {
-        return;
-    };
-    let seconds = soonest.min(&LONGEST_WAIT).as_secs_f64().ceil();
-    let seconds = Bytes::from((seconds as u64).to_string());
-    let is_wait = |name: &str| matches!(name, "retry-after" | "retry-after-ms");
-    if let Ok(reply) = &mut answered.reply
-        && reply.status == 429
-    {
-        let others = reply.headers.iter().filter(|(name, _)| !is_wait(name));
-        let all = others.chain([("retry-after", &*seconds)]);
-        reply.headers = Headers::from_pairs(all);
-    }
-    answered.kept = vec![("retry-after", seconds)];
-}
+/// Longest time for the words of an error where another target or key may be asked.
+const LONGEST_WORDS_TIME: Duration = Duration::from_secs(2);

@@ -33,6 +33,8 @@ pub(super) struct Waiting<'a> {
     pub(super) timeouts: &'a Timeouts,
     /// When the answer's head was there.
     pub(super) since: Instant,
+    /// When the whole exchange must be over.
+    pub(super) total_at: Instant,
     pub(super) link: &'a ClientLink,
 }
 
@@ -72,7 +74,7 @@ pub(super) async fn born(
     let mut held: Vec<Result<Bytes, BodyFailure>> = Vec::new();
     let mut bytes = 0;
     let mut body = reply.body;
-    let release_at = waiting.since + waiting.timeouts.first_byte.min(waiting.timeouts.total);
+    let release_at = (waiting.since + waiting.timeouts.first_byte).min(waiting.total_at);
     let mut leaving = std::pin::pin!(left(waiting));
     let mut cutting = std::pin::pin!(waiting.worker.lifecycle.cutting());
     let mut scanned = Vec::new();

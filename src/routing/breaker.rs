@@ -106,6 +106,9 @@ enum Phase {
         length: Duration,
     },
     Probing {
+        /// When the first probe since the opening started: answers take their time, and its own still counts.
+        first: Instant,
+        /// When the one started that has the place.
         since: Instant,
         until: Instant,
         length: Duration,
@@ -164,8 +167,18 @@ impl Breaker {
             Phase::Open { until, .. } | Phase::Probing { until, .. } if now < until => {
                 Allowed::No { until }
             }
-            Phase::Open { length, .. } | Phase::Probing { length, .. } => {
+            Phase::Open { length, .. } => {
                 trouble.phase = Phase::Probing {
+                    first: now,
+                    since: now,
+                    until: now + length,
+                    length,
+                };
+                Allowed::Probe
+            }
+            Phase::Probing { first, length, .. } => {
+                trouble.phase = Phase::Probing {
+                    first,
                     since: now,
                     until: now + length,
                     length,
@@ -230,7 +243,7 @@ impl Breaker {
                     trouble.open(now, self.settings.open_for);
                 }
             }
-            Phase::Probing { since, length, .. } if since <= started => {
+            Phase::Probing { first, length, .. } if first <= started => {
                 let length = length.saturating_mul(2).min(self.settings.longest_open);
                 trouble.open(now, length.max(self.settings.open_for));
             }
@@ -324,7 +337,7 @@ impl Trouble {
     fn reached(&mut self, started: Instant) {
         match self.phase {
             Phase::Closed => {}
-            Phase::Probing { since, .. } if since <= started => self.phase = Phase::Closed,
+            Phase::Probing { first, .. } if first <= started => self.phase = Phase::Closed,
             // Only the probe closes: an answer to an older attempt may have been on its way long before.
             Phase::Open { .. } | Phase::Probing { .. } => return,
         }

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use crate::filter::Outcome;
-use crate::pipeline::attempts::{Nobody, Tries, is_by_model, pass_over};
+use crate::pipeline::attempts::{Nobody, Place, Tries, is_by_model, pass_over};
 use crate::pipeline::exchange::Exchange;
 use crate::routing::key_pool::Pick;
 use crate::routing::target::Target;
@@ -23,10 +23,11 @@ impl Tries<'_> {
         exchange: &mut Exchange,
         target: &Target,
         tried: &[usize],
-        is_only: bool,
+        place: Place,
         now: Instant,
     ) -> Option<Shown> {
         let worker = self.worker;
+        let is_only = place.is_last && self.last.is_none();
         let provider = &worker.providers[target.provider];
         if provider.keys.is_empty() {
             return Some(Shown::Clients);
@@ -55,7 +56,10 @@ impl Tries<'_> {
                     None => return None,
                     Some(until) => break ("key_rate", Some(until)),
                 },
-                Pick::Cooling { .. } => break ("key_cooling_down", full),
+                Pick::Cooling { .. } => {
+                    self.cooling = self.cooling.or(Some(place.index));
+                    break ("key_cooling_down", full);
+                }
                 Pick::Busy { until } => {
                     break ("key_rate", Some(full.map_or(until, |full| full.min(until))));
                 }

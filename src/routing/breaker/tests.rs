@@ -241,18 +241,19 @@ fn any_history_has_one_probe_at_a_time() {
     for seed in 0..50 {
         let (case, dice) = (Case::new(), Dice::seeded(seed));
         let (mut ms, mut on_the_way) = (0_u32, Vec::new());
-        let (mut probe, mut probes) = (None, 0);
+        let (mut probe, mut first, mut probes) = (None, None, 0);
         for _ in 0..2_000 {
             ms += dice.roll(500);
             let now = case.at(f64::from(ms) / 1_000.0);
             let allowed = case.breaker.allows(now);
             match allowed {
                 Allowed::No { until } => assert!(now < until, "seed {seed}"),
-                Allowed::Yes => assert_eq!(probe, None, "seed {seed}: closed by nobody"),
+                Allowed::Yes => assert_eq!(first, None, "seed {seed}: closed by nobody"),
                 Allowed::Probe => {
                     let is_free = probe.is_none_or(|since| since + SHORTEST <= now);
                     assert!(is_free, "seed {seed}: a second probe");
                     probe = Some(now);
+                    first = first.or(probe);
                     probes += 1;
                 }
             }
@@ -262,13 +263,25 @@ fn any_history_has_one_probe_at_a_time() {
             if dice.roll(3) == 0 && !on_the_way.is_empty() {
                 let sides = u32::try_from(on_the_way.len()).expect("few");
                 let started = on_the_way.swap_remove(dice.roll(sides) as usize);
-                match dice.roll(8) {
-                    0 => case.breaker.succeeded(started),
-                    1 => case.breaker.gave_up(started),
+                // Who speaks of the opening is whoever started since its first probe.
+                let speaks = match dice.roll(8) {
+                    0 => {
+                        case.breaker.succeeded(started);
+                        first.is_some_and(|first| first <= started)
+                    }
+                    1 => {
+                        case.breaker.gave_up(started);
+                        probe.is_some_and(|since: Instant| since <= started)
+                    }
                     2 => continue, // Never heard of again.
-                    _ => case.breaker.failed(started, now),
+                    _ => {
+                        case.breaker.failed(started, now);
+                        first.is_some_and(|first| first <= started)
+                    }
+                };
+                if speaks {
+                    (probe, first) = (None, None);
                 }
-                probe = probe.filter(|since| *since != started);
             }
         }
         assert!(probes > 0, "seed {seed}: it never opened");
@@ -363,4 +376,22 @@ fn an_open_one_rests_until_its_probe() {
     let case = Case::opened();
     assert_eq!(case.breaker.rests_until(case.at(1.0)), Some(case.at(10.0)));
     assert_eq!(case.breaker.rests_until(case.at(10.0)), None);
+}
+
+#[test]
+fn a_probe_that_takes_longer_than_its_place_still_closes() {
+    let case = Case::opened();
+    assert_eq!(case.allows(10.0), Allowed::Probe);
+    // Its place is free after ten seconds, and the next one has it.
+    assert_eq!(case.allows(20.0), Allowed::Probe);
+    case.breaker.succeeded(case.at(10.0));
+    assert_eq!(case.allows(25.0), Allowed::Yes);
+    // The same for one that fails; one from before the opening still says nothing.
+    let case = Case::opened();
+    assert_eq!(case.allows(10.0), Allowed::Probe);
+    assert_eq!(case.allows(20.0), Allowed::Probe);
+    case.breaker.succeeded(case.at(0.0));
+    assert_eq!(case.allows(21.0), case.no_until(30.0));
+    case.breaker.failed(case.at(10.0), case.at(22.0));
+    assert_eq!(case.allows(23.0), case.no_until(42.0));
 }

@@ -3,7 +3,7 @@
 use aiproxy::access_log::record::LogRecord;
 use jiff::{SignedDuration, Timestamp};
 
-use super::{STREAM, answer_of, pair, seen, wire};
+use super::{STREAM, answer_of, pair, pair_at, seen, wire};
 use crate::support::fake_upstream::{FakeUpstream, Script, Step};
 use crate::support::gateway::{TestGateway, Wanted};
 use crate::support::raw_client::post;
@@ -255,4 +255,42 @@ fn a_stream_has_a_key_too() {
     assert_eq!(gateway.chat("fast", STREAM).status, 200);
     let row = gateway.row().record;
     assert_eq!(row.provider_key.as_deref(), Some("primary"));
+}
+
+#[test]
+fn a_key_that_cools_down_is_asked_where_nobody_else_is_left() {
+    // The second target is nobody's address: its circuit opens after one try.
+    let limited = wire("429 No", "retry-after: 60\r\n", "{}");
+    let good = wire("200 OK", "", &answer_of("model-a"));
+    let first = FakeUpstream::start(vec![
+        vec![
+            Step::ReadRequest,
+            Step::Send(limited.into_bytes()),
+            Step::ReadToEnd,
+        ],
+        vec![
+            Step::ReadRequest,
+            Step::Send(good.into_bytes()),
+            Step::ReadToEnd,
+        ],
+    ]);
+    let nobody = "http://127.0.0.1:1/v1";
+    let gateway = pair_at(
+        &first.base_url(),
+        nobody,
+        "routing: { breaker_failures: 1 }\n",
+    );
+    assert_eq!(gateway.chat("fast", "").status, 502);
+    let answer = gateway.chat("fast", "");
+    assert_eq!(
+        (seen(&answer), first.connections()),
+        ((200, Some("openai"), Some("1")), 2)
+    );
+    let rows = gateway.rows();
+    let tries = rows.last().expect("a row").record.tries.iter();
+    let reasons: Vec<_> = tries.map(|tried| tried.skip_reason.as_deref()).collect();
+    assert_eq!(
+        reasons,
+        [Some("key_cooling_down"), Some("circuit_open"), None]
+    );
 }

@@ -21,7 +21,9 @@ use crate::pipeline::attempt::{Call, CallBody, attempt};
 use crate::pipeline::attempts::keys::Shown;
 use crate::pipeline::attempts::nobody::{LONGEST_WAIT, Nobody};
 use crate::pipeline::attempts::order::order;
-use crate::pipeline::attempts::troubles::{of_status, refuses_our_user, trouble, wait};
+use crate::pipeline::attempts::troubles::{
+    of_status, of_stillborn, refuses_our_user, trouble, wait,
+};
 use crate::pipeline::birth::{Waiting, born};
 use crate::pipeline::blame::{blame, blame_for};
 use crate::pipeline::exchange::{Body, Exchange};
@@ -432,7 +434,7 @@ async fn one_try(
                         .unwrap_or_else(|| "the stream broke off before its content".to_owned());
                     let said = guard.secrets().mask_text(&said);
                     blame(guard, &stillborn.failure, &said);
-                    let trouble = trouble(&stillborn.failure, true, wait());
+                    let trouble = of_stillborn(&stillborn, wait());
                     (Ok(stillborn.reply), Some(trouble))
                 }
             }

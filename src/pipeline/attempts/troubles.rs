@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::pipeline::answer::Waits;
+use crate::pipeline::birth::Stillborn;
 use crate::pipeline::failure::Failure;
 use crate::routing::failover::{Trouble, retry_after};
 use crate::upstream::provider::Provider;
@@ -40,6 +41,14 @@ pub(super) fn trouble(failure: &Failure, has_head: bool, retry_after: Option<Dur
         | Failure::UpstreamClosed
         | Failure::UpstreamDisconnected => Trouble::Broken,
         _ => Trouble::Ended,
+    }
+}
+
+/// What a stream that said nothing but its error is to who chooses.
+pub(super) fn of_stillborn(stillborn: &Stillborn, retry_after: Option<Duration>) -> Trouble {
+    match &stillborn.said {
+        Some(said) if said.status.is_none() => Trouble::Unclear,
+        _ => trouble(&stillborn.failure, true, retry_after),
     }
 }
 

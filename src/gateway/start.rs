@@ -111,7 +111,7 @@ pub(super) async fn start(mut gateway: Gateway) -> Result<Running, StartError> {
         counts: reloads.clone(),
         clock: clock.clone(),
         runner: background.runner(),
-        turn: tokio::sync::Mutex::default(),
+        turn: Arc::default(),
     });
     if let Some(every) = gateway.watch_every {
         let watch = config_watch::watch(reloader.clone(), every);

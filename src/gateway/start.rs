@@ -146,6 +146,8 @@ pub(super) async fn start(mut gateway: Gateway) -> Result<Running, StartError> {
     let make = make_state(MakeParts {
         instance: addresses.data.to_string().into(),
         has_own_columns,
+        manage_hosts: (addresses.data.ip().is_loopback())
+            .then(|| Hosts::Loopback(config.server.host.clone())),
         generations: newest,
         sharing,
         log: log.clone(),

@@ -434,7 +434,7 @@ async fn one_try(
                         .unwrap_or_else(|| "the stream broke off before its content".to_owned());
                     let said = guard.secrets().mask_text(&said);
                     blame(guard, &stillborn.failure, &said);
-                    let trouble = of_stillborn(&stillborn, wait());
+                    let trouble = of_stillborn(&stillborn.failure, stillborn.said.as_ref(), wait());
                     (Ok(stillborn.reply), Some(trouble))
                 }
             }

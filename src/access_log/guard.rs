@@ -433,3 +433,6 @@ fn spill(state: &mut State, kind: BodyKind, capture: &mut Capture, secrets: &Sec
         capture.spill(secrets, |part| open.ticket.part(kind, &[part]));
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -44,7 +44,7 @@ pub(super) struct Reloader {
     pub(super) clock: Clock,
     pub(super) runner: Runner,
     /// Waiting for another's turn takes no thread.
-    pub(super) turn: tokio::sync::Mutex<()>,
+    pub(super) turn: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// Why it is read anew.
@@ -80,9 +80,11 @@ impl Reloader {
     /// # Errors
     /// [`NotReloaded`]: the configuration of before stays.
     pub(super) async fn reload(self: &Arc<Self>, cause: Cause) -> Result<Reloaded, NotReloaded> {
-        let _turn = self.turn.lock().await;
+        let turn = self.turn.clone().lock_owned().await;
         let this = self.clone();
         let reload = self.runner.run_blocking(move || {
+            // Held by the work, not by who waits for it: that one may leave.
+            let _turn = turn;
             let result = this.reload_here();
             this.tell(cause, &result);
             result

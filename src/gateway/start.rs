@@ -111,7 +111,7 @@ pub(super) async fn start(mut gateway: Gateway) -> Result<Running, StartError> {
         counts: reloads.clone(),
         clock: clock.clone(),
         runner: background.runner(),
-        turn: tokio::sync::Mutex::default(),
+        turn: Arc::default(),
     });
     if let Some(every) = gateway.watch_every {
         let watch = config_watch::watch(reloader.clone(), every);
@@ -146,6 +146,8 @@ pub(super) async fn start(mut gateway: Gateway) -> Result<Running, StartError> {
     let make = make_state(MakeParts {
         instance: addresses.data.to_string().into(),
         has_own_columns,
+        manage_hosts: (addresses.data.ip().is_loopback())
+            .then(|| Hosts::Loopback(config.server.host.clone())),
         generations: newest,
         sharing,
         log: log.clone(),

@@ -19,6 +19,7 @@ use crate::pipeline::replay::Replays;
 use crate::pipeline::sharing::Sharing;
 use crate::pipeline::{RelaySettings, StreamCount, Transports, Worker};
 use crate::routing::Routing;
+use crate::server::admin::Hosts;
 use crate::server::cors::Cors;
 use crate::server::current::CurrentState;
 use crate::server::form::Forms;
@@ -81,6 +82,7 @@ pub(super) struct Generation {
 pub(super) struct MakeParts {
     pub(super) instance: Arc<str>,
     pub(super) has_own_columns: bool,
+    pub(super) manage_hosts: Option<Hosts>,
     pub(super) generations: watch::Receiver<Arc<Generation>>,
     pub(super) sharing: Sharing,
     pub(super) log: Arc<AccessLog>,
@@ -176,6 +178,7 @@ impl MakeParts {
             instance: self.instance.clone(),
             config_version: config.version().into(),
             cors,
+            manage_hosts: self.manage_hosts.clone(),
             trusted_proxies: config.server.trusted_proxies.clone(),
             log: self.log.clone(),
             counts: self.unrecorded.clone(),

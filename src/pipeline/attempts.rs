@@ -26,7 +26,9 @@ use crate::pipeline::attempts::nobody::Nobody;
 use crate::pipeline::attempts::order::order;
 use crate::pipeline::attempts::probe::Probe;
 use crate::pipeline::attempts::soonest::{says_when, soonest};
-use crate::pipeline::attempts::troubles::{of_status, refuses_our_user, trouble, wait};
+use crate::pipeline::attempts::troubles::{
+    of_status, of_stillborn, refuses_our_user, trouble, wait,
+};
 use crate::pipeline::attempts::words::{note_message, note_words};
 use crate::pipeline::birth::{Waiting, born};
 use crate::pipeline::blame::{begin, blame, blame_for};
@@ -506,7 +508,7 @@ async fn one_try(
                         .unwrap_or_else(|| "the stream broke off before its content".to_owned());
                     let said = guard.secrets().mask_text(&said);
                     blame(guard, &stillborn.failure, &said);
-                    let trouble = trouble(&stillborn.failure, true, wait());
+                    let trouble = of_stillborn(&stillborn.failure, stillborn.said.as_ref(), wait());
                     (Ok(stillborn.reply), Some(trouble))
                 }
             }

@@ -45,7 +45,10 @@ pub enum Failure {
     /// Nobody serves this path.
     UnknownPath,
     /// The path exists for another method.
-    MethodNotAllowed,
+    MethodNotAllowed {
+        /// Which ones, as in `Allow`; `None` when that is not known.
+        allow: Option<&'static str>,
+    },
     /// What a path names is not there.
     NoSuch {
         /// What it would be.
@@ -259,7 +262,7 @@ impl Failure {
             | Self::TargetTooLong
             | Self::BadTarget { .. }
             | Self::UnknownPath
-            | Self::MethodNotAllowed
+            | Self::MethodNotAllowed { .. }
             | Self::NoSuch { .. }
             | Self::ForeignSignature
             | Self::TwoKeys { .. }

@@ -68,10 +68,14 @@ pub fn id_of(headers: &Headers) -> Option<&str> {
 impl Sharing {
     /// A session as it is for a request that asks for `model`.
     pub async fn ask(&self, id: &str, model: &str, ttl: Duration) -> Asking {
-        let names = [session_name(id), bound_name(id, model)];
+        let names = [session_name(id), bound_name(id, model), forgotten_name(id)];
         let mut values = self.state().many(&names).await.into_iter();
         let session: Option<Session> = values.next().flatten().and_then(|value| read(&value));
         let bound: Option<Bound> = values.next().flatten().and_then(|value| read(&value));
+        let forgotten_ms = values
+            .next()
+            .flatten()
+            .and_then(|value| read::<i64>(&value));
         let session = session.filter(|session| session.conversation_id == id);
         let created_ms = session.as_ref().map(|session| session.created_ms);
         Asking {
@@ -79,7 +83,10 @@ impl Sharing {
             ttl,
             id: id.to_owned(),
             model: model.to_owned(),
-            bound: bound.filter(|bound| created_ms.is_some_and(|from| from <= bound.at_ms)),
+            bound: bound.filter(|bound| {
+                let is_of_it = created_ms.is_some_and(|from| from <= bound.at_ms);
+                is_of_it && forgotten_ms.is_none_or(|forgotten| forgotten < bound.at_ms)
+            }),
             created_ms: created_ms.unwrap_or_else(|| self.now_ms()),
         }
     }
@@ -90,9 +97,16 @@ impl Sharing {
         read(&value).filter(|session: &Session| session.conversation_id == id)
     }
 
-    /// Forgets a session with all its targets, and says whether there was one.
-    pub async fn forget_session(&self, id: &str) -> bool {
-        self.state().delete(&session_name(id)).await
+    /// Forgets a session with all its targets, and says whether there was one. `ttl`: how long a target is bound.
+    pub async fn forget_session(&self, id: &str, ttl: Duration) -> bool {
+        let now_ms = self.now_ms();
+        let is_forgotten = self.state().delete(&session_name(id)).await;
+        // A request that runs meanwhile brings the session back, and may bring its own target alone.
+        if is_forgotten && let Ok(value) = serde_json::to_vec(&now_ms) {
+            let name = forgotten_name(id);
+            self.state().set(&name, Bytes::from(value), ttl).await;
+        }
+        is_forgotten
     }
 
     fn now_ms(&self) -> i64 {
@@ -176,6 +190,11 @@ fn session_name(id: &str) -> String {
 
 fn bound_name(id: &str, model: &str) -> String {
     format!("bound/{}", hash(&[id, model]))
+}
+
+/// When a session was forgotten last: what was bound until then is of no use.
+fn forgotten_name(id: &str) -> String {
+    format!("forgotten/{}", hash(&[id]))
 }
 
 /// A name for texts, which may be long and hold anything.
@@ -275,11 +294,25 @@ mod tests {
     fn what_is_forgotten_does_not_come_back_with_the_next_one_of_that_name() {
         let place = Place::new();
         place.ask("s", "m").to("a", "m").bind();
-        let forget = || place.sharing.forget_session("s").now_or_never();
+        let forget = || place.sharing.forget_session("s", TTL).now_or_never();
         assert_eq!((forget(), forget()), (Some(true), Some(false)));
         assert_eq!(place.bound("s", "m"), None);
         place.clock.advance(Duration::from_secs(1));
         place.ask("s", "other").to("b", "n").bind();
+        assert_eq!(place.bound("s", "m"), None);
+        assert_eq!(place.bound("s", "other").as_deref(), Some("b/n"));
+    }
+
+    #[test]
+    fn a_request_that_ran_while_its_session_was_forgotten_binds_itself_alone() {
+        let place = Place::new();
+        place.ask("s", "m").to("a", "m").bind();
+        let running = place.ask("s", "other").to("b", "n");
+        place.clock.advance(Duration::from_secs(1));
+        let forgotten = place.sharing.forget_session("s", TTL).now_or_never();
+        assert_eq!(forgotten, Some(true));
+        place.clock.advance(Duration::from_secs(1));
+        running.bind();
         assert_eq!(place.bound("s", "m"), None);
         assert_eq!(place.bound("s", "other").as_deref(), Some("b/n"));
     }

@@ -86,8 +86,9 @@ impl Sharing {
 
     fn tell(&self, name: String, until: Instant) {
         let until_ms = self.wall_ms(until);
+        // Before anybody can hear it: our own word is no news to us.
+        self.known().insert(name.clone(), until_ms);
         self.state.tell_if_later(&name, until_ms);
-        self.known().insert(name, until_ms);
     }
 
     fn known(&self) -> MutexGuard<'_, HashMap<String, i64>> {

@@ -27,6 +27,8 @@ pub enum Trouble {
     Silent,
     /// An answer that broke off before its content, or that is none.
     Broken,
+    /// A stream's first event says that it failed, in words that are not known: whose trouble it is, nobody knows.
+    Unclear,
     /// The client left, the server stops, or the defect is ours.
     Ended,
 }
@@ -55,7 +57,7 @@ impl Trouble {
             Self::Status { status, .. } if status < 500 => Blame::Nobody,
             Self::Status { .. } | Self::Broken => Blame::Target,
             Self::Unreachable | Self::Silent => Blame::Connection,
-            Self::Ended => Blame::Nobody,
+            Self::Unclear | Self::Ended => Blame::Nobody,
         }
     }
 
@@ -68,6 +70,8 @@ impl Trouble {
             Self::Unreachable => "unreachable",
             Self::Silent => "timeout",
             Self::Broken => "broken",
+            // As those whose words are known.
+            Self::Unclear => "error_status",
             Self::Ended => "ended",
         }
     }
@@ -77,7 +81,9 @@ impl Trouble {
         match self {
             Self::RateLimited { .. } => retried.contains(429),
             Self::Status { status, .. } => retried.contains(status),
-            Self::KeyRefused | Self::Unreachable | Self::Silent | Self::Broken => true,
+            Self::KeyRefused | Self::Unreachable | Self::Silent | Self::Broken | Self::Unclear => {
+                true
+            }
             Self::Ended => false,
         }
     }
@@ -97,9 +103,12 @@ impl Trouble {
     pub fn retry_after(self) -> Option<Duration> {
         match self {
             Self::RateLimited { retry_after } | Self::Status { retry_after, .. } => retry_after,
-            Self::KeyRefused | Self::Unreachable | Self::Silent | Self::Broken | Self::Ended => {
-                None
-            }
+            Self::KeyRefused
+            | Self::Unreachable
+            | Self::Silent
+            | Self::Broken
+            | Self::Unclear
+            | Self::Ended => None,
         }
     }
 }
@@ -163,6 +172,7 @@ mod tests {
             (Trouble::Unreachable, Blame::Connection, true),
             (Trouble::Silent, Blame::Connection, true),
             (Trouble::Broken, Blame::Target, true),
+            (Trouble::Unclear, Blame::Nobody, true),
             (Trouble::Ended, Blame::Nobody, false),
         ];
         for (trouble, blame, goes_on) in cases {

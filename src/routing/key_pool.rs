@@ -224,20 +224,29 @@ impl KeyPool {
         self.give(index)
     }
 
-    /// The first key that is ready, else the first: for calls that may belong to one key. Counts it as used.
-    pub fn main(&self, now: Instant) -> usize {
+    /// The first key that is ready, else the first that has room although it cools down: for calls that may belong to one key.
+    /// Counts it as used. The limit of a key holds, and one without a weight is not given.
+    pub fn main(&self, now: Instant) -> Pick {
         let mut state = self.lock();
-        let mut health = state.health.iter_mut();
-        let ready = health.position(|health| {
-            health.cooling(now).is_none() && health.window.full_until(now).is_none()
-        });
-        let index = ready.unwrap_or(0);
+        let (mut ready, mut cooling, mut busy) = (None, None, Soonest::default());
+        for (index, (key, health)) in self.keys.iter().zip(&mut state.health).enumerate() {
+            if !key.spec.has_weight() {
+                continue;
+            }
+            match health.window.full_until(now) {
+                Some(until) => busy.offer(until, Pick::Busy { until }),
+                None if health.cooling(now).is_none() => ready = ready.or(Some(index)),
+                None => cooling = cooling.or(Some(index)),
+            }
+        }
+        let Some(index) = ready.or(cooling) else {
+            return busy.pick().unwrap_or(Pick::Tried);
+        };
         if let Some(health) = state.health.get_mut(index) {
             health.window.give(now);
         }
         drop(state);
-        self.give(index);
-        index
+        self.give(index)
     }
 
     /// Its keys in their order.

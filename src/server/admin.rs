@@ -6,7 +6,7 @@
 use actix_web::body::BoxBody;
 use actix_web::dev::ServiceResponse;
 use actix_web::http::StatusCode;
-use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::http::header::{ALLOW, HeaderMap, HeaderName, HeaderValue};
 use actix_web::middleware::{Next, from_fn};
 use actix_web::{HttpRequest, HttpResponse, dev::ServiceRequest, web};
 use serde_json::json;
@@ -57,6 +57,7 @@ pub fn configure(state: AdminState) -> impl FnOnce(&mut web::ServiceConfig) {
                 .route("/metrics", web::head().to(metrics_text))
                 .route("/api/exchanges/{id}/replay", web::get().to(replay))
                 .route("/api/config/reload", web::post().to(reload))
+                .route("/api/config/reload", web::route().to(only_post))
                 .default_service(web::to(not_found)),
         );
     }
@@ -77,15 +78,8 @@ async fn guard(
 
 fn refusal(state: &AdminState, request: &ServiceRequest) -> Option<HttpResponse> {
     let headers = request.headers();
-    let host = headers
-        .get("host")
-        .and_then(|host| host.to_str().ok())
-        .unwrap_or_default();
-    if !is_ours(host, &state.hosts) {
-        return Some(refuse(
-            StatusCode::FORBIDDEN,
-            "this Host is not served here",
-        ));
+    if let Some(response) = foreign_host(headers, &state.hosts) {
+        return Some(response);
     }
     let token = state.token.as_ref()?;
     let given = headers
@@ -96,6 +90,13 @@ fn refusal(state: &AdminState, request: &ServiceRequest) -> Option<HttpResponse>
         .unwrap_or_default();
     let good = request.path() == "/health" || same(given, token.expose());
     (!good).then(|| refuse(StatusCode::UNAUTHORIZED, "the admin token is needed"))
+}
+
+/// What is answered to a request whose `Host` is none of these; `None` when it is one.
+pub(super) fn foreign_host(headers: &HeaderMap, hosts: &Hosts) -> Option<HttpResponse> {
+    let host = headers.get("host").and_then(|host| host.to_str().ok());
+    let is_ours = is_ours(host.unwrap_or_default(), hosts);
+    (!is_ours).then(|| refuse(StatusCode::FORBIDDEN, "this Host is not served here"))
 }
 
 /// Compares digests, so that the time tells nothing of the token.
@@ -122,6 +123,16 @@ fn refuse(status: StatusCode, message: &str) -> HttpResponse {
 
 async fn not_found() -> HttpResponse {
     refuse(StatusCode::NOT_FOUND, "nothing is served at this path")
+}
+
+async fn only_post() -> HttpResponse {
+    let mut response = refuse(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "this method is not served here",
+    );
+    let headers = response.headers_mut();
+    headers.insert(ALLOW, HeaderValue::from_static("POST"));
+    response
 }
 
 async fn metrics_text(state: web::Data<AdminState>) -> HttpResponse {

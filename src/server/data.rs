@@ -26,7 +26,7 @@ use crate::server::current::CurrentState;
 use crate::server::detachable::Detachable;
 use crate::server::routes::{self, Route, Said};
 use crate::server::state::DataState;
-use crate::server::{about, cors, credentials, ingest, manage, opened, target};
+use crate::server::{about, admin, cors, credentials, ingest, manage, opened, target};
 use crate::upstream::signing::is_signature;
 
 /// Answers one request of the data port.
@@ -82,10 +82,17 @@ async fn respond(
         Ok(Route::Version) => about::version(),
         Ok(Route::Status) => about::status(state),
         Ok(Route::Ready) => about::ready(state),
-        Ok(Route::Manage(asked)) => match manage::answer(asked, request, payload, state).await {
-            Ok(answer) => answer,
-            Err(failure) => plain_error(state, &failure, Dialect::Openai, request_id),
-        },
+        Ok(Route::Manage(asked)) => {
+            let hosts = state.manage_hosts.as_ref();
+            let foreign = hosts.and_then(|hosts| admin::foreign_host(request.headers(), hosts));
+            if let Some(refusal) = foreign {
+                return refusal;
+            }
+            match manage::answer(asked, request, payload, state).await {
+                Ok(answer) => answer,
+                Err(failure) => plain_error(state, &failure, Dialect::Openai, request_id),
+            }
+        }
         Ok(Route::Api {
             endpoint,
             dialect,
@@ -162,7 +169,7 @@ struct Asked {
 
 fn check_target(request: &HttpRequest) -> Result<(), Failure> {
     if request.method() == actix_web::http::Method::CONNECT {
-        return Err(Failure::MethodNotAllowed);
+        return Err(Failure::MethodNotAllowed { allow: None });
     }
     let uri = &request.head().uri;
     if uri.scheme().is_some() || uri.authority().is_some() {

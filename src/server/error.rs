@@ -17,6 +17,8 @@ pub struct ErrorReply {
     pub message: String,
     /// `error.param`: the field that is refused, if one is.
     pub param: Option<String>,
+    /// `Allow`: the methods that would do.
+    pub allow: Option<&'static str>,
     /// `Retry-After` in seconds.
     pub retry_after_s: Option<u32>,
     /// `x-should-retry`, where the client must not follow its own rule.
@@ -38,6 +40,7 @@ pub fn reply(failure: &Failure) -> ErrorReply {
         code: code.to_owned(),
         message,
         param: None,
+        allow: None,
         retry_after_s: None,
         should_retry: None,
         close: false,
@@ -92,9 +95,10 @@ pub fn reply(failure: &Failure) -> ErrorReply {
         )),
         Failure::BadTarget { reason } => invalid(400, "invalid_target", reason),
         Failure::UnknownPath => invalid(404, "not_found", "nothing is served at this path"),
-        Failure::MethodNotAllowed => {
-            invalid(405, "method_not_allowed", "this method is not served here")
-        }
+        Failure::MethodNotAllowed { allow } => ErrorReply {
+            allow: *allow,
+            ..invalid(405, "method_not_allowed", "this method is not served here")
+        },
         Failure::NoSuch { what, name } => plain(
             404,
             INVALID,
@@ -375,6 +379,7 @@ fn filter_failed(filter: &str, kind: FilterFailure) -> ErrorReply {
         code: code.to_owned(),
         message: format!("the filter '{filter}' {what}"),
         param: None,
+        allow: None,
         retry_after_s: (kind == FilterFailure::PoolFull).then_some(1),
         should_retry: None,
         close: false,

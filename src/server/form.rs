@@ -178,6 +178,9 @@ fn text(reply: &ErrorReply) -> ErrorText<'_> {
 
 fn form(reply: ErrorReply, body: Bytes) -> ErrorForm {
     let mut headers = Vec::new();
+    if let Some(allow) = reply.allow {
+        headers.push(("allow", Bytes::from_static(allow.as_bytes())));
+    }
     if let Some(seconds) = reply.retry_after_s {
         headers.push(("retry-after", Bytes::from(seconds.to_string())));
     }

@@ -61,11 +61,12 @@ pub enum Manage {
 /// Longest body of a question, in bytes.
 const MOST_BYTES: usize = 64 * 1024;
 
-const GET: &[&str] = &["GET", "HEAD"];
+/// Methods, as in `Allow`.
+const GET: &str = "GET, HEAD";
 
-const POST: &[&str] = &["POST"];
+const POST: &str = "POST";
 
-const DELETE: &[&str] = &["DELETE"];
+const GET_OR_DELETE: &str = "GET, HEAD, DELETE";
 
 /// Whether a path is of this module, by its first segment and what is behind it.
 pub fn is_ours(first: &str, behind: &str) -> bool {
@@ -100,15 +101,17 @@ pub fn find(method: &str, path: &str) -> Result<Manage, Unserved> {
         ["logical-models", rest @ ..] => (Manage::LogicalModel(name(&rest.join("/"))?), GET),
         ["routing", "decide"] => (Manage::Decide, POST),
         ["routing", "sessions", id] if method == "DELETE" => {
-            (Manage::ForgetSession(name(id)?), DELETE)
+            (Manage::ForgetSession(name(id)?), GET_OR_DELETE)
         }
-        ["routing", "sessions", id] => (Manage::Session(name(id)?), GET),
+        ["routing", "sessions", id] => (Manage::Session(name(id)?), GET_OR_DELETE),
         ["context", id] => (Manage::Context(name(id)?), GET),
         _ => return Err(unserved(Failure::UnknownPath)),
     };
-    match methods.contains(&method) {
+    match methods.split(", ").any(|known| known == method) {
         true => Ok(manage),
-        false => Err(unserved(Failure::MethodNotAllowed)),
+        false => Err(unserved(Failure::MethodNotAllowed {
+            allow: Some(methods),
+        })),
     }
 }
 

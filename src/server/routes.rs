@@ -111,7 +111,9 @@ pub fn find(said: Said<'_>, is_provider: impl Fn(&str) -> bool) -> Result<Route,
         return match method {
             "GET" | "HEAD" => Ok(route.clone()),
             _ => Err(Unserved {
-                failure: Failure::MethodNotAllowed,
+                failure: Failure::MethodNotAllowed {
+                    allow: Some("GET, HEAD"),
+                },
                 recorded: false,
             }),
         };
@@ -496,7 +498,9 @@ mod tests {
             find(said("POST", "/health"), |_| false)
                 .unwrap_err()
                 .failure,
-            Failure::MethodNotAllowed
+            Failure::MethodNotAllowed {
+                allow: Some("GET, HEAD")
+            }
         );
     }
 }

@@ -14,6 +14,7 @@ use crate::filter::{Endpoint, Headers};
 use crate::pipeline::Worker;
 use crate::pipeline::failure::Failure;
 use crate::pipeline::replay::Replays;
+use crate::server::admin::Hosts;
 use crate::server::cors::Cors;
 use crate::server::ingest::BodyLimits;
 use crate::server::manage::Histories;
@@ -36,6 +37,8 @@ pub struct DataState {
     pub config_version: Arc<str>,
     /// Cross-origin rules.
     pub cors: Cors,
+    /// Names by which its own paths may be called: a page that points its name at loopback reads nothing there. `None`: any.
+    pub manage_hosts: Option<Hosts>,
     /// Whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNet>,
     /// The access log, for its state.

@@ -10,7 +10,7 @@ use crate::client_faults::assert_error;
 use crate::support::canary::assert_clean;
 use crate::support::fake_upstream::FakeUpstream;
 use crate::support::gateway::{PROVIDER_KEY, TestGateway, Wanted};
-use crate::support::raw_client::RawResponse;
+use crate::support::raw_client::{RawResponse, exchange};
 use crate::support::wire::WHOLE;
 
 const SECOND_KEY: &str = "sk-canary-second-0123456789abcdef";
@@ -123,12 +123,39 @@ fn every_path_answers_by_its_own_method_and_leaves_no_row() {
         get(&gateway, path);
         let posted = gateway.post(path, "{}");
         assert_error(&posted, 405, INVALID, "method_not_allowed");
+        assert_eq!(posted.header("allow"), Some("GET, HEAD"), "{path}");
         let head = gateway.send("HEAD", path, "connection: close\r\n", b"");
         assert_eq!(head.status, 200, "{path}");
     }
     let got = gateway.get("/routing/decide");
     assert_error(&got, 405, INVALID, "method_not_allowed");
+    assert_eq!(got.header("allow"), Some("POST"));
     assert!(gateway.rows().is_empty());
+}
+
+#[test]
+fn a_page_that_points_its_name_at_loopback_reads_nothing() {
+    let gateway = quiet();
+    let asked = |path: &str, host: &str| {
+        let sent = format!("GET {path} HTTP/1.1\r\nhost: {host}\r\n\r\n");
+        exchange(gateway.data, sent.into_bytes()).status
+    };
+    let port = gateway.data.port();
+    for path in PATHS {
+        assert_eq!(asked(path, &format!("evil.example:{port}")), 403, "{path}");
+    }
+    for host in ["localhost", "127.0.0.1", "[::1]"] {
+        assert_eq!(
+            asked("/providers", &format!("{host}:{port}")),
+            200,
+            "{host}"
+        );
+    }
+    assert_eq!(
+        asked("/v1/models", "proxy.example"),
+        200,
+        "a call as before"
+    );
 }
 
 #[test]

@@ -107,7 +107,9 @@ fn a_session_is_shown_and_forgotten() {
     assert!(1.7e9 < created && created <= accessed, "{session}");
     assert!(session["message_count"].is_null());
     let path = "/routing/sessions/s";
-    assert_eq!(gateway.send("POST", path, "", b"").status, 405);
+    let posted = gateway.send("POST", path, "", b"");
+    assert_eq!(posted.status, 405);
+    assert_eq!(posted.header("allow"), Some("GET, HEAD, DELETE"));
     let forgotten = gateway.send("DELETE", path, "", b"");
     assert_eq!((forgotten.status, forgotten.text()), (204, ""));
     for method in ["DELETE", "GET"] {

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 
-use super::{Recording, spill};
+use super::{Recording, State, spill};
 use crate::access_log::draft::BodyKind;
 use crate::filter::Endpoint;
 use crate::wire::translate::MOST_DROPPED;
@@ -44,6 +44,9 @@ impl Recording {
     /// Forgets what the last try left: its answer was none, and another one follows. `tags`: those from before the first.
     pub fn tries_again(&mut self, tags: &[(String, String)]) {
         self.copies.forget_upstream();
+        if let State::Open(open) = &mut self.state {
+            open.ticket.forget_parts(BodyKind::UpstreamResponse);
+        }
         self.tap = None;
         self.closed.translated_to = None;
         self.closed.dropped.clear();

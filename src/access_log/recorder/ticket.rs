@@ -99,6 +99,11 @@ impl Ticket {
         true
     }
 
+    /// Forgets the parts of a body that is none any more: what follows is another one. Comes before the end record.
+    pub fn forget_parts(&mut self, kind: BodyKind) {
+        self.parts.retain(|part| part.kind != kind);
+    }
+
     /// Appends the end record: from here on the exchange survives the death of the process. Returns whether it does.
     ///
     /// May be called again when more is known; the last end holds.

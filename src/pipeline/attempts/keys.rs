@@ -33,14 +33,16 @@ impl Tries<'_> {
             return Some(Shown::Clients);
         }
         let pool = worker.routing.pool(target.provider);
-        if !is_by_model(exchange) && tried.is_empty() {
-            return Some(Shown::Ours(pool.main(now)));
-        }
+        let mut wants_main = !is_by_model(exchange) && tried.is_empty();
         let mut passed = tried.to_vec();
         // Keys that have room here, and none over all instances.
         let mut full: Option<Instant> = None;
         let (reason, busy) = loop {
-            match pool.pick(now, &worker.routing.dice, &passed, is_only) {
+            let pick = match std::mem::take(&mut wants_main) {
+                true => pool.main(now),
+                false => pool.pick(now, &worker.routing.dice, &passed, is_only),
+            };
+            match pick {
                 Pick::Key(index) => {
                     let spec = pool.specs().nth(index)?;
                     let (name, most) = (&provider.name, spec.max_rps);

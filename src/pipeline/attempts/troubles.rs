@@ -6,6 +6,7 @@ use crate::pipeline::answer::Waits;
 use crate::pipeline::failure::Failure;
 use crate::routing::failover::{Trouble, retry_after};
 use crate::upstream::provider::Provider;
+use crate::wire::translate::ProviderError;
 
 /// What an error status is to who chooses.
 pub(super) fn of_status(status: u16, retry_after: Option<Duration>) -> Trouble {
@@ -43,6 +44,18 @@ pub(super) fn trouble(failure: &Failure, has_head: bool, retry_after: Option<Dur
     }
 }
 
+/// What a stream that said nothing but its error is to who chooses.
+pub(super) fn of_stillborn(
+    failure: &Failure,
+    said: Option<&ProviderError>,
+    retry_after: Option<Duration>,
+) -> Trouble {
+    match said {
+        Some(said) if said.status.is_none() => Trouble::Unclear,
+        _ => trouble(failure, true, retry_after),
+    }
+}
+
 /// Whether a provider without keys does not know the user whom it is told by the configuration: that is no client's mistake.
 pub(super) fn refuses_our_user(failure: &Failure, provider: &Provider) -> bool {
     let mut fields = provider.request_fields.iter();
@@ -61,4 +74,38 @@ pub(super) fn wait(kept: &Waits, wall_us: i64) -> Option<Duration> {
     };
     let now_s = wall_us / 1_000_000;
     retry_after(text("retry-after-ms"), text("retry-after"), now_s)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_that_failed_in_unknown_words_is_nobodys_trouble() {
+        let retry_after = None;
+        for (told, expected) in [
+            (None, Trouble::Unclear),
+            (Some(429), Trouble::RateLimited { retry_after }),
+            (
+                Some(400),
+                Trouble::Status {
+                    status: 400,
+                    retry_after,
+                },
+            ),
+        ] {
+            let error = ProviderError {
+                status: told,
+                ..ProviderError::default()
+            };
+            let failure = Failure::UpstreamSaid {
+                status: told.unwrap_or(500),
+                error: error.clone(),
+            };
+            let trouble = of_stillborn(&failure, Some(&error), None);
+            assert_eq!(trouble, expected, "{told:?}");
+        }
+        let broken = of_stillborn(&Failure::UpstreamTruncated, None, None);
+        assert_eq!(broken, Trouble::Broken);
+    }
 }

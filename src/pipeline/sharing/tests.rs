@@ -1,6 +1,7 @@
 //! Two instances that tell each other, in time that stands still.
 
 use std::path::Path;
+use std::sync::OnceLock;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -16,6 +17,46 @@ use crate::upstream::registry;
 /// Memory that several instances see.
 #[derive(Debug)]
 struct Common(Memory);
+
+/// Knows what its only user has to know of a word before others can hear it.
+#[derive(Debug, Default)]
+struct Listener {
+    user: OnceLock<Sharing>,
+    heard: Mutex<Vec<(String, bool)>>,
+}
+
+#[async_trait]
+impl SharedState for Listener {
+    async fn get(&self, _: &str) -> Option<Bytes> {
+        None
+    }
+    async fn set(&self, _: &str, _: Bytes, _: Duration) {}
+    async fn delete(&self, _: &str) -> bool {
+        false
+    }
+    async fn set_if_later(&self, _: &str, until_unix_ms: i64) -> i64 {
+        until_unix_ms
+    }
+    async fn many(&self, keys: &[String]) -> Vec<Option<Bytes>> {
+        vec![None; keys.len()]
+    }
+    async fn take(&self, _: &str, _: u32) -> Taken {
+        Taken::Yes
+    }
+    fn tell(&self, _: &str, _: Bytes, _: Duration) {}
+    fn tell_if_later(&self, key: &str, until_unix_ms: i64) {
+        let user = self.user.get().expect("a user");
+        let is_known = user.known().get(key) == Some(&until_unix_ms);
+        let mut heard = self.heard.lock().expect("a lock");
+        heard.push((key.to_owned(), is_known));
+    }
+    fn is_shared(&self) -> bool {
+        true
+    }
+    fn health(&self) -> Health {
+        Health::default()
+    }
+}
 
 #[async_trait]
 impl SharedState for Common {
@@ -152,4 +193,15 @@ fn a_word_is_heard_once_and_ones_own_never() {
     one.sharing.target_rests(&one.target, later);
     other.hear();
     assert_eq!(cools(&other), Some(later), "this is news");
+}
+
+#[test]
+fn our_own_word_is_known_before_it_can_be_heard() {
+    let clock = Clock::manual(0);
+    let listener = Arc::new(Listener::default());
+    let sharing = Sharing::new(listener.clone(), clock.clone());
+    listener.user.set(sharing.clone()).expect("the first user");
+    sharing.key_cools("p", "one", LIMITED, clock.now() + Duration::from_secs(1));
+    let heard = listener.heard.lock().expect("a lock").clone();
+    assert_eq!(heard, [("key/limited/p/one".to_owned(), true)]);
 }

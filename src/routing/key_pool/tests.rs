@@ -228,6 +228,25 @@ fn another_instance_is_believed_within_bounds() {
 }
 
 #[test]
+fn the_main_key_is_the_first_that_may_be_given() {
+    let bench = Bench::new(KeySelection::Smooth, [(0.0, 0), (1.0, 2), (1.0, 1)]);
+    let main = || bench.pool.main(bench.now());
+    let full = Pick::Busy {
+        until: bench.now() + s(1),
+    };
+    assert_eq!(
+        [main(), main(), main(), main()],
+        [Pick::Key(1), Pick::Key(1), Pick::Key(2), full],
+        "no key without a weight, none beyond its limit"
+    );
+    bench.clock.advance(s(1));
+    bench.pool.cools(1, told(s(9)), bench.now());
+    assert_eq!((main(), main()), (Pick::Key(2), Pick::Key(1)));
+    let unused = Bench::new(KeySelection::Smooth, [(0.0, 0)]);
+    assert_eq!(unused.pool.main(unused.now()), Pick::Tried);
+}
+
+#[test]
 fn what_was_tried_is_not_given_again() {
     for selection in SELECTIONS {
         let bench = Bench::new(selection, [(1.0, 0), (1.0, 0), (0.0, 0)]);

@@ -24,7 +24,9 @@ pub(super) async fn one(state: &DataState, id: &str) -> Result<Value, Failure> {
 
 /// `DELETE /routing/sessions/{id}`.
 pub(super) async fn forget(state: &DataState, id: &str) -> Result<(), Failure> {
-    match state.worker.sharing.forget_session(id).await {
+    let worker = &state.worker;
+    let ttl = worker.routing.settings.session_ttl;
+    match worker.sharing.forget_session(id, ttl).await {
         true => Ok(()),
         false => Err(unknown(id)),
     }

@@ -260,14 +260,19 @@ pub(super) fn error(body: &Value) -> ProviderError {
         _ => None,
     };
     let kind = word("type").or_else(|| word("status"));
+    let said_code = word("code");
     // Gemini's code is the status.
     let code = error["code"]
         .as_u64()
         .and_then(|code| u16::try_from(code).ok());
     let code = code.filter(|code| (400..600).contains(code));
     ProviderError {
-        status: kind.as_deref().and_then(status_of).or(code),
-        code: word("code"),
+        status: kind
+            .iter()
+            .chain(&said_code)
+            .find_map(|word| status_of(word))
+            .or(code),
+        code: said_code,
         message: word("message")
             .or_else(|| error.as_str().map(str::to_owned))
             .unwrap_or_default(),
@@ -275,18 +280,63 @@ pub(super) fn error(body: &Value) -> ProviderError {
     }
 }
 
-/// The status of a kind of error. (docs.anthropic.com, Errors; platform.openai.com, Error codes; read 2026-11.)
+/// The status of a kind or a code of error. (docs.anthropic.com, Errors; platform.openai.com, Error codes, and the codes of
+/// `error` of a response, which has no kind; read 2026-11.)
 pub(super) fn status_of(kind: &str) -> Option<u16> {
     Some(match kind {
-        "invalid_request_error" => 400,
-        "authentication_error" => 401,
+        "invalid_request_error" | "invalid_request" | "invalid_prompt" => 400,
+        "context_length_exceeded" | "content_policy_violation" => 400,
+        "invalid_image"
+        | "invalid_image_format"
+        | "invalid_base64_image"
+        | "invalid_image_url"
+        | "invalid_image_mode"
+        | "image_too_large"
+        | "image_too_small"
+        | "image_parse_error"
+        | "image_content_policy_violation"
+        | "image_file_too_large"
+        | "image_file_not_found"
+        | "unsupported_image_media_type"
+        | "empty_image_file"
+        | "failed_to_download_image" => 400,
+        "authentication_error" | "invalid_api_key" => 401,
         "permission_error" => 403,
-        "not_found_error" => 404,
+        "not_found_error" | "model_not_found" => 404,
         "request_too_large" => 413,
-        "rate_limit_error" | "insufficient_quota" | "tokens" | "requests" => 429,
+        "rate_limit_error" | "rate_limit_exceeded" | "insufficient_quota" => 429,
+        "tokens" | "requests" => 429,
         "api_error" | "server_error" => 500,
         "timeout_error" => 504,
         "overloaded_error" => 529,
         _ => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_kind_or_else_a_code_says_the_status() {
+        for (said, expected) in [
+            (json!({ "code": "invalid_prompt" }), Some(400)),
+            (json!({ "code": "context_length_exceeded" }), Some(400)),
+            (json!({ "code": "image_too_large" }), Some(400)),
+            (json!({ "code": "model_not_found" }), Some(404)),
+            (json!({ "code": "rate_limit_exceeded" }), Some(429)),
+            (json!({ "code": "insufficient_quota" }), Some(429)),
+            (
+                json!({ "type": "rate_limit_error", "code": "x" }),
+                Some(429),
+            ),
+            (json!({ "type": "x", "code": 503 }), Some(503)),
+            (json!({ "type": "x", "code": "y" }), None),
+        ] {
+            let error = error(&json!({ "error": said }));
+            assert_eq!(error.status, expected, "{said}");
+        }
+    }
 }

@@ -141,6 +141,62 @@ fn the_turns_of_a_name_go_on_and_junk_does_not_end_them() {
 }
 
 #[test]
+fn names_that_clients_make_up_take_no_memory_and_no_turns() {
+    let routing = routing(&format!(
+        "{PROVIDERS}
+prices: {{ claude-priced: {{ input_usd_per_mtok: 1, output_usd_per_mtok: 1 }} }}
+"
+    ));
+    let table = routing.table();
+    let known = ["small", "shared", "fast", "claude-haiku", "claude-priced"];
+    let asked = || known.map(|model| chat(&routing, Some(model)).expect("a route"));
+    let before = asked();
+    let states = routing.health.states(usize::MAX).len();
+    for number in 0..50_000 {
+        for junk in ["claude-", "sma", "local/", "claude/claude-"] {
+            let model = format!("{junk}{number}");
+            assert!(chat(&routing, Some(&model)).is_ok(), "{model}");
+        }
+    }
+    assert_eq!(routing.health.states(usize::MAX).len(), states);
+    let kept = table.kept.read().expect("a lock");
+    let count = |of: fn(&Kept) -> usize| kept.values().map(of).sum::<usize>();
+    assert_eq!(count(|kept| kept.names.len()), known.len());
+    // Those of `claude` and `spare`, and of `spare` alone.
+    assert_eq!(count(|kept| kept.sets.len()), 2);
+    for (before, now) in before.iter().zip(asked()) {
+        assert!(Arc::ptr_eq(before, &now));
+    }
+}
+
+#[test]
+fn names_by_the_same_patterns_take_turns_and_have_the_figures_of_their_providers() {
+    let routing = routing(PROVIDERS);
+    let route = |model| chat(&routing, Some(model)).expect("a route");
+    let one = route("claude-a");
+    assert!(Arc::ptr_eq(&one, &route("claude-b")));
+    assert!(!Arc::ptr_eq(&one, &route("claude-old-b")));
+    let models = |model| {
+        let route = route(model);
+        let states = route.targets.iter().map(|target| &target.state);
+        states
+            .map(|state| state.model.to_string())
+            .collect::<Vec<_>>()
+    };
+    for (model, expected) in [
+        ("claude-a", &["", ""][..]),
+        // A target of a logical model.
+        ("claude-haiku", &["claude-haiku", "claude-haiku"]),
+        ("openai/gpt-mini", &["gpt-mini"]),
+        ("openai/made-up", &[""]),
+        ("small", &["small", "small"]),
+        ("spare/shared", &[""]),
+    ] {
+        assert_eq!(models(model), expected, "{model}");
+    }
+}
+
+#[test]
 fn ten_thousand_models_of_two_hundred_providers_have_their_own() {
     let mut yaml = String::from("providers:\n");
     for provider in 0..200 {

@@ -41,8 +41,6 @@ pub enum NoTarget {
     UnknownModel {
         /// As asked for.
         model: String,
-        /// Known names that are near it.
-        nearest: Vec<String>,
     },
     /// No model is named, and only a provider of another dialect could be asked for one.
     #[error("no model is named")]

@@ -215,7 +215,8 @@ impl Table {
 
     /// Finds the targets of a request.
     ///
-    /// A provider in the path is the only one. A logical model has its own; `provider/model` means that provider. Else
+    /// A provider in the path is the only one. A logical model has its own, and no others where none of them is reached;
+    /// `provider/model` means that provider. Else
     /// those count that name the model, who understands the client before who is asked in its own dialect; where nobody
     /// does, the first that takes any name, in the same order. A request without a model goes to the first one that
     /// understands the client. Names with a slash are models unless the first part is a provider's name.
@@ -237,22 +238,19 @@ impl Table {
         if let Some(known) = self.kept(reach, model).filter(|_| model != NO_NAME) {
             return Ok(known);
         }
-        let found = self
-            .of_logical(model, reach)
-            .map(|route| self.keep(reach, model, route))
-            .or_else(|| {
-                self.prefixed(model, reach)
-                    .map(|only| Arc::new(Route::only(only)))
-            })
-            .or_else(|| self.of_those_who_name(model, reach));
-        if let Some(route) = found {
-            return Ok(route);
-        }
-        self.of_who_takes_any(model, reach)
-            .ok_or_else(|| NoTarget::UnknownModel {
-                model: model.to_owned(),
-                nearest: self.nearest(model),
-            })
+        let found = match self.logical.get(model) {
+            Some(logical) => self
+                .of_logical(logical, reach)
+                .map(|route| self.keep(reach, model, route)),
+            None => self
+                .prefixed(model, reach)
+                .map(|only| Arc::new(Route::only(only)))
+                .or_else(|| self.of_those_who_name(model, reach))
+                .or_else(|| self.of_who_takes_any(model, reach)),
+        };
+        found.ok_or_else(|| NoTarget::UnknownModel {
+            model: model.to_owned(),
+        })
     }
 
     /// The first that takes any name. The same for all names where nobody denies one, so it is kept under none.
@@ -401,8 +399,7 @@ impl Table {
         }
     }
 
-    fn of_logical(&self, model: &str, reach: Reach) -> Option<Route> {
-        let logical = self.logical.get(model)?;
+    fn of_logical(&self, logical: &Logical, reach: Reach) -> Option<Route> {
         let targets: Vec<Target> = logical
             .targets
             .iter()
@@ -523,8 +520,11 @@ impl Table {
         sets.entry(set).or_insert(route).clone()
     }
 
-    /// The names that are nearest to one that nobody takes.
-    fn nearest(&self, model: &str) -> Vec<String> {
+    /// The names that are nearest to one that nobody takes; none to a logical model's that has no target for a call.
+    pub fn nearest(&self, model: &str) -> Vec<String> {
+        if self.logical.contains_key(model) {
+            return Vec::new();
+        }
         let names = self.logical.keys().chain(self.listed.keys());
         nearest(model, names.map(String::as_str))
     }

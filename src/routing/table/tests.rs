@@ -81,13 +81,56 @@ models:
         ("nothing-like-it-at-all", &[]),
         ("b/gpt-4o", &["gpt-4o"]),
     ] {
-        let Err(NoTarget::UnknownModel { nearest, .. }) = chat(&routing, Some(model)) else {
-            panic!("{model} has a route")
+        let unknown = NoTarget::UnknownModel {
+            model: model.to_owned(),
         };
-        let mut nearest: Vec<&str> = nearest.iter().map(String::as_str).collect();
+        assert_eq!(chat(&routing, Some(model)).err(), Some(unknown));
+        let mut nearest = routing.table().nearest(model);
         nearest.sort_unstable();
         assert_eq!(nearest, near, "{model}");
     }
+}
+
+#[test]
+fn a_logical_model_goes_to_its_targets_or_to_nobody() {
+    let routing = routing(
+        "
+providers:
+  - { name: any, kind: openai, base_url: 'http://a.test/v1' }
+  - { name: claude, kind: anthropic, base_url: 'http://c.test', api_keys: [{ key: sk-c }] }
+models:
+  fast: { targets: [{ provider: claude, model: claude-haiku }] }
+",
+    );
+    let table = routing.table();
+    let asked = |model, endpoint| {
+        let route = table.route(Question {
+            named: None,
+            model: Some(model),
+            reach: Reach::Clients {
+                dialect: Dialect::Openai,
+                translatable: Some(endpoint),
+            },
+        });
+        route.map(|route| told(&routing, &route).join(" "))
+    };
+    let unknown = NoTarget::UnknownModel {
+        model: "fast".to_owned(),
+    };
+    for (model, endpoint, expected) in [
+        (
+            "fast",
+            Endpoint::ChatCompletions,
+            Ok("claude:claude-haiku*"),
+        ),
+        ("fast", Endpoint::Embeddings, Err(unknown)),
+        ("fest", Endpoint::Embeddings, Ok("any")),
+    ] {
+        let expected = expected.map(str::to_owned);
+        assert_eq!(asked(model, endpoint), expected, "{model}");
+    }
+    assert!(table.nearest("fast").is_empty());
+    assert_eq!(table.nearest("fest"), ["fast"]);
 }
 
 #[test]

@@ -345,12 +345,23 @@ impl Table {
 
     /// What is known of a provider's model. Whatever name a client makes up has no figures of its own.
     fn state_of(&self, index: usize, asked: &str) -> Arc<TargetState> {
-        let provider = &self.providers[index];
-        let known = self.known.get(asked);
-        match known.is_some_and(|by| by.contains(&index) || provider.matches(asked)) {
-            true => self.health.of_target(&provider.name, asked),
+        match self.has_own_state(index, asked) {
+            true => self.health.of_target(&self.providers[index].name, asked),
             false => self.states[index].clone(),
         }
+    }
+
+    fn has_own_state(&self, index: usize, asked: &str) -> bool {
+        let matches = || self.providers[index].matches(asked);
+        let known = self.known.get(asked);
+        known.is_some_and(|by| by.contains(&index) || matches())
+    }
+
+    /// Whether it is a target's of this table.
+    pub fn has_state(&self, state: &TargetState) -> bool {
+        let index = self.by_name.get(&*state.provider);
+        index
+            .is_some_and(|index| state.model.is_empty() || self.has_own_state(*index, &state.model))
     }
 
     /// Whether a provider can be asked; `true` where it does not understand the client.

@@ -196,10 +196,9 @@ prices: {{ claude-priced: {{ input_usd_per_mtok: 1, output_usd_per_mtok: 1 }} }}
     let before = asked();
     let states = routing.health.states(usize::MAX).len();
     for number in 0..50_000 {
-        for junk in ["claude-", "sma", "local/", "claude/claude-"] {
-            let model = format!("{junk}{number}");
-            assert!(chat(&routing, Some(&model)).is_ok(), "{model}");
-        }
+        let junk = ["claude-", "sma", "local/", "claude/claude-"][number % 4];
+        let model = format!("{junk}{number}");
+        assert!(chat(&routing, Some(&model)).is_ok(), "{model}");
     }
     assert_eq!(routing.health.states(usize::MAX).len(), states);
     let kept = table.kept.read().expect("a lock");

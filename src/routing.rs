@@ -18,6 +18,8 @@ pub mod weighted;
 
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -41,8 +43,6 @@ pub enum NoTarget {
     UnknownModel {
         /// As asked for.
         model: String,
-        /// Known names that are near it.
-        nearest: Vec<String>,
     },
     /// No model is named, and only a provider of another dialect could be asked for one.
     #[error("no model is named")]
@@ -63,7 +63,7 @@ pub struct Routing {
     pub budget: RetryBudget,
     /// Chance.
     pub dice: Dice,
-    /// What is known of targets; it outlives a configuration.
+    /// What is known of targets; of those that stay it outlives a configuration.
     pub health: Arc<Health>,
     providers: Arc<[Provider]>,
     pools: Vec<Arc<KeyPool>>,
@@ -89,9 +89,14 @@ impl Routing {
         let settings = config.routing.clone();
         let is_same = |before: &&Self| has_same_breakers(&before.settings, &settings);
         let health = match before.filter(is_same) {
-            Some(before) => before.health.clone(),
-            None => Arc::new(Health::new(now, breaker_settings(&settings))),
+            Some(before) => before.health.of_those_who_stay(|name| {
+                let mut providers = providers.iter();
+                let provider = providers.find(|provider| provider.name == name);
+                provider.is_some_and(|provider| before.index_of(provider).is_some())
+            }),
+            None => Health::new(now, breaker_settings(&settings)),
         };
+        let health = Arc::new(health);
         let pools = config.providers.iter().zip(providers.iter());
         let pools = pools
             .map(|(config, provider)| pool(config, provider, before))
@@ -130,7 +135,18 @@ impl Routing {
         self.lists = discovery.lists();
         self.refresher = discovery.refresher();
         self.follow_lists();
+        // Only now is it known which models the configuration before had and this one has not.
+        let table = self.table();
+        self.health.retain(|state| table.has_state(state));
         self
+    }
+
+    /// The index of a provider of another configuration, if it was there in this one, at the same place.
+    fn index_of(&self, provider: &Provider) -> Option<usize> {
+        self.providers.iter().position(|known| {
+            let is_same_place = known.base_url == provider.base_url && known.urls == provider.urls;
+            known.name == provider.name && known.api.kind == provider.api.kind && is_same_place
+        })
     }
 
     /// The table as it is now; it stays the same for who holds it.
@@ -244,8 +260,7 @@ fn pool(config: &ProviderConfig, provider: &Provider, before: Option<&Routing>) 
             .collect(),
     };
     let known = before.and_then(|before| {
-        let mut known = before.providers.iter();
-        let index = known.position(|known| known.name == provider.name)?;
+        let index = before.index_of(provider)?;
         let is_same = before.providers[index].has_same_keys(provider);
         before
             .pools

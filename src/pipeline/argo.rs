@@ -43,7 +43,7 @@ pub(super) fn route(
     if route.is_err() {
         lacking::check(exchange, Some(model), worker)?;
     }
-    route.map_err(unknown_target)
+    route.map_err(|none| unknown_target(none, table))
 }
 
 /// Makes the body that is sent.

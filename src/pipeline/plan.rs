@@ -11,7 +11,7 @@ use crate::pipeline::failure::Failure;
 use crate::pipeline::translation::{self, Shape, Translation};
 use crate::pipeline::{Worker, argo, lacking, models, openai_at_google, other_form};
 use crate::routing::NoTarget;
-use crate::routing::table::{Question, Reach};
+use crate::routing::table::{Question, Reach, Table};
 use crate::routing::target::{Route, Target};
 use crate::upstream::provider::{Provider, Timeouts};
 use crate::upstream::signing::is_signature;
@@ -153,7 +153,7 @@ pub fn route(exchange: &Exchange, head: &Asked, worker: &Worker) -> Result<Arc<R
             })
         }
     };
-    route.map_err(unknown_target)
+    route.map_err(|none| unknown_target(none, &table))
 }
 
 /// Makes the body that a target is sent.
@@ -401,9 +401,12 @@ fn with_usage_asked(
     Ok((asked.or_else(|| renamed.cloned()), usage_asked))
 }
 
-pub(super) fn unknown_target(none: NoTarget) -> Failure {
+pub(super) fn unknown_target(none: NoTarget, table: &Table) -> Failure {
     match none {
-        NoTarget::UnknownModel { model, nearest } => Failure::UnknownModel { model, nearest },
+        NoTarget::UnknownModel { model } => Failure::UnknownModel {
+            nearest: table.nearest(&model),
+            model,
+        },
         NoTarget::MissingModel => Failure::MissingModel,
         NoTarget::UnknownProvider => Failure::UnknownPath,
     }

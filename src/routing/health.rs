@@ -32,7 +32,7 @@ impl TargetState {
     }
 }
 
-/// What is known of all targets. One for the process.
+/// What is known of all targets. One for a configuration; what is known of those that stay is the same in the next.
 #[derive(Debug)]
 pub struct Health {
     base: Instant,
@@ -48,6 +48,27 @@ impl Health {
             settings,
             known: Mutex::default(),
         }
+    }
+
+    /// The same for another configuration, which has these providers still.
+    pub fn of_those_who_stay(&self, stays: impl Fn(&str) -> bool) -> Self {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let staying = known.iter().filter(|(provider, _)| stays(provider));
+        let staying = staying.map(|(provider, models)| (provider.clone(), models.clone()));
+        Self {
+            base: self.base,
+            settings: self.settings.clone(),
+            known: Mutex::new(staying.collect()),
+        }
+    }
+
+    /// Forgets all others. Who holds what was known of one of them holds it still.
+    pub fn retain(&self, stays: impl Fn(&TargetState) -> bool) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        for models in known.values_mut() {
+            models.retain(|_, state| stays(state));
+        }
+        known.retain(|_, models| !models.is_empty());
     }
 
     /// What is known of a provider, whatever its models.

@@ -11,8 +11,8 @@ use crate::routing::health::{Health, TargetState};
 use crate::routing::target::{Route, Target};
 use crate::upstream::provider::Provider;
 
-/// Most names whose routes are kept.
-const MOST_ROUTES: usize = 20_000;
+/// Most sets of providers whose routes are kept. A route is large where many providers have patterns.
+const MOST_SETS: usize = 1_000;
 
 /// No model is asked for by this name.
 const NO_NAME: &str = "";
@@ -78,6 +78,9 @@ pub struct Table {
     listed: HashMap<String, Vec<(usize, Option<String>)>>,
     /// Providers that take names by patterns that are not true of every name.
     with_patterns: Vec<usize>,
+    /// The names that the configuration or a provider's list has, with the providers that are asked for them. Others are
+    /// made up by clients: nothing is kept for each of those.
+    known: HashMap<String, Vec<usize>>,
     logical: HashMap<String, Logical>,
     prices: HashMap<String, f64>,
     strategy: Strategy,
@@ -85,7 +88,16 @@ pub struct Table {
     /// Whether a provider denies names.
     has_denials: bool,
     health: Arc<Health>,
-    routes: RwLock<HashMap<Reach, HashMap<String, Arc<Route>>>>,
+    kept: RwLock<HashMap<Reach, Kept>>,
+}
+
+/// Routes that were made before, so that their targets take turns.
+#[derive(Default)]
+struct Kept {
+    /// By names that are known.
+    names: HashMap<String, Arc<Route>>,
+    /// By the providers that take a name by patterns alone. Such names differ in nothing else.
+    sets: HashMap<Vec<usize>, Arc<Route>>,
 }
 
 #[derive(Debug)]
@@ -130,19 +142,39 @@ impl Table {
             by_name,
             listed,
             with_patterns,
+            known: HashMap::new(),
             logical: HashMap::new(),
             prices: prices.collect(),
             strategy: parts.strategy,
             has_prefix_affinity: parts.has_prefix_affinity,
             has_denials: providers.iter().any(|provider| !provider.deny.is_empty()),
             health: parts.health.clone(),
-            routes: RwLock::default(),
+            kept: RwLock::default(),
             providers,
         };
         let logical = parts.logical.iter();
         let logical = logical.map(|model| (model.name.clone(), table.logical_model(model)));
         table.logical = logical.collect();
+        table.known = table.known_names();
         table
+    }
+
+    fn known_names(&self) -> HashMap<String, Vec<usize>> {
+        let mut known: HashMap<String, Vec<usize>> = HashMap::new();
+        for name in self.prices.keys().chain(self.listed.keys()) {
+            known.entry(name.clone()).or_default();
+        }
+        let listed = self.listed.iter().flat_map(|(name, by)| {
+            let asked = move |upstream: &Option<String>| upstream.as_ref().unwrap_or(name).clone();
+            by.iter()
+                .map(move |(index, upstream)| (asked(upstream), *index))
+        });
+        let logical = self.logical.values().flat_map(|logical| &logical.targets);
+        let logical = logical.filter_map(|target| Some((target.model.clone()?, target.provider)));
+        for (asked, index) in listed.chain(logical) {
+            known.entry(asked).or_default().push(index);
+        }
+        known
     }
 
     fn logical_model(&self, config: &LogicalModelConfig) -> Logical {
@@ -183,7 +215,8 @@ impl Table {
 
     /// Finds the targets of a request.
     ///
-    /// A provider in the path is the only one. A logical model has its own; `provider/model` means that provider. Else
+    /// A provider in the path is the only one. A logical model has its own, and no others where none of them is reached;
+    /// `provider/model` means that provider. Else
     /// those count that name the model, who understands the client before who is asked in its own dialect; where nobody
     /// does, the first that takes any name, in the same order. A request without a model goes to the first one that
     /// understands the client. Names with a slash are models unless the first part is a provider's name.
@@ -205,25 +238,19 @@ impl Table {
         if let Some(known) = self.kept(reach, model).filter(|_| model != NO_NAME) {
             return Ok(known);
         }
-        let found = self
-            .of_logical(model, reach)
-            .map(|route| self.keep(reach, model, route))
-            .or_else(|| {
-                self.prefixed(model, reach)
-                    .map(|only| Arc::new(Route::only(only)))
-            })
-            .or_else(|| {
-                let route = self.of_those_who_name(model, reach)?;
-                Some(self.keep(reach, model, route))
-            });
-        if let Some(route) = found {
-            return Ok(route);
-        }
-        self.of_who_takes_any(model, reach)
-            .ok_or_else(|| NoTarget::UnknownModel {
-                model: model.to_owned(),
-                nearest: self.nearest(model),
-            })
+        let found = match self.logical.get(model) {
+            Some(logical) => self
+                .of_logical(logical, reach)
+                .map(|route| self.keep(reach, model, route)),
+            None => self
+                .prefixed(model, reach)
+                .map(|only| Arc::new(Route::only(only)))
+                .or_else(|| self.of_those_who_name(model, reach))
+                .or_else(|| self.of_who_takes_any(model, reach)),
+        };
+        found.ok_or_else(|| NoTarget::UnknownModel {
+            model: model.to_owned(),
+        })
     }
 
     /// The first that takes any name. The same for all names where nobody denies one, so it is kept under none.
@@ -300,10 +327,9 @@ impl Table {
         reach: Reach,
     ) -> Option<Target> {
         let is_translated = self.reached(index, reach)?;
-        let provider = &self.providers[index];
         let asked = upstream.as_deref().unwrap_or(name);
         Some(Target {
-            state: self.health.of_target(&provider.name, asked),
+            state: self.state_of(index, asked),
             price: self
                 .prices
                 .get(asked)
@@ -312,8 +338,30 @@ impl Table {
             // Who understands the client goes first.
             tier: u32::from(is_translated),
             is_translated,
-            ..self.target(index, upstream, is_translated)
+            model: upstream,
+            ..self.target(index, None, is_translated)
         })
+    }
+
+    /// What is known of a provider's model. Whatever name a client makes up has no figures of its own.
+    fn state_of(&self, index: usize, asked: &str) -> Arc<TargetState> {
+        match self.has_own_state(index, asked) {
+            true => self.health.of_target(&self.providers[index].name, asked),
+            false => self.states[index].clone(),
+        }
+    }
+
+    fn has_own_state(&self, index: usize, asked: &str) -> bool {
+        let matches = || self.providers[index].matches(asked);
+        let known = self.known.get(asked);
+        known.is_some_and(|by| by.contains(&index) || matches())
+    }
+
+    /// Whether it is a target's of this table.
+    pub fn has_state(&self, state: &TargetState) -> bool {
+        let index = self.by_name.get(&*state.provider);
+        index
+            .is_some_and(|index| state.model.is_empty() || self.has_own_state(*index, &state.model))
     }
 
     /// Whether a provider can be asked; `true` where it does not understand the client.
@@ -362,8 +410,7 @@ impl Table {
         }
     }
 
-    fn of_logical(&self, model: &str, reach: Reach) -> Option<Route> {
-        let logical = self.logical.get(model)?;
+    fn of_logical(&self, logical: &Logical, reach: Reach) -> Option<Route> {
         let targets: Vec<Target> = logical
             .targets
             .iter()
@@ -392,20 +439,15 @@ impl Table {
         let mut own = known.filter(|(provider, _)| *provider == index);
         let own = own.find_map(|(_, upstream)| upstream.as_deref());
         let asked = own.unwrap_or(rest);
-        // Whatever name a client makes up has no figures of its own.
-        let state = match self.listed.contains_key(rest) {
-            true => self.health.of_target(&self.providers[index].name, asked),
-            false => self.states[index].clone(),
-        };
         Some(Target {
             model: Some(asked.to_owned()),
             price: self.prices.get(asked).copied(),
-            state,
+            state: self.state_of(index, asked),
             ..self.target(index, None, is_translated)
         })
     }
 
-    fn of_those_who_name(&self, model: &str, reach: Reach) -> Option<Route> {
+    fn of_those_who_name(&self, model: &str, reach: Reach) -> Option<Arc<Route>> {
         let known = self.listed.get(model).map_or(&[][..], Vec::as_slice);
         let listed = known
             .iter()
@@ -418,6 +460,11 @@ impl Table {
             }
         }
         named.sort_by_key(|(index, _)| *index);
+        let set: Option<Vec<usize>> = (!self.known.contains_key(model))
+            .then(|| named.iter().map(|(index, _)| *index).collect());
+        if let Some(kept) = set.as_ref().and_then(|set| self.kept_for(reach, set)) {
+            return Some(kept);
+        }
         let mut targets: Vec<Target> = named
             .into_iter()
             .filter_map(|(index, upstream)| self.target_of(index, model, upstream, reach))
@@ -429,9 +476,16 @@ impl Table {
                 target.tier = place;
             }
         }
-        (!targets.is_empty()).then(|| Route {
+        if targets.is_empty() {
+            return None;
+        }
+        let route = Route {
             has_prefix_affinity: self.has_prefix_affinity,
             ..Route::of(targets, self.strategy)
+        };
+        Some(match set {
+            Some(set) => self.keep_for(reach, set, route),
+            None => self.keep(reach, model, route),
         })
     }
 
@@ -448,24 +502,40 @@ impl Table {
     }
 
     fn kept(&self, reach: Reach, model: &str) -> Option<Arc<Route>> {
-        let routes = self.routes.read().unwrap_or_else(PoisonError::into_inner);
-        routes.get(&reach)?.get(model).cloned()
+        let kept = self.kept.read().unwrap_or_else(PoisonError::into_inner);
+        kept.get(&reach)?.names.get(model).cloned()
     }
 
-    /// Keeps a route, so that its targets take turns. At the limit all turns begin anew.
+    /// Keeps the route of a name that is known. There are no more than the configuration and lists have.
     fn keep(&self, reach: Reach, model: &str, route: Route) -> Arc<Route> {
         let route = Arc::new(route);
-        let mut routes = self.routes.write().unwrap_or_else(PoisonError::into_inner);
-        let count: usize = routes.values().map(HashMap::len).sum();
-        if MOST_ROUTES <= count {
-            routes.clear();
-        }
-        let kept = routes.entry(reach).or_default();
-        kept.entry(model.to_owned()).or_insert(route).clone()
+        let mut kept = self.kept.write().unwrap_or_else(PoisonError::into_inner);
+        let names = &mut kept.entry(reach).or_default().names;
+        names.entry(model.to_owned()).or_insert(route).clone()
     }
 
-    /// The names that are nearest to one that nobody takes.
-    fn nearest(&self, model: &str) -> Vec<String> {
+    fn kept_for(&self, reach: Reach, set: &[usize]) -> Option<Arc<Route>> {
+        let kept = self.kept.read().unwrap_or_else(PoisonError::into_inner);
+        kept.get(&reach)?.sets.get(set).cloned()
+    }
+
+    /// Keeps the route of these providers, if there is room. What is kept stays.
+    fn keep_for(&self, reach: Reach, set: Vec<usize>, route: Route) -> Arc<Route> {
+        let route = Arc::new(route);
+        let mut kept = self.kept.write().unwrap_or_else(PoisonError::into_inner);
+        let count: usize = kept.values().map(|kept| kept.sets.len()).sum();
+        if MOST_SETS <= count {
+            return route;
+        }
+        let sets = &mut kept.entry(reach).or_default().sets;
+        sets.entry(set).or_insert(route).clone()
+    }
+
+    /// The names that are nearest to one that nobody takes; none to a logical model's that has no target for a call.
+    pub fn nearest(&self, model: &str) -> Vec<String> {
+        if self.logical.contains_key(model) {
+            return Vec::new();
+        }
         let names = self.logical.keys().chain(self.listed.keys());
         nearest(model, names.map(String::as_str))
     }

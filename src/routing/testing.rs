@@ -9,6 +9,7 @@ use crate::filter::{Dialect, Endpoint};
 use crate::routing::table::{Question, Reach};
 use crate::routing::target::Route;
 use crate::routing::{NoTarget, Routing};
+use crate::upstream::discovery::Discovery;
 use crate::upstream::registry;
 
 /// The routing of a configuration.
@@ -18,6 +19,11 @@ pub(super) fn routing(yaml: &str) -> Routing {
 
 /// The same, in this clock's time.
 pub(super) fn routing_by(yaml: &str, clock: &Clock) -> Routing {
+    routing_after(yaml, clock, None)
+}
+
+/// The same, after that of another configuration.
+pub(super) fn routing_after(yaml: &str, clock: &Clock, before: Option<&Routing>) -> Routing {
     let rules = Rules {
         filters: &(),
         built_in_columns: &[],
@@ -25,7 +31,8 @@ pub(super) fn routing_by(yaml: &str, clock: &Clock) -> Routing {
     let config = load_text(Path::new("t.yaml"), yaml, &Environment::default(), &rules);
     let config = config.unwrap_or_else(|problems| panic!("{problems}"));
     let providers = registry::build(&config.providers).expect("providers");
-    Routing::new(&config, providers, clock, None)
+    let discovery = Discovery::configured(providers.clone(), &config);
+    Routing::new(&config, providers, clock, before).with_lists(&discovery)
 }
 
 /// The targets of a chat.

@@ -81,13 +81,56 @@ models:
         ("nothing-like-it-at-all", &[]),
         ("b/gpt-4o", &["gpt-4o"]),
     ] {
-        let Err(NoTarget::UnknownModel { nearest, .. }) = chat(&routing, Some(model)) else {
-            panic!("{model} has a route")
+        let unknown = NoTarget::UnknownModel {
+            model: model.to_owned(),
         };
-        let mut nearest: Vec<&str> = nearest.iter().map(String::as_str).collect();
+        assert_eq!(chat(&routing, Some(model)).err(), Some(unknown));
+        let mut nearest = routing.table().nearest(model);
         nearest.sort_unstable();
         assert_eq!(nearest, near, "{model}");
     }
+}
+
+#[test]
+fn a_logical_model_goes_to_its_targets_or_to_nobody() {
+    let routing = routing(
+        "
+providers:
+  - { name: any, kind: openai, base_url: 'http://a.test/v1' }
+  - { name: claude, kind: anthropic, base_url: 'http://c.test', api_keys: [{ key: sk-c }] }
+models:
+  fast: { targets: [{ provider: claude, model: claude-haiku }] }
+",
+    );
+    let table = routing.table();
+    let asked = |model, endpoint| {
+        let route = table.route(Question {
+            named: None,
+            model: Some(model),
+            reach: Reach::Clients {
+                dialect: Dialect::Openai,
+                translatable: Some(endpoint),
+            },
+        });
+        route.map(|route| told(&routing, &route).join(" "))
+    };
+    let unknown = NoTarget::UnknownModel {
+        model: "fast".to_owned(),
+    };
+    for (model, endpoint, expected) in [
+        (
+            "fast",
+            Endpoint::ChatCompletions,
+            Ok("claude:claude-haiku*"),
+        ),
+        ("fast", Endpoint::Embeddings, Err(unknown)),
+        ("fest", Endpoint::Embeddings, Ok("any")),
+    ] {
+        let expected = expected.map(str::to_owned);
+        assert_eq!(asked(model, endpoint), expected, "{model}");
+    }
+    assert!(table.nearest("fast").is_empty());
+    assert_eq!(table.nearest("fest"), ["fast"]);
 }
 
 #[test]
@@ -138,6 +181,61 @@ fn the_turns_of_a_name_go_on_and_junk_does_not_end_them() {
     }
     let again = chat(&routing, Some("small")).expect("a route");
     assert!(Arc::ptr_eq(&first, &again));
+}
+
+#[test]
+fn names_that_clients_make_up_take_no_memory_and_no_turns() {
+    let routing = routing(&format!(
+        "{PROVIDERS}
+prices: {{ claude-priced: {{ input_usd_per_mtok: 1, output_usd_per_mtok: 1 }} }}
+"
+    ));
+    let table = routing.table();
+    let known = ["small", "shared", "fast", "claude-haiku", "claude-priced"];
+    let asked = || known.map(|model| chat(&routing, Some(model)).expect("a route"));
+    let before = asked();
+    let states = routing.health.states(usize::MAX).len();
+    for number in 0..50_000 {
+        let junk = ["claude-", "sma", "local/", "claude/claude-"][number % 4];
+        let model = format!("{junk}{number}");
+        assert!(chat(&routing, Some(&model)).is_ok(), "{model}");
+    }
+    assert_eq!(routing.health.states(usize::MAX).len(), states);
+    let kept = table.kept.read().expect("a lock");
+    let count = |of: fn(&Kept) -> usize| kept.values().map(of).sum::<usize>();
+    assert_eq!(count(|kept| kept.names.len()), known.len());
+    // Those of `claude` and `spare`, and of `spare` alone.
+    assert_eq!(count(|kept| kept.sets.len()), 2);
+    for (before, now) in before.iter().zip(asked()) {
+        assert!(Arc::ptr_eq(before, &now));
+    }
+}
+
+#[test]
+fn names_by_the_same_patterns_take_turns_and_have_the_figures_of_their_providers() {
+    let routing = routing(PROVIDERS);
+    let route = |model| chat(&routing, Some(model)).expect("a route");
+    let one = route("claude-a");
+    assert!(Arc::ptr_eq(&one, &route("claude-b")));
+    assert!(!Arc::ptr_eq(&one, &route("claude-old-b")));
+    let models = |model| {
+        let route = route(model);
+        let states = route.targets.iter().map(|target| &target.state);
+        states
+            .map(|state| state.model.to_string())
+            .collect::<Vec<_>>()
+    };
+    for (model, expected) in [
+        ("claude-a", &["", ""][..]),
+        // A target of a logical model.
+        ("claude-haiku", &["claude-haiku", "claude-haiku"]),
+        ("openai/gpt-mini", &["gpt-mini"]),
+        ("openai/made-up", &[""]),
+        ("small", &["small", "small"]),
+        ("spare/shared", &[""]),
+    ] {
+        assert_eq!(models(model), expected, "{model}");
+    }
 }
 
 #[test]

@@ -8,7 +8,6 @@ use crate::config::mask_url;
 use crate::filter::{Dialect, Endpoint};
 use crate::pipeline::failure::Failure;
 use crate::pipeline::translation::is_translated;
-use crate::routing::NoTarget;
 use crate::routing::table::{Question, Reach};
 use crate::routing::target::{Route, Target};
 use crate::server::state::DataState;
@@ -54,7 +53,6 @@ pub(super) fn find(
     wanted: Option<Endpoint>,
 ) -> Result<Found, Failure> {
     let table = state.worker.routing.table();
-    let mut nearest = None;
     let calls = CALLS.iter();
     for (endpoint, dialect) in calls.filter(|(call, _)| wanted.is_none_or(|it| it == *call)) {
         let found = table.route(Question {
@@ -65,22 +63,16 @@ pub(super) fn find(
                 translatable: is_translated(*endpoint).then_some(*endpoint),
             },
         });
-        match found {
-            Ok(route) => {
-                return Ok(Found {
-                    route,
-                    endpoint: *endpoint,
-                });
-            }
-            Err(NoTarget::UnknownModel { nearest: names, .. }) => {
-                nearest.get_or_insert(names);
-            }
-            Err(NoTarget::MissingModel | NoTarget::UnknownProvider) => {}
+        if let Ok(route) = found {
+            return Ok(Found {
+                route,
+                endpoint: *endpoint,
+            });
         }
     }
     Err(Failure::UnknownModel {
         model: model.to_owned(),
-        nearest: nearest.unwrap_or_default(),
+        nearest: table.nearest(model),
     })
 }
 

@@ -227,6 +227,38 @@ fn what_is_no_list_is_told_and_says_what_it_says_of_health() {
 }
 
 #[test]
+fn the_next_key_is_shown_where_one_is_refused_and_none_is_told() {
+    let refused = |status| then(json(status, CLOSE, "{}"));
+    let echo = r#"{"error":{"code":"sk_second_0123456789"}}"#;
+    for (scripts, connections, expected) in [
+        (vec![refused(401), then(json(200, CLOSE, ONE))], 2, Ok(1)),
+        (
+            vec![refused(403), refused(401)],
+            2,
+            Err("it answers with 401"),
+        ),
+        (vec![refused(500)], 1, Err("it answers with 500")),
+        (
+            vec![refused(401), then(json(200, CLOSE, echo))],
+            2,
+            Err("the answer reports an error"),
+        ),
+    ] {
+        let upstream = FakeUpstream::start(scripts);
+        let keys = format!("{{ key: {KEY} }}, {{ key: sk_second_0123456789 }}");
+        let entry = openai(&upstream, "").replace(&format!("{{ key: {KEY} }}"), &keys);
+        let providers = registry::build(&config(&entry).providers).expect("providers");
+        let listed = run(async { ask(&providers[0], &transport(&providers[0]), LIMIT).await });
+        let listed = listed.map(|models| models.len());
+        let told = listed.map_err(|failure| failure.to_string());
+        assert_eq!(told, expected.map_err(str::to_owned));
+        assert_eq!(upstream.connections(), connections);
+        let key = ["sk-canary", "sk_second"][connections - 1];
+        assert!(received(&upstream, connections - 1).contains(key));
+    }
+}
+
+#[test]
 fn a_list_without_an_end_and_one_that_does_not_come_are_given_up() {
     // In chunks, so that its length is not told.
     let piece = chunk(vec![b' '; 1024 * 1024]);

@@ -189,13 +189,13 @@ fn before_the_first_list_requests_are_served() {
         Step::Send(json(200, CLOSE, &list_body(&["m-1"]))),
         Step::ReadToEnd,
     ];
-    let upstream = FakeUpstream::start(vec![slow, answer()]);
+    let upstream = FakeUpstream::start(vec![slow, answer(), list(&["m-0"]), answer()]);
     let any = "models: { discover: true, allow: [\"*\"] }";
     let gateway = gateway(&upstream, any, "", "");
     upstream.wait_for_connections(1);
     assert_eq!(gateway.chat("whatever", "").status, 200);
-    assert_eq!(names(&gateway, "/v1/models", ""), [""; 0]);
-    assert_eq!(upstream.connections(), 2);
+    assert_eq!(names(&gateway, "/v1/models", ""), ["m-0"]);
+    assert_eq!(upstream.connections(), 3);
     go.fire();
     wait_for(&gateway, "openai", 1);
     assert_eq!(names(&gateway, "/v1/models", ""), ["m-1"]);

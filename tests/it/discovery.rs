@@ -1,6 +1,7 @@
 //! Lists of models in the background: what an upstream may do instead of giving one, what is kept then, and what it is sent.
 
 mod served;
+mod told;
 
 use std::cell::RefCell;
 use std::path::Path;

@@ -5,7 +5,7 @@
 mod own;
 
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
@@ -16,8 +16,8 @@ use crate::pipeline::exchange::Exchange;
 use crate::pipeline::failure::Failure;
 use crate::pipeline::reply::{Reply, ReplyBody, ReplyHeaders, note_headers, own_headers, refuse};
 use crate::pipeline::{Worker, collected, filtering, translation};
-use crate::upstream::discovery::ProviderModels;
-use crate::upstream::provider::Provider;
+use crate::upstream::discovery::{PATIENCE, ProviderModels};
+use crate::upstream::provider::{Provider, Timeouts};
 use crate::wire::listed_model::ListedModel;
 use crate::wire::model_list::{ModelList, whole_query};
 pub use crate::wire::percent::decoded as percent_decoded;
@@ -64,7 +64,11 @@ pub async fn merged_list(
             list.add(&found(models, provider, wanted.is_bare, model));
         }
         if is_asked(provider, dialect) && !is_told {
-            match one_list(&mut exchange, index, worker, is_of_one).await {
+            let listed = match is_of_one || !is_passed_over(index, worker) {
+                true => one_list(&mut exchange, index, worker, is_of_one).await,
+                false => Err(left_alone(provider)),
+            };
+            match listed {
                 Ok(Listed::InForm(body)) => list.add_body(&body, |name| table.takes(index, name)),
                 Ok(Listed::Read(mut models)) => {
                     models.retain(|model| table.takes(index, &model.id));
@@ -163,6 +167,30 @@ fn found(
     listed.collect()
 }
 
+/// Whether a provider is left alone: one list of several does not wait for one that does not stand.
+fn is_passed_over(index: usize, worker: &Worker) -> bool {
+    let state = worker.routing.provider_state(index);
+    state.is_passed_over(worker.clock.now())
+}
+
+fn left_alone(provider: &Provider) -> Failure {
+    Failure::NoCandidate {
+        left_out: vec![format!("'{}' is left alone for now", provider.name)],
+        retry_after_s: Some(SOON_S),
+    }
+}
+
+/// When a client may come again that nobody was asked for, in seconds.
+const SOON_S: u32 = 10;
+
+/// The time limits of one list: as long as one is waited for in the background, however long those before it took.
+fn limits(of_provider: Timeouts, passed: Duration) -> Timeouts {
+    Timeouts {
+        total: of_provider.total.min(passed + PATIENCE),
+        ..of_provider
+    }
+}
+
 /// A provider's list.
 enum Listed {
     /// In the client's form.
@@ -187,24 +215,39 @@ async fn one_list(
             listing.body,
         ),
     };
-    let call = Call {
+    let main = match provider.has_key() {
+        true => worker.routing.pool(index).main(worker.clock.now()),
+        false => 0,
+    };
+    // Another key where one is refused, each once.
+    let keys = provider.keys.iter().cycle().skip(main);
+    let mut keys = keys.take(provider.keys.len());
+    let timeouts = limits(provider.timeouts, exchange.guard.started().elapsed());
+    let mut call = Call {
         provider,
-        key: provider.keys.first(),
+        key: keys.next(),
         method,
         url: &url,
-        timeouts: provider.timeouts,
+        timeouts,
         headers: &exchange.headers,
         model: None,
         cancel_when_client_leaves: false,
         is_translated: !provider.speaks(exchange.dialect),
     };
-    let body = match body {
+    let body = || match body {
         "" => CallBody::None,
         body => CallBody::Whole(Bytes::from_static(body.as_bytes())),
     };
     let transport = worker.transport(index);
     let (guard, link) = (&mut exchange.guard, &exchange.link);
-    let reply = attempt(worker, transport, &call, body, guard, link).await?;
+    let reply = loop {
+        let reply = attempt(worker, transport, &call, body(), guard, link).await?;
+        match keys.next() {
+            Some(next) if matches!(reply.status, 401 | 403) => call.key = Some(next),
+            _ => break reply,
+        }
+        guard.upstream_ends(Instant::now());
+    };
     match reply.status {
         GOOD => {}
         300..=399 => return Err(Failure::UpstreamRedirect),
@@ -217,7 +260,7 @@ async fn one_list(
             return Err(Failure::UpstreamProtocol { detail });
         }
     }
-    let body = collected::read(reply.body, &provider.timeouts, guard.started(), worker)
+    let body = collected::read(reply.body, &timeouts, guard.started(), worker)
         .await
         .map_err(|unread| unread.failure)?;
     if is_alone {
@@ -232,6 +275,26 @@ async fn one_list(
             let failure = translation::untold(error, provider, guard.secrets());
             blame_for(&failure, guard);
             Err(failure)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_is_waited_for_as_long_as_in_the_background() {
+        let seconds = Duration::from_secs;
+        for (total, passed, expected) in [(600, 0, 10), (600, 30, 40), (4, 0, 4)] {
+            let timeouts = Timeouts {
+                connect: seconds(5),
+                first_byte: seconds(300),
+                idle: seconds(60),
+                total: seconds(total),
+            };
+            let limits = limits(timeouts, seconds(passed));
+            assert_eq!(limits.total, seconds(expected), "{total} {passed}");
         }
     }
 }

@@ -147,8 +147,8 @@ impl Discovery {
         )
     }
 
-    /// Begins with what another configuration's task has found of the providers that are the same in both. Newer lists are
-    /// asked for all the same.
+    /// Begins with what another configuration's task has found of the providers that are the same in both, unless the file's
+    /// list is newer. Newer lists are asked for all the same.
     pub fn begin_with(&self, providers: &[Provider], snapshot: &Snapshot) {
         for look in &self.looks {
             let Some(provider) = self.providers.get(look.settings.provider) else {
@@ -159,13 +159,9 @@ impl Discovery {
                     && before.api.kind == provider.api.kind
                     && before.base_url == provider.base_url
             });
-            let before = before.and_then(|index| snapshot.of(index));
-            if let Some((before, at_us)) =
-                before.and_then(|before| Some((before, before.fetched_at_us?)))
-            {
-                let models = before.models.to_vec();
-                let index = look.settings.provider;
-                self.lists.put_stale(index, &look.filter, models, at_us);
+            if let Some(before) = before.and_then(|index| snapshot.of(index)) {
+                self.lists
+                    .go_on(look.settings.provider, &look.filter, before);
             }
         }
     }

@@ -26,6 +26,9 @@ pub const NAME_BYTES: usize = 512;
 /// Longest other text that is kept of a list, in bytes.
 const TEXT_BYTES: usize = 256;
 
+/// Longest error in the place of a list whose word is looked for, in bytes.
+const ERROR_BYTES: usize = 64 * 1024;
+
 /// A model that a provider lists.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Found {
@@ -75,6 +78,20 @@ pub enum ListError {
 
 /// A reader of lists.
 pub type Read = fn(&[u8]) -> Result<Page, ListError>;
+
+// === impl ListError ===
+
+impl ListError {
+    /// Without the word of the provider's where it holds one of these: a key of ours, that it sends back.
+    pub fn without<'a>(self, mut secrets: impl Iterator<Item = &'a str>) -> Self {
+        match self {
+            Self::Reported(word) if secrets.any(|secret| word.contains(secret)) => {
+                Self::Reported(String::new())
+            }
+            other => other,
+        }
+    }
+}
 
 // === impl Found ===
 
@@ -146,9 +163,9 @@ pub fn gemini(body: &[u8]) -> Result<Page, ListError> {
     let members = Members::of(body)?;
     let entries = list(&members, "models")?;
     let models = entries.0.iter().filter_map(|entry| {
-        let entry: Value = serde_json::from_str(entry.get()).ok()?;
-        let name = entry["name"].as_str()?;
-        let name = name.strip_prefix("models/").unwrap_or(name);
+        let entry = Members::of(entry.get().as_bytes()).ok()?;
+        let name = entry.get("name").and_then(text)?;
+        let name = name.strip_prefix("models/").unwrap_or(&name);
         is_name(name).then(|| Found::named(name))
     });
     let next = members.get("nextPageToken").and_then(text);
@@ -166,10 +183,11 @@ pub fn gemini(body: &[u8]) -> Result<Page, ListError> {
 pub fn azure(body: &[u8]) -> Result<Page, ListError> {
     let entries = data(&Members::of(body)?)?;
     let models = entries.0.iter().filter_map(|entry| {
-        let stands: Value = serde_json::from_str(entry.get()).ok()?;
-        let is_there = stands["status"]
-            .as_str()
-            .is_none_or(|status| status == "succeeded");
+        let stands = Members::of(entry.get().as_bytes());
+        let status = stands
+            .ok()
+            .and_then(|stands| stands.get("status").and_then(text));
+        let is_there = status.is_none_or(|status| status == "succeeded");
         named(entry).filter(|_| is_there)
     });
     Ok(Page {
@@ -220,25 +238,31 @@ fn of_listed(
     })
 }
 
-/// An entry with an `id`, or one that is a name.
+/// An entry with an `id`, or one that is a name. What else is in it, of any length, is passed over and not kept.
 fn named(entry: &RawValue) -> Option<Found> {
-    let entry: Value = serde_json::from_str(entry.get()).ok()?;
-    let id = entry["id"].as_str().or_else(|| entry.as_str())?;
+    if let Some(id) = text(entry.get()) {
+        return is_name(&id).then(|| Found::named(id));
+    }
+    let entry = Members::of(entry.get().as_bytes()).ok()?;
+    let id = entry.get("id").and_then(text)?;
     let owner = ["owned_by", "owner"].iter();
-    let owner = owner.filter_map(|name| entry[*name].as_str());
+    let owner = owner.filter_map(|name| entry.get(name).and_then(text));
     let mut owner = owner.filter(|owner| is_text(owner));
     let created = ["created", "created_at"].iter();
-    let mut created = created.filter_map(|name| seconds(&entry[*name]));
-    is_name(id).then(|| Found {
-        owned_by: owner.next().map(str::to_owned),
+    let mut created = created.filter_map(|name| entry.get(name).and_then(seconds));
+    is_name(&id).then(|| Found {
+        owned_by: owner.next(),
         created_s: created.next(),
         ..Found::named(id)
     })
 }
 
 /// A time: seconds as a number or as a text, or a date. `na` is none.
-fn seconds(value: &Value) -> Option<i64> {
-    match value {
+fn seconds(raw: &str) -> Option<i64> {
+    if raw.starts_with(['[', '{']) {
+        return None;
+    }
+    match serde_json::from_str(raw).ok()? {
         Value::Number(number) => number
             .as_i64()
             .or_else(|| number.as_f64().and_then(whole_seconds)),
@@ -285,8 +309,11 @@ fn list<'a>(members: &Members<'a>, name: &str) -> Result<Entries<'a>, ListError>
     match members.get(name) {
         Some(list) if list.starts_with('[') => Entries::read(list.as_bytes()),
         _ if members.reports_error() => {
-            let said = error(members.body());
-            Err(ListError::Reported(word(said.code.or(said.kind))))
+            // A long one is not an error's, and is not made into a tree.
+            let body = Some(members.body()).filter(|body| body.len() <= ERROR_BYTES);
+            let said = body.map(error);
+            let word = word(said.and_then(|said| said.code.or(said.kind)));
+            Err(ListError::Reported(word))
         }
         _ => Err(other(members.body())),
     }

@@ -1,6 +1,7 @@
 //! Lists of models in the background: what an upstream may do instead of giving one, what is kept then, and what it is sent.
 
 mod served;
+mod told;
 
 use std::cell::RefCell;
 use std::path::Path;
@@ -223,6 +224,38 @@ fn what_is_no_list_is_told_and_says_what_it_says_of_health() {
         let told = asked.as_ref().expect_err(expected).to_string();
         assert!(told.starts_with(expected), "{expected}: {told}");
         assert_eq!(health(&asked).is_ok(), is_well, "{expected}");
+    }
+}
+
+#[test]
+fn the_next_key_is_shown_where_one_is_refused_and_none_is_told() {
+    let refused = |status| then(json(status, CLOSE, "{}"));
+    let echo = r#"{"error":{"code":"sk_second_0123456789"}}"#;
+    for (scripts, connections, expected) in [
+        (vec![refused(401), then(json(200, CLOSE, ONE))], 2, Ok(1)),
+        (
+            vec![refused(403), refused(401)],
+            2,
+            Err("it answers with 401"),
+        ),
+        (vec![refused(500)], 1, Err("it answers with 500")),
+        (
+            vec![refused(401), then(json(200, CLOSE, echo))],
+            2,
+            Err("the answer reports an error"),
+        ),
+    ] {
+        let upstream = FakeUpstream::start(scripts);
+        let keys = format!("{{ key: {KEY} }}, {{ key: sk_second_0123456789 }}");
+        let entry = openai(&upstream, "").replace(&format!("{{ key: {KEY} }}"), &keys);
+        let providers = registry::build(&config(&entry).providers).expect("providers");
+        let listed = run(async { ask(&providers[0], &transport(&providers[0]), LIMIT).await });
+        let listed = listed.map(|models| models.len());
+        let told = listed.map_err(|failure| failure.to_string());
+        assert_eq!(told, expected.map_err(str::to_owned));
+        assert_eq!(upstream.connections(), connections);
+        let key = ["sk-canary", "sk_second"][connections - 1];
+        assert!(received(&upstream, connections - 1).contains(key));
     }
 }
 

@@ -175,11 +175,11 @@ impl Places<'_> {
 }
 
 /// Whether it is known what a provider has, so that it is not asked for a client's sake: it is asked in the background, or
-/// takes no other names than those that the configuration lists. Who is asked in the background in vain, for want of a key,
-/// is asked with the client's.
+/// takes no other names than those that the configuration lists. Who was asked in the background in vain is asked for the
+/// client's sake: then the client hears why there is no list.
 pub(super) fn is_told(snapshot: &Snapshot, index: usize, provider: &Provider) -> bool {
     let found = snapshot.of(index);
-    let is_found = found.is_some_and(|found| found.fetched_at_us.is_some() || provider.has_key());
+    let is_found = found.is_some_and(|found| found.fetched_at_us.is_some());
     is_found || !provider.list.is_empty() && provider.allow.is_empty()
 }
 

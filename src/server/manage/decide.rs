@@ -141,9 +141,13 @@ impl Question {
             named("x-session-id", &self.session),
             named("x-aiproxy-user", &self.user),
         ];
+        let own: Vec<_> = own.into_iter().flatten().collect();
         let given = self.headers.iter();
         let given = given.map(|(name, value)| (name.to_ascii_lowercase(), value.clone()));
-        Headers::from_pairs(given.chain(own.into_iter().flatten()))
+        // What is asked by a name of its own goes before a header that says the same.
+        let is_own = |name: &str| own.iter().any(|(own, _)| own == name);
+        let given: Vec<_> = given.filter(|(name, _)| !is_own(name)).collect();
+        Headers::from_pairs(given.into_iter().chain(own))
     }
 }
 
@@ -300,6 +304,27 @@ impl Told<'_> {
                 .map(|(judged, passed)| self.sentence(judged, passed))
                 .collect(),
             retry_after_s: seconds.map(|seconds| (seconds as u32).max(1)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_a_name_of_its_own_goes_before_a_header() {
+        let headers = r#""headers":{"X-Session-Id":"h","x-aiproxy-user":"h","x-other":"h"}"#;
+        for (own, session, user) in [
+            ("", "h", "h"),
+            (r#""conversation_id":"c","#, "c", "h"),
+            (r#""user_id":"u","#, "h", "u"),
+        ] {
+            let body = format!(r#"{{"logical_model":"m",{own}{headers}}}"#);
+            let question = Question::read(body.as_bytes()).expect("a question");
+            let headers = question.headers();
+            let got = ["x-session-id", "x-aiproxy-user", "x-other"].map(|name| headers.get(name));
+            assert_eq!(got, [Some(session), Some(user), Some("h")], "{body}");
         }
     }
 }

@@ -8,7 +8,7 @@ use futures_util::StreamExt;
 use crate::filter::Headers;
 use crate::upstream::content_coding::decoded;
 use crate::upstream::headers::to_upstream;
-use crate::upstream::provider::{Models, Provider};
+use crate::upstream::provider::{Models, Provider, ProviderKey};
 use crate::upstream::transport::{
     BodyFailure, RequestBody, SendFailure, Transport, TransportOptions, UpstreamRequest,
 };
@@ -65,7 +65,7 @@ pub enum ProbeFailure {
     Status(u16),
 }
 
-/// Asks for the whole list; at most `limit` is waited, for all pages together.
+/// Asks for the whole list; at most `limit` is waited, for all pages together. Where a key is refused, the next one is shown.
 ///
 /// # Errors
 /// [`AskFailure`]; a list without a model is one.
@@ -75,7 +75,7 @@ pub async fn ask(
     limit: Duration,
 ) -> Result<Vec<Found>, AskFailure> {
     let models = provider.api.models.as_ref().ok_or(AskFailure::NoList)?;
-    let listed = tokio::time::timeout(limit, pages(provider, models, transport)).await;
+    let listed = tokio::time::timeout(limit, by_any_key(provider, models, transport)).await;
     let listed = listed.map_err(|_| AskFailure::TimeLimit(limit))??;
     match listed.is_empty() {
         true => Err(ListError::Empty.into()),
@@ -112,17 +112,41 @@ pub fn health<T>(asked: &Result<T, AskFailure>) -> Result<(), ProbeFailure> {
     }
 }
 
+async fn by_any_key(
+    provider: &Provider,
+    models: &Models,
+    transport: &Transport,
+) -> Result<Vec<Found>, AskFailure> {
+    let mut keys = provider.keys.iter();
+    let mut key = keys.next();
+    loop {
+        let listed = pages(provider, models, transport, key).await;
+        match (listed, keys.next()) {
+            (Err(AskFailure::Status(401 | 403)), Some(next)) => key = Some(next),
+            (Err(AskFailure::List(error)), _) => {
+                let secrets = provider
+                    .keys
+                    .iter()
+                    .filter_map(|key| key.header(true)?.1.strip_prefix("Bearer "));
+                return Err(error.without(secrets).into());
+            }
+            (listed, _) => return listed,
+        }
+    }
+}
+
 async fn pages(
     provider: &Provider,
     models: &Models,
     transport: &Transport,
+    key: Option<&ProviderKey>,
 ) -> Result<Vec<Found>, AskFailure> {
     let mut listed = Vec::new();
     let mut after: Option<String> = None;
     let mut bytes_left = LIST_BYTES;
     for _ in 0..MOST_PAGES {
         let url = (models.url)(provider, after.as_deref());
-        let body = page(provider, models, transport, &url, bytes_left).await?;
+        let body = page(provider, models, transport, key, &url, bytes_left).await?;
         bytes_left -= body.len();
         let Page { models, next } = (models.read)(&body)?;
         if MOST_MODELS < listed.len() + models.len() {
@@ -143,11 +167,12 @@ async fn page(
     provider: &Provider,
     models: &Models,
     transport: &Transport,
+    key: Option<&ProviderKey>,
     url: &str,
     most_bytes: usize,
 ) -> Result<Bytes, AskFailure> {
     let nobody = Headers::default();
-    let headers = to_upstream(&nobody, provider, provider.keys.first(), url, false);
+    let headers = to_upstream(&nobody, provider, key, url, false);
     let body = || match models.body {
         "" => RequestBody::None,
         body => RequestBody::Whole(Bytes::from_static(body.as_bytes())),

@@ -25,6 +25,8 @@ pub struct NameFilter {
 pub struct ProviderModels {
     /// Those that count, by the provider's own names, sorted, each once.
     pub models: Arc<[Found]>,
+    /// All that the list names, those that do not count too: another configuration may begin with it.
+    pub listed: Arc<[Found]>,
     /// What stands before each name when it is asked for, with its slash; empty: nothing.
     pub prefix: String,
     /// When the list came, in microseconds since the Unix epoch; `None` before the first one.
@@ -169,6 +171,20 @@ impl ModelLists {
         self.replace(provider, filter, models, at_us, true);
     }
 
+    /// Goes on from what another configuration knows of a provider: its list where none is as new, and how its tries went.
+    pub(super) fn go_on(&self, provider: usize, filter: &NameFilter, from: &ProviderModels) {
+        let snapshot = self.snapshot();
+        let known = snapshot.of(provider).and_then(|now| now.fetched_at_us);
+        if let Some(at_us) = from.fetched_at_us.filter(|_| known < from.fetched_at_us) {
+            self.put_stale(provider, filter, from.listed.to_vec(), at_us);
+        }
+        self.change(provider, |before| ProviderModels {
+            error: from.error.clone(),
+            failures: from.failures,
+            ..before.clone()
+        });
+    }
+
     /// Keeps the list and says why there is no newer one.
     pub(super) fn failed(&self, provider: usize, error: String) {
         self.change(provider, |before| ProviderModels {
@@ -187,12 +203,18 @@ impl ModelLists {
         at_us: i64,
         is_stale: bool,
     ) {
-        let models = filter.of(models);
+        let listed: Arc<[Found]> = NameFilter::default().of(models).into();
+        // Most lists count whole: then they are there once.
+        let models = match listed.iter().all(|model| filter.counts(&model.id)) {
+            true => listed.clone(),
+            false => filter.of(listed.to_vec()).into(),
+        };
         self.change(provider, |before| ProviderModels {
             models: match *before.models == *models {
                 true => before.models.clone(),
-                false => models.into(),
+                false => models,
             },
+            listed,
             prefix: filter.before_names(),
             fetched_at_us: Some(at_us),
             error: None,
@@ -331,6 +353,35 @@ mod tests {
         lists.put(9, &filter, found(&["a"]), 8);
         assert!(lists.snapshot().of(0).is_none());
         assert_eq!(lists.snapshot().iter().count(), 1);
+    }
+
+    #[test]
+    fn another_configuration_goes_on_from_the_newer_list_and_its_failures() {
+        let narrow = filter(&["a"], &[], "");
+        let before = lists(&narrow);
+        before.put(1, &narrow, found(&["b", "a", "refused"]), 5);
+        before.failed(1, "away".to_owned());
+        let before = before.snapshot();
+        let before = before.of(1).expect("looked at");
+        assert_eq!(before.models[..], found(&["a"]));
+        let wide = filter(&[], &[], "lab");
+        for (file_at_us, expected, at_us) in [
+            (None, &["a", "b"][..], 5),
+            (Some(4), &["a", "b"], 5),
+            (Some(6), &["c"], 6),
+        ] {
+            let after = lists(&wide);
+            if let Some(file_at_us) = file_at_us {
+                after.put_stale(1, &wide, found(&["c"]), file_at_us);
+            }
+            after.go_on(1, &wide, before);
+            let after = after.snapshot();
+            let after = after.of(1).expect("looked at");
+            assert_eq!(after.models[..], found(expected), "{file_at_us:?}");
+            let told = (after.fetched_at_us, after.error.as_deref(), after.failures);
+            assert_eq!(told, (Some(at_us), Some("away"), 1), "{file_at_us:?}");
+            assert!(after.is_stale && after.prefix == "lab/");
+        }
     }
 
     #[test]

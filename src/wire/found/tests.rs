@@ -52,6 +52,32 @@ fn openais_list_and_its_likes() {
 }
 
 #[test]
+fn what_else_is_in_an_entry_is_passed_over() {
+    let numbers = vec!["0"; 100_000].join(",");
+    let entry = format!(r#"{{"more":[{numbers}],"id":"a","created":[1],"owned_by":{{}}}}"#);
+    check(openai, &format!("[{entry}]"), &[("a", None, None)], None);
+    let many = (0..MOST_MODELS).map(|n| format!("\"{n}\":0,"));
+    let too_many = format!(r#"[{{{}"id":"a"}},"b"]"#, many.collect::<String>());
+    check(openai, &too_many, &[("b", None, None)], None);
+    let long = format!(r#"{{"error":{{"code":"word","more":[{numbers}]}}}}"#);
+    let error = openai(long.as_bytes()).expect_err("an error");
+    assert_eq!(error, ListError::Reported(String::new()));
+}
+
+#[test]
+fn a_key_that_is_sent_back_is_not_told() {
+    for (word, secret, expected) in [
+        (" (invalid_api_key)", "sk_secret", " (invalid_api_key)"),
+        (" (bad_sk_secret)", "sk_secret", ""),
+    ] {
+        let error = ListError::Reported(word.to_owned());
+        let secrets = ["other", secret].into_iter();
+        let expected = ListError::Reported(expected.to_owned());
+        assert_eq!(error.without(secrets), expected, "{word}");
+    }
+}
+
+#[test]
 fn lists_in_pages_say_what_follows() {
     let expected = [
         ("claude-opus-4-20250514", None, Some(1_747_872_000)),

@@ -26,7 +26,7 @@ use crate::support::wire::{WHOLE, json};
 
 const CLIENTS_KEY: &str = "authorization: Bearer sk-canary-of-the-client\r\n";
 
-fn list(names: &[&str]) -> Script {
+pub(super) fn list(names: &[&str]) -> Script {
     then(json(200, CLOSE, &list_body(names)))
 }
 
@@ -43,12 +43,17 @@ fn answer() -> Script {
 }
 
 /// An upstream that gives this list to whoever comes first, and answers to all others.
-fn listing(names: &[&str]) -> FakeUpstream {
+pub(super) fn listing(names: &[&str]) -> FakeUpstream {
     FakeUpstream::start(vec![list(names), answer()])
 }
 
 /// A gateway before this upstream, whose provider has these settings, with more providers and sections.
-fn gateway(upstream: &FakeUpstream, settings: &str, more: &str, yaml: &str) -> TestGateway {
+pub(super) fn gateway(
+    upstream: &FakeUpstream,
+    settings: &str,
+    more: &str,
+    yaml: &str,
+) -> TestGateway {
     TestGateway::with(Wanted {
         upstream: Some(upstream.base_url()),
         provider: format!("    {settings}\n{more}"),
@@ -58,17 +63,17 @@ fn gateway(upstream: &FakeUpstream, settings: &str, more: &str, yaml: &str) -> T
 }
 
 /// Another provider of OpenAI's kind.
-fn another(name: &str, upstream: &FakeUpstream, models: &str) -> String {
+pub(super) fn another(name: &str, upstream: &FakeUpstream, models: &str) -> String {
     let url = upstream.base_url();
     format!(
         "  - {{ name: {name}, kind: openai, base_url: \"{url}\", api_keys: [{{ key: sk-{name}-0123456789 }}], models: {models} }}\n"
     )
 }
 
-const DISCOVER: &str = "models: { discover: true }";
+pub(super) const DISCOVER: &str = "models: { discover: true }";
 
 /// Waits until a provider was found to have so many models.
-fn wait_for(gateway: &TestGateway, provider: &str, models: u32) {
+pub(super) fn wait_for(gateway: &TestGateway, provider: &str, models: u32) {
     let name = format!("discovery_models{{provider=\"{provider}\"}}");
     wait_until("the list is there", || {
         gateway.metric(&name) == f64::from(models)
@@ -84,7 +89,7 @@ fn fail_again(gateway: &TestGateway, failures: u32) {
 }
 
 /// The names in a list, in its order.
-fn names(gateway: &TestGateway, path: &str, headers: &str) -> Vec<String> {
+pub(super) fn names(gateway: &TestGateway, path: &str, headers: &str) -> Vec<String> {
     let answer = gateway.send("GET", path, headers, b"");
     assert_eq!(answer.status, 200, "{path}: {}", answer.text());
     let list = answer.json();
@@ -189,13 +194,13 @@ fn before_the_first_list_requests_are_served() {
         Step::Send(json(200, CLOSE, &list_body(&["m-1"]))),
         Step::ReadToEnd,
     ];
-    let upstream = FakeUpstream::start(vec![slow, answer()]);
+    let upstream = FakeUpstream::start(vec![slow, answer(), list(&["m-0"]), answer()]);
     let any = "models: { discover: true, allow: [\"*\"] }";
     let gateway = gateway(&upstream, any, "", "");
     upstream.wait_for_connections(1);
     assert_eq!(gateway.chat("whatever", "").status, 200);
-    assert_eq!(names(&gateway, "/v1/models", ""), [""; 0]);
-    assert_eq!(upstream.connections(), 2);
+    assert_eq!(names(&gateway, "/v1/models", ""), ["m-0"]);
+    assert_eq!(upstream.connections(), 3);
     go.fire();
     wait_for(&gateway, "openai", 1);
     assert_eq!(names(&gateway, "/v1/models", ""), ["m-1"]);

@@ -16,6 +16,7 @@ use crate::pipeline::exchange::Exchange;
 use crate::pipeline::failure::Failure;
 use crate::pipeline::reply::{Reply, ReplyBody, ReplyHeaders, note_headers, own_headers, refuse};
 use crate::pipeline::{Worker, collected, filtering, translation};
+use crate::routing::key_pool::Pick;
 use crate::upstream::discovery::{PATIENCE, ProviderModels};
 use crate::upstream::provider::{Provider, Timeouts};
 use crate::wire::listed_model::ListedModel;
@@ -216,7 +217,11 @@ async fn one_list(
         ),
     };
     let main = match provider.has_key() {
-        true => worker.routing.pool(index).main(worker.clock.now()),
+        true => match worker.routing.pool(index).main(worker.clock.now()) {
+            Pick::Key(key) => key,
+            // A list is worth a look with any of them.
+            Pick::Cooling { .. } | Pick::Busy { .. } | Pick::Tried => 0,
+        },
         false => 0,
     };
     // Another key where one is refused, each once.

@@ -110,6 +110,7 @@ pub(super) async fn answered(
         made,
         ..
     } = tries;
+    exchange.body = Body::None;
     let mut answered = last.ok_or_else(|| nobody.failure(worker.clock.now()))?;
     if 1 < made && says_when(&answered) {
         soonest(&mut answered, &waits);
@@ -428,7 +429,10 @@ async fn one_try(
     let body = match std::mem::replace(&mut exchange.body, Body::None) {
         Body::None => CallBody::None,
         Body::Whole(body) => {
-            exchange.body = Body::Whole(body.clone());
+            // Held for who may follow, and for nobody else: it may be most of an exchange's memory.
+            if follows.any {
+                exchange.body = Body::Whole(body.clone());
+            }
             CallBody::Whole(plan.changed.unwrap_or(body))
         }
         Body::Flowing(stream, length) => {

@@ -20,7 +20,7 @@ use super::{
     AGAIN, CLOSE, config, entry, good, known_of, looking, no_cache, openai, received, then, until,
 };
 use crate::support::fake_upstream::{FakeUpstream, Script, Step};
-use crate::support::gateway::{PROVIDER_KEY, TestGateway, Wanted, wait_until};
+use crate::support::gateway::{PROVIDER_KEY, TestGateway, Wanted, sqlite_in, wait_until};
 use crate::support::signal::Signal;
 use crate::support::wire::{WHOLE, json};
 
@@ -423,7 +423,7 @@ fn who_is_not_probed_is_not_judged_by_its_list() {
 /// The configuration of this environment alone.
 fn of_environment(dir: &Path, variables: &[(&str, &str)]) -> Config {
     let spool = dir.join("spool").display().to_string();
-    let database = format!("sqlite:///{}", dir.join("test.db").display());
+    let database = sqlite_in(dir);
     let own = [
         ("AIPROXY__SERVER__PORT", "0"),
         ("AIPROXY__SERVER__WORKERS", "1"),
@@ -459,10 +459,12 @@ fn ai_proxy_endpoints_share_the_load_and_a_dead_one_is_left_out() {
     ];
     let config = of_environment(dir.path(), &variables);
     let unused = FakeUpstream::answering("");
+    let database_url = sqlite_in(dir.path());
     let gateway = TestGateway::in_dir(
         dir,
         Wanted {
             upstream: Some(unused.base_url()),
+            database_url: Some(database_url),
             extend: Some(Box::new(move |gateway: Gateway| gateway.config(config))),
             ..Wanted::default()
         },

@@ -16,6 +16,7 @@ use crate::pipeline::exchange::Exchange;
 use crate::pipeline::failure::Failure;
 use crate::pipeline::reply::{Reply, ReplyBody, ReplyHeaders, note_headers, own_headers, refuse};
 use crate::pipeline::{Worker, collected, filtering, translation};
+use crate::routing::breaker::BreakerState;
 use crate::routing::key_pool::Pick;
 use crate::upstream::discovery::{PATIENCE, ProviderModels};
 use crate::upstream::provider::{Provider, Timeouts};
@@ -168,10 +169,13 @@ fn found(
     listed.collect()
 }
 
-/// Whether a provider is left alone: one list of several does not wait for one that does not stand.
+/// Whether a provider is left alone: one list of several does not wait for one that nobody reaches. One that cools down answers.
 fn is_passed_over(index: usize, worker: &Worker) -> bool {
     let state = worker.routing.provider_state(index);
-    state.is_passed_over(worker.clock.now())
+    matches!(
+        state.breaker.state(worker.clock.now()),
+        BreakerState::Open { .. }
+    )
 }
 
 fn left_alone(provider: &Provider) -> Failure {

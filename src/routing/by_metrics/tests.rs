@@ -298,3 +298,21 @@ fn any_candidates_are_ordered() {
         }
     }
 }
+
+#[test]
+fn of_a_hundred_those_that_can_be_tried_are_in_order() {
+    // Weights that no place in the list tells: 37 and 101 have no factor in common.
+    let scored: Vec<Scored> = (0..100)
+        .map(|index| well(f64::from(1 + index * 37 % 101)))
+        .collect();
+    let order = arranged(Strategy::Balanced, &scored);
+    let mut expected: Vec<usize> = (0..100).collect();
+    expected.sort_by(|one, other| scored[*other].weight.total_cmp(&scored[*one].weight));
+    assert_eq!(
+        order.indices()[..MOST_SORTED - 1],
+        expected[..MOST_SORTED - 1]
+    );
+    let mut all = order.indices().to_vec();
+    all.sort_unstable();
+    assert_eq!(all, (0..100).collect::<Vec<_>>());
+}

@@ -3,7 +3,8 @@
 use std::time::Instant;
 
 use crate::filter::Outcome;
-use crate::pipeline::attempts::{Nobody, Place, Tries, is_by_model, pass_over};
+use crate::pipeline::attempts::entries::pass_over;
+use crate::pipeline::attempts::{Nobody, Place, Tries, is_by_model};
 use crate::pipeline::exchange::Exchange;
 use crate::routing::key_pool::Pick;
 use crate::routing::target::Target;

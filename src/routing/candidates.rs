@@ -118,23 +118,25 @@ pub fn arrange(
     let eligible: Vec<usize> = (0..route.targets.len())
         .filter(|index| is_for(&route.targets[*index], facts, providers).is_ok())
         .collect();
-    let in_region = |index: usize| {
-        let region = route.targets[index].region.as_deref();
-        facts.region.is_some() && region == facts.region
-    };
-    let has_region = eligible.iter().any(|index| in_region(*index));
+    let in_region = |index: usize| route.targets[index].region.as_deref() == facts.region;
+    let has_region = facts.region.is_some() && eligible.iter().any(|index| in_region(*index));
+    let mut moment = route.first().state.figures.moment(now);
     let scored: Vec<Scored> = eligible
         .iter()
         .map(|index| {
             let target = &route.targets[*index];
             let is_far = has_region && !in_region(*index);
+            let figures = &target.state.figures;
+            if !figures.counts_from(moment) {
+                moment = figures.moment(now);
+            }
             Scored {
                 weight: target.weight,
                 tier: target
                     .tier
                     .saturating_mul(2)
                     .saturating_add(u32::from(is_far)),
-                reading: target.state.figures.read(now),
+                reading: figures.read_at(moment),
                 price: target.price,
                 is_cooling: target.state.is_passed_over(now),
             }
@@ -143,6 +145,9 @@ pub fn arrange(
     let mut order = Order::default();
     // The wheel knows the targets by their places in the route.
     let mut pick = |weights: &[f64]| {
+        if eligible.len() == route.targets.len() {
+            return turn(weights);
+        }
         let mut all = vec![0.0; route.targets.len()];
         for (index, weight) in eligible.iter().zip(weights) {
             all[*index] = *weight;

@@ -66,6 +66,14 @@ pub struct Reading {
     pub waiting: Duration,
 }
 
+/// A time, counted from a base.
+#[derive(Debug, Clone, Copy)]
+pub struct Moment {
+    base: Instant,
+    tick: u32,
+    since_us: u64,
+}
+
 /// The figures of one target (provider and model). Shared by all threads.
 #[derive(Debug)]
 pub struct Figures {
@@ -148,9 +156,27 @@ impl Figures {
 
     /// The figures now. A few atomic loads.
     pub fn read(&self, now: Instant) -> Reading {
+        self.read_at(self.moment(now))
+    }
+
+    /// A time, as figures with the same base count it: taken once where many are read.
+    pub fn moment(&self, now: Instant) -> Moment {
         let since = now.saturating_duration_since(self.base);
-        let tick = Stamped::tick(since);
-        let since_us = micros(since);
+        Moment {
+            base: self.base,
+            tick: Stamped::tick(since),
+            since_us: micros(since),
+        }
+    }
+
+    /// Whether a moment is one of these figures'.
+    pub fn counts_from(&self, moment: Moment) -> bool {
+        self.base == moment.base
+    }
+
+    /// The figures at a moment that is theirs, see [`Figures::counts_from`].
+    pub fn read_at(&self, moment: Moment) -> Reading {
+        let Moment { tick, since_us, .. } = moment;
         let last_seen_us = self.last_seen.load(Ordering::Relaxed);
         let ago = |then_us| Duration::from_micros(since_us.saturating_sub(then_us));
         let in_flight = self.in_flight.load(Ordering::Relaxed);

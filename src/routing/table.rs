@@ -19,6 +19,10 @@ pub use self::build::Parts;
 /// Most sets of providers whose routes are kept. A route is large where many providers have patterns.
 const MOST_SETS: usize = 1_000;
 
+/// Most names that are remembered by which patterns they have, and the longest of them in bytes.
+const MOST_LATELY: usize = 1_000;
+const LONGEST_LATELY: usize = 256;
+
 /// No model is asked for by this name.
 const NO_NAME: &str = "";
 
@@ -85,6 +89,9 @@ struct Kept {
     names: HashMap<String, Arc<Route>>,
     /// By the providers that take a name by patterns alone. Such names differ in nothing else.
     sets: HashMap<Vec<usize>, Arc<Route>>,
+    /// Names of such kind that came lately: looking for their patterns again would take the longer, the more providers there
+    /// are. Forgotten all at once where there are too many; the turns stand with the sets.
+    lately: HashMap<String, Arc<Route>>,
 }
 
 #[derive(Debug)]
@@ -357,6 +364,7 @@ impl Table {
         let set: Option<Vec<usize>> = (!self.known.contains_key(model))
             .then(|| named.iter().map(|(index, _)| *index).collect());
         if let Some(kept) = set.as_ref().and_then(|set| self.kept_for(reach, set)) {
+            self.remember(reach, model, &kept);
             return Some(kept);
         }
         let mut targets: Vec<Target> = named
@@ -397,7 +405,24 @@ impl Table {
 
     fn kept(&self, reach: Reach, model: &str) -> Option<Arc<Route>> {
         let kept = self.kept.read().unwrap_or_else(PoisonError::into_inner);
-        kept.get(&reach)?.names.get(model).cloned()
+        let kept = kept.get(&reach)?;
+        kept.names
+            .get(model)
+            .or_else(|| kept.lately.get(model))
+            .cloned()
+    }
+
+    /// Remembers the route of a name that nothing but patterns is true of.
+    fn remember(&self, reach: Reach, model: &str, route: &Arc<Route>) {
+        if LONGEST_LATELY < model.len() {
+            return;
+        }
+        let mut kept = self.kept.write().unwrap_or_else(PoisonError::into_inner);
+        let lately = &mut kept.entry(reach).or_default().lately;
+        if MOST_LATELY <= lately.len() {
+            lately.clear();
+        }
+        lately.insert(model.to_owned(), route.clone());
     }
 
     /// Keeps the route of a name that is known. There are no more than the configuration and lists have.

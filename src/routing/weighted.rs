@@ -28,6 +28,8 @@ pub struct Wheel {
     credits: Vec<i128>,
     /// Sum of the weights at the last call; 0 before the first one.
     total: i128,
+    /// The weights of this call, as whole numbers.
+    units: Vec<i64>,
 }
 
 impl Wheel {
@@ -36,13 +38,17 @@ impl Wheel {
         Self {
             credits: vec![0; members],
             total: 0,
+            units: Vec::with_capacity(members),
         }
     }
 
     /// The member whose turn it is; `None` when no weight says that one may be chosen. Members that were not there before begin
     /// with nothing.
     pub fn next(&mut self, weights: &[f64]) -> Option<usize> {
-        let total: i128 = weights.iter().map(|weight| units(*weight)).sum();
+        self.units.clear();
+        self.units
+            .extend(weights.iter().map(|weight| units(*weight)));
+        let total: i128 = self.units.iter().copied().map(i128::from).sum();
         if total == 0 {
             return None;
         }
@@ -51,12 +57,11 @@ impl Wheel {
         }
         self.scale_to(total);
         let mut chosen: Option<(usize, &mut i128)> = None;
-        for (member, (credit, weight)) in self.credits.iter_mut().zip(weights).enumerate() {
-            let units = units(*weight);
-            if units == 0 {
+        for (member, (credit, units)) in self.credits.iter_mut().zip(&self.units).enumerate() {
+            if *units == 0 {
                 continue;
             }
-            *credit += units;
+            *credit += i128::from(*units);
             if chosen.as_ref().is_none_or(|(_, most)| **most < *credit) {
                 chosen = Some((member, credit));
             }
@@ -103,7 +108,7 @@ impl Turns {
         self.next_of(weights, |_| true)
     }
 
-    fn next_of(&mut self, weights: &[f64], is_in: impl Fn(i128) -> bool) -> Option<usize> {
+    fn next_of(&mut self, weights: &[f64], is_in: impl Fn(i64) -> bool) -> Option<usize> {
         if self.last.len() < weights.len() {
             self.last.resize(weights.len(), 0);
         }
@@ -121,10 +126,13 @@ impl Turns {
 
 /// A member by chance, each as likely as its weight says; `None` when none may be chosen.
 pub fn draw(weights: &[f64], dice: &Dice) -> Option<usize> {
-    let total: i128 = weights.iter().map(|weight| units(*weight)).sum();
+    let total: i128 = weights
+        .iter()
+        .map(|weight| i128::from(units(*weight)))
+        .sum();
     let mut left = share(dice.bits(), total);
     weights.iter().position(|weight| {
-        let units = units(*weight);
+        let units = i128::from(units(*weight));
         let is_hit = left < units;
         left -= units;
         is_hit
@@ -141,14 +149,14 @@ pub fn draw_in_turn(weights: &[f64], turns: &mut Turns, dice: &Dice) -> Option<u
 }
 
 /// A weight as a whole number; 0 when it says that a member may not be chosen.
-fn units(weight: f64) -> i128 {
+fn units(weight: f64) -> i64 {
     if !weight.is_finite() || weight <= 0.0 {
         return 0;
     }
     // At most 10¹⁸, which fits. Numbers of 128 bits are converted slowly, and rounding is a call: a hundred weights are read
     // for each request.
     let units = (weight.min(MOST_WEIGHT) * UNITS_IN_ONE + 0.5) as i64;
-    i128::from(units.max(1))
+    units.max(1)
 }
 
 /// What a credit is worth when a call is worth so many times as much.

@@ -206,6 +206,7 @@ prices: {{ claude-priced: {{ input_usd_per_mtok: 1, output_usd_per_mtok: 1 }} }}
     assert_eq!(count(|kept| kept.names.len()), known.len());
     // Those of `claude` and `spare`, and of `spare` alone.
     assert_eq!(count(|kept| kept.sets.len()), 2);
+    assert!(count(|kept| kept.lately.len()) <= MOST_LATELY * 2);
     for (before, now) in before.iter().zip(asked()) {
         assert!(Arc::ptr_eq(before, &now));
     }

@@ -227,7 +227,7 @@ fn aiproxy_yaml(folder: &Path, kind: Kind, address: SocketAddr, upstream: Socket
 fn logical(upstream: SocketAddr) -> String {
     let provider = |name: &str| {
         format!(
-            "  - name: {name}\n    kind: openai\n    base_url: http://{upstream}/v1\n    models: {{ list: [mock] }}\n    \
+            "  - name: {name}\n    kind: openai\n    base_url: http://{upstream}/v1\n    models: {{ list: [routed] }}\n    \
              api_keys: [{{ key: sk-first-{name}-0123456789, weight: 2 }}, {{ key: sk-second-{name}-0123456789 }}]\n"
         )
     };

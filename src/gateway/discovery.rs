@@ -113,8 +113,8 @@ fn probes(routing: Arc<Routing>, clock: Clock, probed: Arc<[Option<Duration>]>) 
 /// Whether requests say by themselves how a provider does.
 fn had_traffic(routing: &Routing, provider: usize, within: Duration, now: Instant) -> bool {
     states(routing, provider).any(|state| {
-        let reading = state.figures.read(now);
-        0 < reading.in_flight || reading.last_seen_ago.is_some_and(|ago| ago < within)
+        let last_seen = state.figures.count(now).last_seen_ago;
+        0 < state.figures.read(now).in_flight || last_seen.is_some_and(|ago| ago < within)
     })
 }
 

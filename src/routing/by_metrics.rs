@@ -87,14 +87,17 @@ impl Order {
             .keys
             .chunk_by_mut(|one, other| one.group() == other.group())
         {
-            let speeds = (strategy == Strategy::LatencyFirst).then(|| Speeds::of(scored, keys));
+            // Until its share is known, a candidate's slot holds its wait.
+            let speeds = (strategy == Strategy::LatencyFirst)
+                .then(|| Speeds::of(scored, keys, &mut self.shares));
             for key in keys.iter_mut() {
                 let index = key.index();
                 let slot = self.shares.get_mut(index);
                 let (Some(one), Some(slot)) = (scored.get(index), slot) else {
                     continue;
                 };
-                *slot = share(strategy, one, speeds.as_ref());
+                let part = speeds.as_ref().map_or(1.0, |speeds| speeds.part(*slot));
+                *slot = share(strategy, one, part);
                 let rank = match strategy {
                     Strategy::CostFirst => cost_rank(one),
                     _ => 0.0,
@@ -188,11 +191,11 @@ impl Key {
     }
 }
 
-/// A candidate's weight by the strategy.
-fn share(strategy: Strategy, one: &Scored, speeds: Option<&Speeds>) -> f64 {
+/// A candidate's weight by the strategy; `speed` is what its speed leaves of it, where the strategy looks at speeds.
+fn share(strategy: Strategy, one: &Scored, speed: f64) -> f64 {
     let part = match strategy {
         Strategy::Balanced | Strategy::Priority => health(one) * awake(one),
-        Strategy::LatencyFirst => health(one) * speeds.map_or(1.0, |speeds| speeds.part(one)),
+        Strategy::LatencyFirst => health(one) * speed,
         Strategy::CostFirst => health(one),
         Strategy::ReliabilityFirst => (1.0 - errors(one)).powi(20),
     };
@@ -253,7 +256,8 @@ struct Speeds {
 }
 
 impl Speeds {
-    fn of(scored: &[Scored], keys: &[Key]) -> Self {
+    /// Of the candidates with these keys. `waits` has a place for each of all, and gets theirs.
+    fn of(scored: &[Scored], keys: &[Key], waits: &mut [f64]) -> Self {
         let members = || keys.iter().filter_map(|key| scored.get(key.index()));
         let mut speeds = Self {
             is_by_first_token: true,
@@ -290,9 +294,15 @@ impl Speeds {
             speeds.load = in_flight * speeds.most_weight / weights;
         }
         // One that fails has little on its way, for failures are quick: it must not look better than those that work.
-        let is_well = |one: &&Scored| most_health / 2.0 <= health(one);
-        let waits = members().filter(is_well).map(|one| speeds.wait(one));
-        speeds.best_wait = waits.fold(f64::INFINITY, f64::min);
+        let well = most_health / 2.0;
+        for index in keys.iter().map(|key| key.index()) {
+            if let (Some(one), Some(slot)) = (scored.get(index), waits.get_mut(index)) {
+                *slot = speeds.wait(one);
+                if well <= health(one) {
+                    speeds.best_wait = speeds.best_wait.min(*slot);
+                }
+            }
+        }
         speeds
     }
 
@@ -314,8 +324,8 @@ impl Speeds {
 
     /// 1 for the shortest wait; a wait twice as long gets an eighth. All traffic to the shortest would be a herd, which
     /// by the time it arrives makes it the longest.
-    fn part(&self, one: &Scored) -> f64 {
-        (self.best_wait / self.wait(one)).min(1.0).powi(3)
+    fn part(&self, wait: f64) -> f64 {
+        (self.best_wait / wait).min(1.0).powi(3)
     }
 }
 

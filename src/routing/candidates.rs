@@ -54,8 +54,7 @@ impl LeftOut {
 /// # Errors
 /// Why it is not.
 pub fn is_for(target: &Target, facts: &Facts<'_>, providers: &[Provider]) -> Result<(), LeftOut> {
-    let name = &providers[target.provider].name;
-    if facts.excluded.iter().any(|excluded| excluded == name) {
+    if !facts.excluded.is_empty() && facts.excluded.contains(&providers[target.provider].name) {
         return Err(LeftOut::Excluded);
     }
     match &target.when {
@@ -115,9 +114,13 @@ pub fn arrange(
     dice: &Dice,
     turn: &mut dyn FnMut(&[f64]) -> Option<usize>,
 ) -> Arranged {
-    let eligible: Vec<usize> = (0..route.targets.len())
-        .filter(|index| is_for(&route.targets[*index], facts, providers).is_ok())
-        .collect();
+    // As long as it can be: it would grow again and again.
+    let mut eligible = Vec::with_capacity(route.targets.len());
+    let targets = route.targets.iter().enumerate();
+    eligible.extend(targets.filter_map(|(index, target)| {
+        let is_for = is_for(target, facts, providers);
+        is_for.is_ok().then_some(index)
+    }));
     let in_region = |index: usize| route.targets[index].region.as_deref() == facts.region;
     let has_region = facts.region.is_some() && eligible.iter().any(|index| in_region(*index));
     let mut moment = route.first().state.figures.moment(now);

@@ -56,14 +56,19 @@ pub struct Reading {
     pub error_rate: f64,
     /// Attempts that are on their way.
     pub in_flight: u32,
+    /// How long attempts have been on their way without one that came to an end; zero when none is.
+    pub waiting: Duration,
+}
+
+/// What has come of a target's attempts since the start. No choice looks at it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Count {
     /// Attempts since the start that came to an end.
     pub requests: u64,
     /// Failures among them.
     pub failures: u64,
     /// Since the last one ended; `None` when there was none.
     pub last_seen_ago: Option<Duration>,
-    /// How long attempts have been on their way without one that came to an end; zero when none is.
-    pub waiting: Duration,
 }
 
 /// A time, counted from a base.
@@ -187,13 +192,22 @@ impl Figures {
             total_ms: speed(&self.total_ms),
             error_rate: f64::from(self.error_rate.get(tick).map_or(0.0, faded_errors)),
             in_flight,
-            requests: self.requests.load(Ordering::Relaxed),
-            failures: self.failures.load(Ordering::Relaxed),
-            last_seen_ago: last_seen_us.checked_sub(1).map(ago),
             waiting: match in_flight {
                 0 => Duration::ZERO,
                 _ => ago(busy_us.max(last_seen_us.saturating_sub(1))),
             },
+        }
+    }
+
+    /// What has been counted until now.
+    pub fn count(&self, now: Instant) -> Count {
+        let since_us = self.moment(now).since_us;
+        let last_seen_us = self.last_seen.load(Ordering::Relaxed).checked_sub(1);
+        Count {
+            requests: self.requests.load(Ordering::Relaxed),
+            failures: self.failures.load(Ordering::Relaxed),
+            last_seen_ago: last_seen_us
+                .map(|then_us| Duration::from_micros(since_us.saturating_sub(then_us))),
         }
     }
 

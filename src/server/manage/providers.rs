@@ -50,7 +50,7 @@ fn shown(state: &DataState, index: usize, now: &Now) -> Value {
         globs.iter().map(|glob| glob.as_str().to_owned()).collect()
     };
     let header_names = provider.headers.iter().map(|(name, _)| name.as_str());
-    let last_seen = routing.provider_state(index).figures.read(now.instant);
+    let last_seen = routing.provider_state(index).figures.count(now.instant);
     json!({
         "id": provider.name,
         "name": provider.name,
@@ -201,7 +201,7 @@ pub(super) fn metrics(state: &DataState, id: &str, query: &str) -> Result<Value,
         None => {
             let models = state.worker.routing.health.models_of(id).into_iter();
             models
-                .filter(|(_, target)| 0 < target.figures.read(now.instant).requests)
+                .filter(|(_, target)| 0 < target.figures.count(now.instant).requests)
                 .map(|(model, target)| shown::metrics(&now, &model, id, &target))
                 .collect()
         }

@@ -58,6 +58,7 @@ pub(super) fn rounded(number: f64) -> f64 {
 pub(super) fn metrics(now: &Now, model: &str, provider: &str, state: &TargetState) -> Value {
     let summary = state.figures.summary(now.instant);
     let reading = state.figures.read(now.instant);
+    let count = state.figures.count(now.instant);
     let has_any = 0 < summary.total_requests_1m;
     json!({
         "logical_model": model,
@@ -70,10 +71,10 @@ pub(super) fn metrics(now: &Now, model: &str, provider: &str, state: &TargetStat
         "error_rate": has_any.then(|| rounded(summary.error_rate)),
         "success_qps_1m": rounded(summary.success_qps_1m),
         "total_requests_1m": summary.total_requests_1m,
-        "total_requests": reading.requests,
-        "total_failures": reading.failures,
+        "total_requests": count.requests,
+        "total_failures": count.failures,
         "in_flight": reading.in_flight,
-        "last_updated": reading.last_seen_ago.map(|ago| now.ago(ago)),
+        "last_updated": count.last_seen_ago.map(|ago| now.ago(ago)),
         "last_success": summary.last_success_ago.map(|ago| now.ago(ago)),
         "status": status(now, state).word(),
         "breaker": breaker(now, &state.breaker),

@@ -4,12 +4,15 @@
 #[cfg(test)]
 mod tests;
 
+mod secrets;
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use bytes::{Bytes, BytesMut};
-use memchr::memmem::Finder;
+use bytes::Bytes;
 use sha2::{Digest, Sha256};
+
+pub use self::secrets::Secrets;
 
 use crate::wire::percent;
 
@@ -190,117 +193,5 @@ fn put_json_string(json: &mut String, text: &str) {
         json.push('"');
     } else {
         json.push_str(&serde_json::Value::from(text).to_string());
-    }
-}
-
-/// The texts that must never be kept, wherever they occur: the providers' keys, and a client's own.
-#[derive(Clone, Default)]
-pub struct Secrets {
-    searched: Vec<Secret>,
-}
-
-#[derive(Clone)]
-struct Secret {
-    finder: Finder<'static>,
-    mark: String,
-}
-
-impl std::fmt::Debug for Secrets {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Secrets({})", self.searched.len())
-    }
-}
-
-impl Secrets {
-    /// Collects the texts to search for; those under 8 bytes are left out.
-    pub fn new<'a>(texts: impl IntoIterator<Item = &'a [u8]>) -> Self {
-        let mut secrets = Self::default();
-        for text in texts {
-            secrets.add(text);
-        }
-        secrets
-    }
-
-    /// Adds one more text.
-    pub fn add(&mut self, text: &[u8]) {
-        let text = without_scheme(text);
-        let is_known = |secret: &Secret| secret.finder.needle() == text;
-        if text.len() < SHORTEST_SEARCHED || self.searched.iter().any(is_known) {
-            return;
-        }
-        // The longest first: where one key is a part of another, nothing of the longer one is left.
-        let longer = |secret: &Secret| text.len() <= secret.finder.needle().len();
-        let place = self.searched.partition_point(longer);
-        let secret = Secret {
-            finder: Finder::new(text).into_owned(),
-            mark: mark(text),
-        };
-        self.searched.insert(place, secret);
-    }
-
-    /// Adds all of another collection.
-    pub fn add_all(&mut self, other: &Self) {
-        for secret in &other.searched {
-            self.add(secret.finder.needle());
-        }
-    }
-
-    /// Whether one of them occurs.
-    pub fn occur_in(&self, bytes: &[u8]) -> bool {
-        self.searched
-            .iter()
-            .any(|secret| secret.finder.find(bytes).is_some())
-    }
-
-    /// The same bytes, or a copy with each occurrence marked.
-    pub fn mask(&self, bytes: Bytes) -> Bytes {
-        self.searched
-            .iter()
-            .fold(bytes, |bytes, secret| secret.mask(bytes))
-    }
-
-    /// A text with each occurrence marked.
-    pub fn mask_text(&self, text: &str) -> String {
-        self.searched.iter().fold(text.to_owned(), |text, secret| {
-            match std::str::from_utf8(secret.finder.needle()) {
-                Ok(needle) if text.contains(needle) => text.replace(needle, &secret.mark),
-                _ => text,
-            }
-        })
-    }
-
-    /// Marks each occurrence in a text where it stands.
-    pub fn mask_in(&self, text: &mut String) {
-        if self.occur_in(text.as_bytes()) {
-            *text = self.mask_text(text);
-        }
-    }
-
-    /// The length of the longest of them: what may hang over a border between two pieces.
-    pub fn longest(&self) -> usize {
-        self.searched
-            .first()
-            .map_or(0, |secret| secret.finder.needle().len())
-    }
-}
-
-impl Secret {
-    fn mask(&self, bytes: Bytes) -> Bytes {
-        let length = self.finder.needle().len();
-        let mut masked: Option<BytesMut> = None;
-        let mut from = 0;
-        for at in self.finder.find_iter(&bytes) {
-            let masked = masked.get_or_insert_with(|| BytesMut::with_capacity(bytes.len()));
-            masked.extend_from_slice(bytes.get(from..at).unwrap_or_default());
-            masked.extend_from_slice(self.mark.as_bytes());
-            from = at + length;
-        }
-        match masked {
-            None => bytes,
-            Some(mut masked) => {
-                masked.extend_from_slice(bytes.get(from..).unwrap_or_default());
-                masked.freeze()
-            }
-        }
     }
 }

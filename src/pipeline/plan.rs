@@ -388,7 +388,7 @@ fn with_usage_asked(
     head: &RequestHead<'_>,
 ) -> Result<(Option<Bytes>, bool), Failure> {
     let streams_usage = matches!(endpoint, Endpoint::ChatCompletions | Endpoint::Completions);
-    if !streams_usage || !provider.ask_for_usage {
+    if !streams_usage || !provider.ask_for_usage || head.stream != Some(true) {
         return Ok((renamed.cloned(), false));
     }
     let asked = match renamed {

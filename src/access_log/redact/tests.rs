@@ -123,3 +123,29 @@ fn bodies_without_a_secret_are_not_copied() {
     assert!(!secrets.occur_in(&masked));
     assert!(masked.starts_with(b"a ***"));
 }
+
+#[test]
+fn keys_are_marked_alike_however_they_became_known() {
+    let keys: [&[u8]; 4] = [
+        b"sk-first-1",
+        b"Bearer sk-second",
+        b"sk-first-1-more",
+        b"sk-first-1",
+    ];
+    let together = Secrets::new(keys);
+    let mut later = Secrets::new([keys[1]]);
+    keys.iter().for_each(|key| later.add(key));
+    let mut united = Secrets::new([keys[0]]);
+    united.add_all(&Secrets::new([keys[2], keys[1]]));
+    let [first, second, more] = [keys[0], b"sk-second", keys[2]].map(mark);
+    let said = "sk-first-1 sk-second sk-first-1-moresk-first-1 é sk-secon";
+    let expected = format!("{first} {second} {more}{first} é sk-secon");
+    for secrets in [together, later, united] {
+        assert_eq!(secrets.mask_text(said), expected);
+        assert_eq!(secrets.mask(said.into()), expected.as_bytes());
+        assert_eq!(secrets.longest(), keys[2].len());
+        assert!(secrets.occur_in(said.as_bytes()) && !secrets.occur_in(expected.as_bytes()));
+        assert_eq!(format!("{secrets:?}"), "Secrets(3)");
+    }
+    assert!(!Secrets::new([b"short".as_slice()]).occur_in(b"short"));
+}

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::sync::Arc;
 
-use aho_corasick::{AhoCorasick, MatchKind};
+use aho_corasick::{AhoCorasick, Match, MatchKind, packed};
 use bytes::Bytes;
 use memchr::memmem::{self, Finder};
 
@@ -28,6 +28,8 @@ struct Many {
 enum Find {
     /// The only one. Made in no time, which counts where a request brings it.
     One(Box<Finder<'static>>),
+    /// Up to some hundred in one pass, many bytes at a time.
+    Few(Box<packed::Searcher>),
     /// All of them in one pass.
     All(AhoCorasick),
     /// They are more than can be searched for: what cannot be searched for is anywhere.
@@ -147,10 +149,18 @@ impl Many {
         let finder = match texts.as_slice() {
             [only] => Find::One(Box::new(Finder::new(only).into_owned())),
             // The longest of those that begin at one place.
-            all => AhoCorasick::builder()
-                .match_kind(MatchKind::LeftmostLongest)
-                .build(all)
-                .map_or(Find::Anywhere, Find::All),
+            all => packed::Config::new()
+                .match_kind(packed::MatchKind::LeftmostLongest)
+                .builder()
+                .extend(all)
+                .build()
+                .map(|few| Find::Few(Box::new(few)))
+                .or_else(|| {
+                    let mut builder = AhoCorasick::builder();
+                    let builder = builder.match_kind(MatchKind::LeftmostLongest);
+                    builder.build(all).ok().map(Find::All)
+                })
+                .unwrap_or(Find::Anywhere),
         };
         let secret = |text: &&[u8]| Secret {
             text: text.to_vec(),
@@ -165,6 +175,7 @@ impl Many {
     fn occur_in(&self, bytes: &[u8]) -> bool {
         match &self.finder {
             Find::One(finder) => finder.find(bytes).is_some(),
+            Find::Few(finder) => finder.find(bytes).is_some(),
             Find::All(finder) => finder.is_match(bytes),
             Find::Anywhere => true,
         }
@@ -184,11 +195,13 @@ impl Many {
                     .find_iter(bytes)
                     .for_each(|at| masked.mark(at, secret));
             }
+            Find::Few(finder) => {
+                let found = finder.find_iter(bytes);
+                found.for_each(|found| masked.found(found, &self.searched));
+            }
             Find::All(finder) => {
-                for found in finder.find_iter(bytes) {
-                    let secret = self.searched.get(found.pattern().as_usize())?;
-                    masked.mark(found.start(), secret);
-                }
+                let found = finder.find_iter(bytes);
+                found.for_each(|found| masked.found(found, &self.searched));
             }
             Find::Anywhere => return Some(b"***".to_vec()),
         }
@@ -205,6 +218,12 @@ struct Masked<'a> {
 }
 
 impl Masked<'_> {
+    fn found(&mut self, found: Match, secrets: &[Secret]) {
+        if let Some(secret) = secrets.get(found.pattern().as_usize()) {
+            self.mark(found.start(), secret);
+        }
+    }
+
     fn mark(&mut self, at: usize, secret: &Secret) {
         let size = self.bytes.len();
         let copy = self.copy.get_or_insert_with(|| Vec::with_capacity(size));

@@ -149,3 +149,18 @@ fn keys_are_marked_alike_however_they_became_known() {
     }
     assert!(!Secrets::new([b"short".as_slice()]).occur_in(b"short"));
 }
+
+#[test]
+fn each_of_any_number_of_keys_is_found() {
+    for count in [1, 2, 64, 65, 127, 128, 500] {
+        let keys: Vec<String> = (0..count).map(|key| format!("sk-of-{key:04}")).collect();
+        let secrets = Secrets::new(keys.iter().map(String::as_bytes));
+        let said = keys.join(" ");
+        let expected: Vec<String> = keys.iter().map(|key| mark(key.as_bytes())).collect();
+        assert_eq!(secrets.mask_text(&said), expected.join(" "), "{count}");
+        for key in &keys {
+            assert!(secrets.occur_in(key.as_bytes()), "{key} of {count}");
+        }
+        assert!(!secrets.occur_in(b"sk-of-9999"), "{count}");
+    }
+}

@@ -6,6 +6,7 @@
 
 mod column;
 mod m20261121_000001_record;
+mod m20261201_000001_target_model;
 mod state;
 mod views;
 
@@ -40,7 +41,10 @@ pub struct Migrator;
 #[async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m20261121_000001_record::Migration)]
+        vec![
+            Box::new(m20261121_000001_record::Migration),
+            Box::new(m20261201_000001_target_model::Migration),
+        ]
     }
 }
 

@@ -65,7 +65,7 @@ fn v1_requests(backend: DbBackend) -> String {
     format!(
         "SELECT id, request_id, client_request_id, created_at, finished_at, instance, config_version, \
          key_name, end_user, session_id, trace_id, client_ip, tags, \
-         endpoint, dialect, method, path, stream, requested_model, model, provider, provider_key, attempts, \
+         endpoint, dialect, method, path, stream, requested_model, target_model, model, provider, provider_key, attempts, \
          outcome, status_code, upstream_status, error_type, error_code, error_message, finish_reason, \
          response_complete, filtered_by, replay_of, repairs, dropped, \
          prompt_tokens, completion_tokens, total_tokens, cached_tokens, cache_write_tokens, \

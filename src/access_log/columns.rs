@@ -149,6 +149,7 @@ exchange_columns! {
     response_text, response_text, Text, false, "text";
     tool_calls, tool_calls, Text, false, "JSON array or object";
     body_state, body_state, Text, false, "word";
+    target_model, target_model, Text, false, "text";
 }
 
 // A batch notes in one bit a column which of them it fills.

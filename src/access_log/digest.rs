@@ -222,6 +222,8 @@ impl<'a> Exchange<'a> {
         record.status_code = i32::from(closed.status_code);
         record.upstream_status = closed.upstream_status.map(i32::from);
         record.model = reported.or_else(|| closed.sent_model.clone());
+        let is_other = |sent: &&String| Some(*sent) != self.opened.requested_model.as_ref();
+        record.target_model = closed.sent_model.as_ref().filter(is_other).cloned();
         record.provider = closed.provider.clone();
         record.provider_key = closed.provider_key.clone();
         record.attempts = i32::try_from(closed.attempts).unwrap_or(i32::MAX);

@@ -43,6 +43,9 @@ pub struct LogRecord {
     pub stream: Option<bool>,
     /// The model that the client named. `None` when it named none.
     pub requested_model: Option<String>,
+    /// The model that the last provider was asked for, where it is another than the client named. Its name is then all
+    /// that the body sent differs in, unless that is stored too.
+    pub target_model: Option<String>,
     /// As the upstream reported it, else as sent to it. `None` when no upstream was asked.
     pub model: Option<String>,
     /// Provider that answered, or was tried last. `None` when none was tried.

@@ -56,6 +56,8 @@ pub struct Exchange {
     pub headers: Headers,
     /// What follows the head.
     pub body: Body,
+    /// Whether the body is another than the client's: a filter changed it, or its form was another.
+    pub is_changed: bool,
     /// Whether a body that flows has been taken by a try.
     pub has_flown: bool,
 }

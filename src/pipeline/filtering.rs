@@ -108,6 +108,7 @@ pub async fn request(run: &mut ChainRun, exchange: &mut Exchange) -> Result<Aske
             match &mut exchange.body {
                 Body::Whole(body) if made != *body => {
                     exchange.guard.upstream_request(made.clone());
+                    exchange.is_changed = true;
                     *body = made;
                     Ok(Asked::Changed)
                 }

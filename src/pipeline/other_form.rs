@@ -41,6 +41,7 @@ pub(super) fn settle(exchange: &mut Exchange, asked: &Asked) -> Result<bool, Fai
         return Ok(false);
     };
     exchange.guard.upstream_request(meant.clone());
+    exchange.is_changed = true;
     exchange.body = Body::Whole(meant);
     Ok(true)
 }

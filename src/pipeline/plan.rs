@@ -109,7 +109,8 @@ pub struct Plan {
     pub translation: Option<Translation>,
     /// The time limits.
     pub timeouts: Timeouts,
-    /// The body for the record, where it is another than the client's by more than our own additions.
+    /// The body for the record, where it is another than the client's by more than our own additions and the model's name,
+    /// which the row tells.
     pub recorded: Option<Bytes>,
     /// The API that is called, where the request was translated.
     pub translated_to: Option<Endpoint>,
@@ -215,7 +216,7 @@ pub fn plan(
         usage_asked,
         translation: None,
         timeouts: provider.timeouts,
-        recorded: renamed,
+        recorded: None,
         translated_to: None,
         dropped: Vec::new(),
     })

@@ -287,6 +287,7 @@ fn run(
             dialect: asked.dialect,
             deployment: asked.deployment,
             is_other_form: false,
+            is_changed: false,
             method,
             provider: asked.provider,
             rest: asked.rest,

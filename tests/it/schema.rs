@@ -29,6 +29,9 @@ async fn columns(database: &Database, backend: Backend, table: &str) -> Vec<Stri
     texts(database, &sql).await
 }
 
+/// What a new database runs.
+const MIGRATIONS: usize = 2;
+
 #[tokio::test]
 async fn p10_tables_are_what_the_columns_say() {
     for_each_backend(async |db: TestDb| {
@@ -246,12 +249,33 @@ async fn an_older_database_without_status_opens_too() {
     .await;
 }
 
+/// A database of before has rows, and perhaps a column of its owner's by that name.
+#[tokio::test]
+async fn p10_the_column_target_model_comes_to_a_database_of_before() {
+    for_each_backend(async |db: TestDb| {
+        let database = fill(&db).await;
+        let rows = number(&database, "SELECT count(*) FROM exchanges").await;
+        let forget = "DELETE FROM seaql_migrations WHERE version LIKE '%target_model'";
+        for is_there in [false, true] {
+            if !is_there {
+                run(&database, "DROP VIEW v1_requests").await;
+                run(&database, "ALTER TABLE exchanges DROP COLUMN target_model").await;
+            }
+            run(&database, forget).await;
+            assert_eq!(database.migrate_up().await.unwrap().len(), 1);
+            let unknown = "SELECT count(*) FROM v1_requests WHERE target_model IS NULL";
+            assert_eq!(number(&database, unknown).await, rows);
+        }
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn p10_a_second_run_changes_nothing_but_makes_the_views() {
     for_each_backend(async |db: TestDb| {
         let database = db.open().await;
-        assert!(matches!(database.schema_state().await.unwrap(), SchemaState::Behind(names) if names.len() == 1));
-        assert_eq!(database.migrate_up().await.unwrap().len(), 1);
+        assert!(matches!(database.schema_state().await.unwrap(), SchemaState::Behind(names) if names.len() == MIGRATIONS));
+        assert_eq!(database.migrate_up().await.unwrap().len(), MIGRATIONS);
         run(&database, "DROP VIEW accesslog").await;
         assert_eq!(database.migrate_up().await.unwrap(), Vec::<String>::new());
         assert_eq!(number(&database, "SELECT count(*) FROM accesslog").await, 0);
@@ -335,7 +359,7 @@ async fn two_that_migrate_at_once_wait_for_one_another() {
         let (first, second) = tokio::join!(one.migrate_up(), two.migrate_up());
         assert_eq!(
             first.unwrap().len() + second.unwrap().len(),
-            1,
+            MIGRATIONS,
             "{:?}",
             db.backend
         );

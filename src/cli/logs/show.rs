@@ -50,6 +50,7 @@ const SECTIONS: &[(&str, &[&str])] = &[
             "path",
             "stream",
             "requested_model",
+            "target_model",
             "model",
             "provider",
             "provider_key",

@@ -46,7 +46,11 @@ pub(super) async fn one_try(
 ) -> (Answered, Option<Trouble>) {
     let provider = &worker.providers[target.provider];
     let guard = &mut exchange.guard;
-    if let Some(body) = plan.recorded {
+    let changed = || match &exchange.body {
+        Body::Whole(body) if exchange.is_changed => Some(body.clone()),
+        Body::Whole(_) | Body::None | Body::Flowing(..) => None,
+    };
+    if let Some(body) = plan.recorded.or_else(changed) {
         guard.upstream_request(body);
     }
     if let Some(endpoint) = plan.translated_to {

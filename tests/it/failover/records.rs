@@ -32,6 +32,11 @@ fn text(body: Option<StoredBody>) -> Option<String> {
 
 /// A model `fast` that is first `one`'s and then `two`'s, each of its kind.
 fn kinds(one: (&str, &FakeUpstream), two: (&str, &FakeUpstream)) -> TestGateway {
+    kinds_with("", one, two)
+}
+
+/// As [`kinds`], with more of a configuration.
+fn kinds_with(yaml: &str, one: (&str, &FakeUpstream), two: (&str, &FakeUpstream)) -> TestGateway {
     let provider = |name: &str, (kind, upstream): (&str, &FakeUpstream)| {
         let version = if kind == "openai" { "/v1" } else { "" };
         format!(
@@ -41,8 +46,9 @@ fn kinds(one: (&str, &FakeUpstream), two: (&str, &FakeUpstream)) -> TestGateway 
     };
     TestGateway::with(Wanted {
         provider: provider("one", one) + &provider("two", two),
-        yaml: "models: { fast: { targets: [{ provider: one, model: m }, { provider: two, model: m, tier: 1 }] } }\n"
-            .to_owned(),
+        yaml: format!(
+            "{yaml}models: {{ fast: {{ targets: [{{ provider: one, model: m }}, {{ provider: two, model: m, tier: 1 }}] }} }}\n"
+        ),
         ..Wanted::default()
     })
 }
@@ -66,8 +72,9 @@ fn a_translated_try_leaves_nothing_to_one_that_is_not() {
         (Some(1), Some(200))
     );
     let payload = row.payload.expect("bodies");
-    let sent = chat_body("m", r#","logit_bias":{"1":1}"#);
-    assert_eq!(text(payload.upstream_request_body), Some(sent));
+    // The name alone is no change of the body: the row tells it.
+    assert_eq!(text(payload.upstream_request_body), None);
+    assert_eq!(row.target_model.as_deref(), Some("m"));
     assert_eq!(text(payload.upstream_response_body), None);
     assert_eq!(text(payload.response_body), Some(answer_of("model-b")));
 }
@@ -106,6 +113,27 @@ fn two_translated_tries_are_not_mixed() {
         Some(MESSAGE)
     );
     assert_eq!(row.tries[0].error_message.as_deref(), Some("broken"));
+}
+
+#[test]
+fn what_a_filter_changed_stays_on_record_after_a_failed_try() {
+    for first_kind in ["openai", "anthropic"] {
+        let (first, second) = (failing(""), good());
+        let gateway = kinds_with(
+            "filters: [{ kind: model_override, model: fast }]\n",
+            (first_kind, &first),
+            ("openai", &second),
+        );
+        let answer = gateway.chat("other", "");
+        assert_eq!(seen(&answer), (200, Some("two"), Some("2")));
+        let row = gateway.row().record;
+        let models = [&row.requested_model, &row.target_model].map(Option::as_deref);
+        assert_eq!(models, [Some("other"), Some("m")], "{first_kind}");
+        let sent = row
+            .payload
+            .and_then(|payload| payload.upstream_request_body);
+        assert_eq!(text(sent), Some(chat_body("fast", "")), "{first_kind}");
+    }
 }
 
 #[test]

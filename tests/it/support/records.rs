@@ -26,6 +26,7 @@ pub(crate) fn record(number: u32) -> LogRecord {
         path: "/v1/chat/completions".to_owned(),
         stream: Some(false),
         requested_model: Some("gpt-asked".to_owned()),
+        target_model: Some("gpt-sent".to_owned()),
         model: Some("gpt-answered".to_owned()),
         attempts: 1,
         outcome: "ok".to_owned(),

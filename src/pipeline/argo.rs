@@ -75,6 +75,7 @@ pub(super) fn plan(
         (rest, query.to_owned())
     };
     Ok(Plan {
+        rest: None,
         changed: Some(written.clone()),
         stream,
         usage_asked: false,

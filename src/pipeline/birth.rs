@@ -1,15 +1,19 @@
 //! How a stream begins: its head is held back until its first content came, so that one that fails at birth can be
 //! asked for elsewhere.
 
+use std::task::Poll;
 use std::time::Instant;
 
 use bytes::Bytes;
 use futures_util::StreamExt;
+use futures_util::future::LocalBoxFuture;
 use tokio::time::{sleep_until, timeout_at};
 
+use crate::access_log::guard::RecordGuard;
 use crate::filter::Endpoint;
 use crate::pipeline::Worker;
 use crate::pipeline::answer::framing;
+use crate::pipeline::attempt::LEAVING_AFTER_FIN;
 use crate::pipeline::events::dialect;
 use crate::pipeline::failure::Failure;
 use crate::pipeline::link::{ClientLink, Leaving};
@@ -55,6 +59,7 @@ pub(super) struct Stillborn {
 pub(super) async fn born(
     reply: UpstreamReply,
     waiting: &Waiting<'_>,
+    guard: &mut RecordGuard,
 ) -> Result<UpstreamReply, Box<Stillborn>> {
     let framing = framing(&reply);
     let is_known = dialect(waiting.endpoint) != Dialect::Raw || framing == Framing::Frames;
@@ -75,7 +80,7 @@ pub(super) async fn born(
     let mut bytes = 0;
     let mut body = reply.body;
     let release_at = (waiting.since + waiting.timeouts.first_byte).min(waiting.total_at);
-    let mut leaving = std::pin::pin!(left(waiting));
+    let mut departure = Departure::of(waiting.link);
     let mut cutting = std::pin::pin!(waiting.worker.lifecycle.cutting());
     let mut scanned = Vec::new();
     let failure = loop {
@@ -83,11 +88,18 @@ pub(super) async fn born(
         let next = tokio::select! {
             biased;
             next = timeout_at(idle_at, body.next()) => next,
+            // The tap is filled where the body is asked, which was just now: nobody else need wake this.
+            () = when(|| guard.has_tapped()) => {
+                guard.drain_tap();
+                continue;
+            }
             // It has been silent, not wrong: whoever relays it sees to the rest.
             () = sleep_until(release_at.into()) => break None,
             () = &mut cutting => break None,
-            () = &mut leaving => break Some(Failure::ClientGone),
+            // Asked anew after each piece: only a FIN without one for a while is a leaving.
+            () = departure.over() => break Some(Failure::ClientGone),
         };
+        guard.drain_tap();
         match next {
             Err(_) => break Some(Failure::UpstreamIdleTimeout),
             Ok(None) => {
@@ -143,11 +155,44 @@ fn is_born(facts: &Facts) -> bool {
     facts.first_content_seen || facts.saw_finish_reason || facts.saw_done || facts.saw_terminal
 }
 
-/// Ends when the client of a stream has left.
-async fn left(waiting: &Waiting<'_>) {
-    if waiting.link.leaving().await == Leaving::Finished {
-        tokio::time::sleep(crate::pipeline::attempt::LEAVING_AFTER_FIN).await;
+/// A client that may leave before its stream begins.
+struct Departure<'a> {
+    link: &'a ClientLink,
+    leaving: LocalBoxFuture<'static, Leaving>,
+    has_finished: bool,
+}
+
+impl<'a> Departure<'a> {
+    fn of(link: &'a ClientLink) -> Self {
+        Self {
+            link,
+            leaving: link.leaving(),
+            has_finished: false,
+        }
     }
+
+    /// Ends when the client is gone: at its reset, or when its FIN has stood for a while since this was asked.
+    async fn over(&mut self) {
+        if !self.has_finished {
+            if (&mut self.leaving).await == Leaving::Reset {
+                return;
+            }
+            self.has_finished = true;
+        }
+        tokio::select! {
+            () = tokio::time::sleep(LEAVING_AFTER_FIN) => {}
+            () = self.link.reset() => {}
+        }
+    }
+}
+
+/// Ends when that is so, which is looked at only when something else wakes the task.
+async fn when(is_so: impl Fn() -> bool) {
+    std::future::poll_fn(|_| match is_so() {
+        true => Poll::Ready(()),
+        false => Poll::Pending,
+    })
+    .await;
 }
 
 /// What the error says with which a stream began.

@@ -63,10 +63,10 @@ pub struct Exchange {
 }
 
 impl Exchange {
-    /// Where a provider takes it, for this model.
-    pub fn url_at(&self, provider: &Provider, model: Option<&str>) -> String {
+    /// Where a provider takes it, for this model. `rest`: the path as that provider is asked for it.
+    pub fn url_at(&self, provider: &Provider, model: Option<&str>, rest: &str) -> String {
         provider.url(&Place {
-            rest: &self.rest,
+            rest,
             query: &self.query,
             model,
             dialect: self.dialect,

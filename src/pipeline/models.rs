@@ -213,7 +213,11 @@ async fn one_list(
     let provider = &worker.providers[index];
     let listing = provider.quirks.listing.as_ref();
     let (method, url, body) = match listing {
-        None => (&*exchange.method, exchange.url_at(provider, None), ""),
+        None => (
+            &*exchange.method,
+            exchange.url_at(provider, None, &exchange.rest),
+            "",
+        ),
         Some(listing) => (
             listing.method,
             [&*provider.base_url, listing.path].concat(),

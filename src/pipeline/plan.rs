@@ -97,6 +97,8 @@ pub fn follow_model(exchange: &mut Exchange, before: Option<String>) {
 
 /// What is sent to one target.
 pub struct Plan {
+    /// The path to ask for, where this target has another name for the model in it than the client.
+    pub rest: Option<String>,
     /// The body to send, when it differs from the exchange's.
     pub changed: Option<Bytes>,
     /// Whether the client asked for a stream.
@@ -173,10 +175,9 @@ pub fn plan(
     }
     let asked_model = || head.model.as_deref().map(str::to_owned);
     let Body::Whole(body) = &exchange.body else {
-        if let (Some(_), Some(model)) = (models::model_in_path(exchange), &target.model) {
-            exchange.rest = format!("/models/{}", model.replace('/', "%2F"));
-        }
+        let named = models::model_in_path(exchange).and(target.model.as_deref());
         return Ok(Plan {
+            rest: named.map(|model| format!("/models/{}", model.replace('/', "%2F"))),
             model: target.model.clone().or_else(asked_model),
             changed: None,
             stream: false,
@@ -210,6 +211,7 @@ pub fn plan(
     let (changed, usage_asked) =
         with_usage_asked(exchange.endpoint, provider, body, renamed.as_ref(), head)?;
     Ok(Plan {
+        rest: None,
         model: target.model.clone().or_else(asked_model),
         changed,
         stream: head.stream.unwrap_or(false),
@@ -281,6 +283,7 @@ fn translated(
     // It is heeded here.
     dropped.retain(|field| !provider.quirks.timeout_member || field != "timeout");
     Ok(Plan {
+        rest: None,
         changed: Some(changed.unwrap_or_else(|| written.body.clone())),
         stream,
         usage_asked: false,

@@ -1,8 +1,10 @@
 //! Several targets for one model: who is asked when one fails, and what the client and the record see of it.
 
 mod examples;
+mod held;
 mod keys;
 mod limits;
+mod paths;
 mod records;
 mod strategies;
 mod streams;

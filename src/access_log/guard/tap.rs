@@ -11,8 +11,8 @@ use crate::access_log::draft::BodyKind;
 use crate::filter::Endpoint;
 use crate::wire::translate::MOST_DROPPED;
 
-/// Where a translation leaves what it reads. The record takes it with each piece that the client gets, so it does not
-/// grow.
+/// Where a translation leaves what it reads. The record takes it with each piece that the client gets, and while the
+/// client's head is held back, so it does not grow.
 #[derive(Debug, Clone, Default)]
 pub struct UpstreamTap(Rc<RefCell<Tapped>>);
 
@@ -65,8 +65,14 @@ impl Recording {
         spill(&mut self.state, kind, copy, &self.secrets);
     }
 
+    /// Whether the translation has read something since the last time.
+    pub fn has_tapped(&self) -> bool {
+        let tap = self.tap.as_ref();
+        tap.is_some_and(|tap| !tap.0.borrow().pieces.is_empty())
+    }
+
     /// Takes what the translation has read since the last time.
-    pub(super) fn drain_tap(&mut self) {
+    pub fn drain_tap(&mut self) {
         let Some(tap) = &self.tap else { return };
         let Tapped { pieces, dropped } = tap.0.take();
         for piece in pieces {

@@ -64,7 +64,10 @@ pub(super) async fn one_try(
     }
     let url = match &plan.translation {
         Some(translation) => translation.url(provider, plan.model.as_deref()),
-        None => exchange.url_at(provider, plan.model.as_deref()),
+        None => {
+            let rest = plan.rest.as_deref().unwrap_or(&exchange.rest);
+            exchange.url_at(provider, plan.model.as_deref(), rest)
+        }
     };
     let call = Call {
         provider,
@@ -157,7 +160,7 @@ pub(super) async fn one_try(
                 total_at: guard.started() + plan.timeouts.total,
                 link,
             };
-            match Box::pin(born(reply, &waiting)).await {
+            match Box::pin(born(reply, &waiting, guard)).await {
                 Ok(reply) => (Ok(reply), None),
                 Err(stillborn) => {
                     let said = stillborn.said.as_ref().map(|said| said.message.clone());
@@ -171,6 +174,11 @@ pub(super) async fn one_try(
             }
         }
         Ok(reply) => match classify(&reply, exchange.endpoint) {
+            // What is called may well be elsewhere: who says so has answered, though the client is not sent there.
+            Err(Failure::UpstreamRedirect) if exchange.endpoint == Endpoint::Passthrough => {
+                let trouble = of_status(reply.status, wait());
+                (Ok(reply), Some(trouble))
+            }
             Err(failure) if exchange.endpoint != Endpoint::ArgoChat => {
                 blame(guard, &failure, "the answer is none to this call");
                 (Ok(reply), Some(Trouble::Broken))

@@ -63,7 +63,8 @@ fn the_head_does_not_wait_for_the_first_event() {
     client.read_until(LAST_CHUNK.as_bytes());
 }
 
-fn spool_holds(dir: &Path, bytes: &[u8]) -> bool {
+/// Whether a file of the spool has these bytes.
+pub(crate) fn spool_holds(dir: &Path, bytes: &[u8]) -> bool {
     let mut folders = vec![dir.to_owned()];
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(&folder).expect("a folder").flatten() {

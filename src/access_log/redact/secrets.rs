@@ -107,7 +107,10 @@ impl Secrets {
     pub fn mask_text(&self, text: &str) -> String {
         self.sets().fold(text.to_owned(), |text, set| {
             let masked = set.masked(text.as_bytes());
-            masked.map_or(text, |masked| String::from_utf8_lossy(&masked).into_owned())
+            // Only a key that is no text itself could leave none.
+            masked.map_or(text, |masked| {
+                String::from_utf8(masked).unwrap_or_else(|_| "***".to_owned())
+            })
         })
     }
 

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use sha2::{Digest, Sha256};
 
 pub use self::memory::Memory;
 pub use self::redis::Redis;
@@ -63,6 +64,9 @@ pub trait SharedState: Debug + Send + Sync {
 
     /// Whether other instances may see it: else there is nothing to agree on.
     fn is_shared(&self) -> bool;
+
+    /// Whether other instances see what is written now; waits at most so long until they do.
+    async fn shares(&self, limit: Duration) -> bool;
 
     /// How it is now.
     fn health(&self) -> Health;
@@ -142,6 +146,21 @@ pub fn unix_ms(value: &[u8]) -> Option<i64> {
     let digits = std::str::from_utf8(value).ok()?;
     let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
     is_number.then(|| digits.parse().ok()).flatten()
+}
+
+/// A part of a key for texts, which may be long and hold anything: it tells nothing of them.
+pub fn hashed(texts: &[&str]) -> String {
+    let mut hasher = Sha256::new();
+    for text in texts {
+        hasher.update((text.len() as u64).to_be_bytes());
+        hasher.update(text);
+    }
+    let digest = hasher.finalize();
+    let mut name = String::with_capacity(2 * digest.len());
+    for byte in digest {
+        name.push_str(&format!("{byte:02x}"));
+    }
+    name
 }
 
 /// Times go out in whole milliseconds; what is begun counts.

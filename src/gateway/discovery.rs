@@ -12,6 +12,7 @@ use crate::config::Config;
 use crate::routing::Routing;
 use crate::routing::breaker::Allowed;
 use crate::routing::health::TargetState;
+use crate::shared_state::SharedState;
 use crate::telemetry::tasks::Tasks;
 use crate::upstream::discovery::ask::ProbeFailure;
 use crate::upstream::discovery::{Discovery, Probes};
@@ -52,7 +53,13 @@ pub(super) fn routing(
 
 impl Keeper {
     /// Asks for lists until `stop` is there. Must be called on a thread for tasks that are not `Send`, which is no worker's.
-    pub(super) fn start(self, tasks: &Tasks, stop: impl Future<Output = ()> + 'static) {
+    /// Lists are shared through `state`.
+    pub(super) fn start(
+        self,
+        tasks: &Tasks,
+        state: Arc<dyn SharedState>,
+        stop: impl Future<Output = ()> + 'static,
+    ) {
         let Self {
             discovery,
             routing,
@@ -60,6 +67,7 @@ impl Keeper {
             probed,
         } = self;
         let probes = probes(routing.clone(), clock, probed.into());
+        let discovery = discovery.sharing(state);
         tasks.spawn_local("discovery", async move {
             tokio::select! {
                 () = discovery.run(stop, Some(probes)) => {}
@@ -70,13 +78,17 @@ impl Keeper {
 }
 
 /// Starts the task of each configuration that comes, and ends the one before. Dropping this ends the last one.
-pub(super) async fn keep_lists(tasks: Tasks, mut keepers: mpsc::UnboundedReceiver<Keeper>) {
+pub(super) async fn keep_lists(
+    tasks: Tasks,
+    state: Arc<dyn SharedState>,
+    mut keepers: mpsc::UnboundedReceiver<Keeper>,
+) {
     let mut running: Option<oneshot::Sender<()>> = None;
     while let Some(keeper) = keepers.recv().await {
         drop(running.take());
         let (next, is_next) = oneshot::channel();
         // It ends by an error, when the other end is dropped.
-        keeper.start(&tasks, async move { drop(is_next.await) });
+        keeper.start(&tasks, state.clone(), async move { drop(is_next.await) });
         running = Some(next);
     }
 }

@@ -16,6 +16,7 @@ use crate::pipeline::link::Stage;
 use crate::server::admin::AdminState;
 use crate::server::listen::{self, HttpSettings, MakeState};
 use crate::server::state::Unrecorded;
+use crate::shared_state::SharedState;
 use crate::telemetry::tasks::Tasks;
 
 /// Before the grace period ends, streams get this long to take their error event.
@@ -66,6 +67,8 @@ pub(super) struct Server {
     pub(super) tasks: Tasks,
     /// Who keeps lists of models, as long as there are new exchanges: for each configuration another one.
     pub(super) keepers: mpsc::UnboundedReceiver<Keeper>,
+    /// Where instances show each other their lists.
+    pub(super) shared_state: Arc<dyn SharedState>,
     /// Tells the next instance on this database that this one is ending.
     pub(super) lock: Option<Arc<DatabaseLock>>,
 }
@@ -98,7 +101,7 @@ impl Server {
         };
         drop(ready.send(Ok(())));
         let mut stops = self.stop.clone();
-        let keep_lists = discovery::keep_lists(self.tasks.clone(), self.keepers);
+        let keep_lists = discovery::keep_lists(self.tasks.clone(), self.shared_state, self.keepers);
         self.tasks.spawn_local("lists of models", async move {
             tokio::select! {
                 () = keep_lists => {}

@@ -45,6 +45,7 @@ pub(super) async fn start(mut gateway: Gateway) -> Result<Running, StartError> {
     let clock = Clock::machine();
     let (routing, keeper) = discovery::routing(&config, providers.clone(), &clock, None);
     let sharing = shared::open(&config, &clock)?;
+    let shared_state = sharing.state().clone();
     let lock = DatabaseLock::take(&config.database.url, config.server.shutdown_grace)
         .await?
         .map(Arc::new);
@@ -177,6 +178,7 @@ pub(super) async fn start(mut gateway: Gateway) -> Result<Running, StartError> {
         stop: stop_requests,
         tasks,
         keepers,
+        shared_state,
         lock: lock.clone(),
     };
     let thread = thread::Builder::new()

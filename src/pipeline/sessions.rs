@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use crate::access_log::draft::Closed;
 use crate::filter::{Headers, Outcome};
 use crate::pipeline::sharing::Sharing;
+use crate::shared_state::hashed;
 
 /// Longest id of a session that is heeded, in bytes.
 pub const LONGEST_ID: usize = 256;
@@ -185,31 +185,16 @@ fn read<T: for<'a> Deserialize<'a>>(value: &[u8]) -> Option<T> {
 }
 
 fn session_name(id: &str) -> String {
-    format!("session/{}", hash(&[id]))
+    format!("session/{}", hashed(&[id]))
 }
 
 fn bound_name(id: &str, model: &str) -> String {
-    format!("bound/{}", hash(&[id, model]))
+    format!("bound/{}", hashed(&[id, model]))
 }
 
 /// When a session was forgotten last: what was bound until then is of no use.
 fn forgotten_name(id: &str) -> String {
-    format!("forgotten/{}", hash(&[id]))
-}
-
-/// A name for texts, which may be long and hold anything.
-fn hash(texts: &[&str]) -> String {
-    let mut hasher = Sha256::new();
-    for text in texts {
-        hasher.update((text.len() as u64).to_be_bytes());
-        hasher.update(text);
-    }
-    let digest = hasher.finalize();
-    let mut name = String::with_capacity(2 * digest.len());
-    for byte in digest {
-        name.push_str(&format!("{byte:02x}"));
-    }
-    name
+    format!("forgotten/{}", hashed(&[id]))
 }
 
 #[cfg(test)]

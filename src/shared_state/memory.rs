@@ -161,6 +161,10 @@ impl SharedState for Memory {
         false
     }
 
+    async fn shares(&self, _limit: Duration) -> bool {
+        false
+    }
+
     fn health(&self) -> Health {
         Health::default()
     }

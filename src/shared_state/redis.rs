@@ -224,6 +224,11 @@ impl SharedState for Redis {
         true
     }
 
+    async fn shares(&self, limit: Duration) -> bool {
+        let is_there = self.changes_to(false);
+        tokio::time::timeout(limit, is_there).await.is_ok()
+    }
+
     fn health(&self) -> Health {
         Health {
             degraded: *self.shared.degraded.borrow(),

@@ -8,6 +8,7 @@ pub mod ask;
 pub mod cache;
 mod lists;
 mod settings;
+mod shared;
 pub mod trial;
 
 use std::cell::RefCell;
@@ -21,8 +22,10 @@ use tokio::time::Instant;
 
 use crate::clock::{Clock, Dice};
 use crate::config::Config;
+use crate::shared_state::SharedState;
 use crate::upstream::provider::Provider;
 use crate::upstream::transport::Transport;
+use crate::wire::found::Found;
 
 use self::ask::{AskFailure, ProbeFailure, ask, health, transport};
 use self::cache::Cached;
@@ -30,6 +33,7 @@ use self::cache::Cached;
 pub(crate) use self::lists::testing;
 pub use self::lists::{ModelLists, NameFilter, ProviderModels, Snapshot};
 pub use self::settings::DiscoverySettings;
+use self::shared::SharedLists;
 
 /// Longest time for one list, all of its pages together.
 pub const PATIENCE: Duration = Duration::from_secs(10);
@@ -63,6 +67,7 @@ pub struct Discovery {
     looks: Vec<Look>,
     lists: Arc<ModelLists>,
     refresher: Refresher,
+    shared: Option<SharedLists>,
     clock: Clock,
     dice: Dice,
 }
@@ -125,9 +130,17 @@ impl Discovery {
             refresher: Refresher {
                 asked: Arc::new(watch::Sender::new(0)),
             },
+            shared: None,
             clock,
             dice,
         }
+    }
+
+    /// Shows its lists to other instances, and takes theirs while they are good.
+    #[must_use]
+    pub fn sharing(mut self, state: Arc<dyn SharedState>) -> Self {
+        self.shared = SharedLists::of(state);
+        self
     }
 
     /// As configured, beginning with what `models refresh` found. A file that cannot be read is told, and counts for nothing.
@@ -215,7 +228,15 @@ impl Discovery {
             let now = Instant::now();
             let is_due = list_at.is_some_and(|at| is_asked || at <= now);
             let is_probe = !is_due && probe_at.is_some_and(|at| at <= now);
-            if is_due || is_probe && is_wanted(probes, settings.provider) {
+            // Asked out of turn, it is not another instance's word that is wanted.
+            let shown = match is_due && !is_asked {
+                true => self.take_shown(look, provider).await,
+                false => None,
+            };
+            if let Some(left) = shown {
+                failures = 0;
+                list_at = Some(Instant::now() + self.jittered(left));
+            } else if is_due || is_probe && is_wanted(probes, settings.provider) {
                 let Ok(permit) = permits.acquire().await else {
                     return;
                 };
@@ -241,6 +262,25 @@ impl Discovery {
         }
     }
 
+    /// Takes another instance's list, and says for how long it is good; `None` where there is none.
+    async fn take_shown(&self, look: &Look, provider: &Provider) -> Option<Duration> {
+        let shared = self.shared.as_ref()?;
+        let ttl = look.settings.ttl;
+        let (list, left) = shared.fresh(provider, ttl, self.clock.wall_us()).await?;
+        self.keep(look, provider, list.models, list.fetched_at_us);
+        Some(left)
+    }
+
+    fn keep(&self, look: &Look, provider: &Provider, models: Vec<Found>, at_us: i64) {
+        let index = look.settings.provider;
+        let before = self.lists.snapshot();
+        self.lists.put(index, &look.filter, models, at_us);
+        let now = self.lists.snapshot();
+        if let (Some(before), Some(now)) = (before.of(index), now.of(index)) {
+            tell_change(provider, before, now);
+        }
+    }
+
     /// Asks once; `is_kept`: whether the answer is a list to keep.
     async fn ask(
         &self,
@@ -257,12 +297,11 @@ impl Discovery {
         match result {
             Ok(models) => {
                 let now_us = self.clock.wall_us();
-                let before = self.lists.snapshot();
-                self.lists.put(index, &look.filter, models, now_us);
-                let now = self.lists.snapshot();
-                if let (Some(before), Some(now)) = (before.of(index), now.of(index)) {
-                    tell_change(provider, before, now);
+                if let Some(shared) = &self.shared {
+                    let ttl = look.settings.ttl;
+                    shared.show(provider, ttl, now_us, &models).await;
                 }
+                self.keep(look, provider, models, now_us);
                 Ok(())
             }
             Err(failure) => {

@@ -1,6 +1,6 @@
 //! Lists of models in the background: what an upstream may do instead of giving one, what is kept then, and what it is sent.
 
-mod served;
+pub(crate) mod served;
 mod told;
 
 use std::cell::RefCell;

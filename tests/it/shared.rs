@@ -1,5 +1,7 @@
 //! Several gateways with one Redis: they agree on sessions, rates and cool-downs, and none needs it.
 
+mod lists;
+
 use std::time::{Duration, Instant};
 
 use crate::support::fake_upstream::FakeUpstream;

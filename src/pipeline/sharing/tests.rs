@@ -53,6 +53,9 @@ impl SharedState for Listener {
     fn is_shared(&self) -> bool {
         true
     }
+    async fn shares(&self, _limit: Duration) -> bool {
+        true
+    }
     fn health(&self) -> Health {
         Health::default()
     }
@@ -85,6 +88,9 @@ impl SharedState for Common {
         self.0.tell_if_later(key, until_unix_ms);
     }
     fn is_shared(&self) -> bool {
+        true
+    }
+    async fn shares(&self, _limit: Duration) -> bool {
         true
     }
     fn health(&self) -> Health {

@@ -96,6 +96,21 @@ impl CachedList {
         }
     }
 
+    /// The list's text, alone.
+    pub(super) fn to_json(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// A list of this provider from its text; `None` where that is something else.
+    pub(super) fn parse(text: &[u8], provider: &Provider) -> Option<Self> {
+        let list: Self = serde_json::from_slice(text).ok()?;
+        (list.is_of(provider) && list.is_sound() && !list.models.is_empty()).then_some(list)
+    }
+
+    fn is_of(&self, provider: &Provider) -> bool {
+        self.kind == provider.api.kind && self.base_url == provider.base_url
+    }
+
     fn is_sound(&self) -> bool {
         let is_short = self.models.len() <= MOST_MODELS && self.refused.len() <= MOST_MODELS;
         let is_sound = || self.models.iter().all(Found::is_sound);
@@ -107,7 +122,7 @@ impl Cached {
     /// The list of a provider, if it is the one that the list came from.
     pub fn of(&self, provider: &Provider) -> Option<&CachedList> {
         let list = self.providers.get(&provider.name);
-        list.filter(|list| list.kind == provider.api.kind && list.base_url == provider.base_url)
+        list.filter(|list| list.is_of(provider))
     }
 
     /// As [`Cached::of`], taken out.

@@ -26,7 +26,7 @@ use crate::support::wire::{WHOLE, json};
 
 const CLIENTS_KEY: &str = "authorization: Bearer sk-canary-of-the-client\r\n";
 
-pub(super) fn list(names: &[&str]) -> Script {
+pub(crate) fn list(names: &[&str]) -> Script {
     then(json(200, CLOSE, &list_body(names)))
 }
 
@@ -48,7 +48,7 @@ pub(super) fn listing(names: &[&str]) -> FakeUpstream {
 }
 
 /// A gateway before this upstream, whose provider has these settings, with more providers and sections.
-pub(super) fn gateway(
+pub(crate) fn gateway(
     upstream: &FakeUpstream,
     settings: &str,
     more: &str,
@@ -70,10 +70,10 @@ pub(super) fn another(name: &str, upstream: &FakeUpstream, models: &str) -> Stri
     )
 }
 
-pub(super) const DISCOVER: &str = "models: { discover: true }";
+pub(crate) const DISCOVER: &str = "models: { discover: true }";
 
 /// Waits until a provider was found to have so many models.
-pub(super) fn wait_for(gateway: &TestGateway, provider: &str, models: u32) {
+pub(crate) fn wait_for(gateway: &TestGateway, provider: &str, models: u32) {
     let name = format!("discovery_models{{provider=\"{provider}\"}}");
     wait_until("the list is there", || {
         gateway.metric(&name) == f64::from(models)
@@ -89,7 +89,7 @@ fn fail_again(gateway: &TestGateway, failures: u32) {
 }
 
 /// The names in a list, in its order.
-pub(super) fn names(gateway: &TestGateway, path: &str, headers: &str) -> Vec<String> {
+pub(crate) fn names(gateway: &TestGateway, path: &str, headers: &str) -> Vec<String> {
     let answer = gateway.send("GET", path, headers, b"");
     assert_eq!(answer.status, 200, "{path}: {}", answer.text());
     let list = answer.json();

@@ -24,7 +24,7 @@ pub mod models;
 pub mod openai_at_google;
 mod other_form;
 pub mod plan;
-mod prefix;
+pub mod prefix;
 pub mod replay;
 pub mod reply;
 pub mod sessions;

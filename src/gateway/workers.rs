@@ -25,7 +25,7 @@ use crate::server::current::CurrentState;
 use crate::server::form::Forms;
 use crate::server::ingest::BodyLimits;
 use crate::server::listen::{HttpSettings, MakeState};
-use crate::server::manage::Histories;
+use crate::server::manage::{Histories, KeptAnswer};
 use crate::server::state::{DataState, Unrecorded};
 use crate::telemetry::tasks::Tasks;
 use crate::telemetry::watchdog::Watchdog;
@@ -184,6 +184,7 @@ impl MakeParts {
             counts: self.unrecorded.clone(),
             replays: self.replays.clone(),
             histories: self.histories.clone(),
+            models_detailed: KeptAnswer::default(),
         }
     }
 }

@@ -23,7 +23,7 @@ struct Prompt<'a> {
 
 /// A hash of a model's name and of how its prompt begins, as the client spelt it. `None` for a short prompt, and where the
 /// body has none.
-pub(super) fn prefix(model: &str, body: &[u8]) -> Option<u64> {
+pub fn prefix(model: &str, body: &[u8]) -> Option<u64> {
     if body.len() < LEAST {
         return None;
     }

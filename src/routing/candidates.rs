@@ -102,6 +102,8 @@ pub struct Arranged {
     pub order: Order,
     /// Whether the session's target goes first.
     pub is_bound: bool,
+    /// Whether the one goes first that the prompt's beginning stands for.
+    pub is_alike: bool,
 }
 
 /// As [`candidates`], for any strategy. `turn` chooses by the weights of all targets of the route.
@@ -187,6 +189,7 @@ pub fn arrange(
         eligible,
         order,
         is_bound: bound.is_some(),
+        is_alike: alike.is_some(),
     }
 }
 

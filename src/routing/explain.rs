@@ -43,6 +43,8 @@ pub struct Explained {
     pub strategy: Strategy,
     /// Whether the session's target goes first.
     pub is_bound: bool,
+    /// Whether the one goes first that the prompt's beginning stands for.
+    pub is_alike: bool,
 }
 
 impl Explained {
@@ -111,6 +113,7 @@ pub fn explain(
         targets,
         strategy,
         is_bound: arranged.is_bound,
+        is_alike: arranged.is_alike,
     }
 }
 

@@ -14,7 +14,7 @@ use actix_web::body::BoxBody;
 use actix_web::dev::Payload;
 use actix_web::error::PayloadError;
 use actix_web::{HttpRequest, HttpResponse};
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use serde_json::Value;
 
@@ -25,6 +25,7 @@ use crate::server::state::DataState;
 use crate::server::{credentials, ingest, target};
 use crate::wire::percent;
 
+pub use catalog::KeptAnswer;
 pub use context::Histories;
 
 /// What is asked.
@@ -131,7 +132,7 @@ pub async fn answer(
     credentials::check(Dialect::Openai, &ingest::headers(request), query)?;
     let body = match manage {
         Manage::Endpoints => catalog::endpoints(state),
-        Manage::ModelsDetailed => catalog::models_detailed(state),
+        Manage::ModelsDetailed => return Ok(written(catalog::models_detailed(state))),
         Manage::Providers => providers::all(state),
         Manage::Provider(id) => providers::one(state, &id)?,
         Manage::ProviderModels(id) => providers::models(state, &id)?,
@@ -152,6 +153,13 @@ pub async fn answer(
 
 fn json_answer(body: &Value) -> HttpResponse<BoxBody> {
     HttpResponse::Ok().json(body)
+}
+
+/// An answer that is JSON already.
+fn written(json: Bytes) -> HttpResponse<BoxBody> {
+    HttpResponse::Ok()
+        .content_type("application/json")
+        .body(json)
 }
 
 /// Reads the body of a question.

@@ -17,7 +17,7 @@ use crate::pipeline::replay::Replays;
 use crate::server::admin::Hosts;
 use crate::server::cors::Cors;
 use crate::server::ingest::BodyLimits;
-use crate::server::manage::Histories;
+use crate::server::manage::{Histories, KeptAnswer};
 
 /// See the module.
 pub struct DataState {
@@ -47,6 +47,8 @@ pub struct DataState {
     pub replays: Replays,
     /// Reads sessions from the record.
     pub histories: Histories,
+    /// What `/v1/models_detailed` says.
+    pub models_detailed: KeptAnswer,
     /// What has no row.
     pub counts: Arc<Unrecorded>,
 }

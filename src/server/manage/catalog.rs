@@ -1,11 +1,14 @@
 //! What models there are: of one provider, of each endpoint, and of all with what they run on.
 
+use std::cell::RefCell;
 use std::collections::HashSet;
 
+use bytes::Bytes;
 use serde_json::{Value, json};
 
 use crate::config::mask_url;
 use crate::server::state::DataState;
+use crate::upstream::discovery::Snapshot;
 use crate::upstream::provider::Provider;
 use crate::wire::found::Found;
 
@@ -14,6 +17,10 @@ const API: &str = "API";
 
 /// What models of nodes run on that do not say.
 const UNKNOWN: &str = "Unknown";
+
+/// An answer that is long to put together, kept while the lists that it was made of stand. It belongs to one configuration.
+#[derive(Debug, Default)]
+pub struct KeptAnswer(RefCell<Option<(u64, Bytes)>>);
 
 /// A model of a provider.
 struct Model {
@@ -25,10 +32,26 @@ struct Model {
     found: Option<Found>,
 }
 
+// === impl KeptAnswer ===
+
+impl KeptAnswer {
+    /// The answer for lists of this version.
+    fn of(&self, version: u64, make: impl FnOnce() -> Value) -> Bytes {
+        let known = self.0.borrow().clone();
+        match known.filter(|(of, _)| *of == version) {
+            Some((_, answer)) => answer,
+            None => {
+                let answer = Bytes::from(make().to_string());
+                self.0.replace(Some((version, answer.clone())));
+                answer
+            }
+        }
+    }
+}
+
 /// Those that the configuration names, in its order, then those of the provider's list.
-fn models_of(state: &DataState, index: usize) -> Vec<Model> {
+fn models_of(state: &DataState, snapshot: &Snapshot, index: usize) -> Vec<Model> {
     let provider = &state.worker.providers[index];
-    let snapshot = state.worker.routing.snapshot();
     let known = snapshot.of(index);
     let listed = provider.list.iter().map(|name| Model {
         name: name.clone(),
@@ -60,7 +83,8 @@ fn device(provider: &Provider, found: Option<&Found>) -> String {
 pub(super) fn of_provider(state: &DataState, index: usize) -> Value {
     let provider = &state.worker.providers[index];
     let routing = &state.worker.routing;
-    let models: Vec<Value> = models_of(state, index)
+    let snapshot = routing.snapshot();
+    let models: Vec<Value> = models_of(state, &snapshot, index)
         .iter()
         .map(|model| {
             let found = model.found.as_ref();
@@ -80,7 +104,6 @@ pub(super) fn of_provider(state: &DataState, index: usize) -> Value {
             })
         })
         .collect();
-    let snapshot = routing.snapshot();
     let known = snapshot.of(index);
     let fetched_us = known.and_then(|known| known.fetched_at_us);
     json!({
@@ -99,9 +122,10 @@ fn patterns(provider: &Provider) -> Vec<&str> {
 
 /// `GET /v1/endpoints`, as AI Proxy's users know it: each endpoint with its models.
 pub(super) fn endpoints(state: &DataState) -> Value {
+    let snapshot = state.worker.routing.snapshot();
     let providers = state.worker.providers.iter().enumerate();
     let endpoints = providers.map(|(index, provider)| {
-        let models = models_of(state, index).into_iter();
+        let models = models_of(state, &snapshot, index).into_iter();
         json!({
             "url": mask_url(&provider.base_url),
             "type": provider.api.kind,
@@ -115,10 +139,16 @@ pub(super) fn endpoints(state: &DataState) -> Value {
 
 /// `GET /v1/models_detailed`, as AI Proxy's users know it: OpenAI's list, and what each model runs on. A model of several
 /// providers stands there once for each.
-pub(super) fn models_detailed(state: &DataState) -> Value {
+pub(super) fn models_detailed(state: &DataState) -> Bytes {
+    let snapshot = state.worker.routing.snapshot();
+    let kept = &state.models_detailed;
+    kept.of(snapshot.version, || detailed(state, &snapshot))
+}
+
+fn detailed(state: &DataState, snapshot: &Snapshot) -> Value {
     let mut entries = Vec::new();
     for (index, provider) in state.worker.providers.iter().enumerate() {
-        for model in models_of(state, index) {
+        for model in models_of(state, snapshot, index) {
             let found = model.found.as_ref();
             let owner = found.and_then(|found| found.owned_by.as_deref());
             entries.push(json!({
@@ -138,7 +168,6 @@ pub(super) fn models_detailed(state: &DataState) -> Value {
             let mut providers = state.worker.providers.iter();
             let index = providers.position(|provider| provider.name == target.provider);
             let known = index.map(|index| {
-                let snapshot = state.worker.routing.snapshot();
                 let found = snapshot
                     .of(index)
                     .and_then(|known| known.find(&target.model));
@@ -157,4 +186,21 @@ pub(super) fn models_detailed(state: &DataState) -> Value {
         }));
     }
     json!({ "object": "list", "data": entries })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_made_once_for_a_version() {
+        let kept = KeptAnswer::default();
+        for (version, made, expected) in
+            [(1, "a", "a"), (1, "b", "a"), (2, "c", "c"), (1, "d", "d")]
+        {
+            let answer = kept.of(version, || json!({ "made": made }));
+            let expected = json!({ "made": expected }).to_string();
+            assert_eq!(answer, expected, "{version} {made}");
+        }
+    }
 }

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use crate::config::Strategy;
 use crate::filter::{Endpoint, Headers};
 use crate::pipeline::failure::Failure;
+use crate::pipeline::prefix::prefix;
 use crate::pipeline::sessions::{self, Asking};
 use crate::routing::candidates::Facts;
 use crate::routing::explain::{Explained, Judged, Passed, explain};
@@ -31,6 +32,25 @@ struct Question {
     endpoint: Option<Endpoint>,
 }
 
+/// The members that are a request's prompt, as its own body has them, and what each may be. Their spelling decides, so they are
+/// read from the question's bytes as they are from a request's.
+const PROMPT: &[(&str, IsPrompt, &str)] = &[
+    ("messages", Value::is_array, "expected a list"),
+    ("contents", Value::is_array, "expected a list"),
+    ("prompt", is_text_or_list, "expected a text or a list"),
+    ("input", is_text_or_list, "expected a text or a list"),
+    ("system", is_text_or_list, "expected a text or a list"),
+    ("instructions", Value::is_string, "expected a text"),
+    ("systemInstruction", Value::is_object, "expected an object"),
+    ("system_instruction", Value::is_object, "expected an object"),
+];
+
+type IsPrompt = fn(&Value) -> bool;
+
+fn is_text_or_list(value: &Value) -> bool {
+    value.is_string() || value.is_array()
+}
+
 /// Longest time that a client is told to wait.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
@@ -52,14 +72,17 @@ pub(super) async fn decide(state: &DataState, body: &[u8]) -> Result<Value, Fail
         None => None,
     };
     let region = question.region.as_deref().unwrap_or(preferred);
+    let bound = asking.as_ref().and_then(Asking::bound);
+    let has_affinity = found.route.has_prefix_affinity && bound.is_none();
+    let asked = found.route.logical.as_deref().unwrap_or(&question.model);
     let facts = Facts {
         headers: &headers,
         tags: &question.tags,
         prompt_bytes: question.prompt_bytes,
         region: Some(region).filter(|region| !region.is_empty()),
         excluded: &question.excluded,
-        bound: asking.as_ref().and_then(Asking::bound),
-        prefix: None,
+        bound,
+        prefix: has_affinity.then(|| prefix(asked, body)).flatten(),
     };
     let now = Now::of(state);
     let explained = explain(
@@ -111,6 +134,11 @@ impl Question {
             let found = upstreams::call(&word);
             found.ok_or_else(|| one_of("endpoint", &upstreams::calls()))
         });
+        for (name, is_right, reason) in PROMPT {
+            if present(&object, name).is_some_and(|value| !is_right(value)) {
+                return Err(bad(name, reason));
+            }
+        }
         let model = text(&object, "logical_model")?.filter(|model| !model.is_empty());
         let prompt_bytes = match present(&object, "prompt_bytes") {
             None => 0,
@@ -266,6 +294,7 @@ impl Told<'_> {
         let why = match asked {
             1 => ": nobody else stands".to_owned(),
             _ if self.explained.is_bound => ": the session is bound to it".to_owned(),
+            _ if self.explained.is_alike => ": prompts that begin so go to it".to_owned(),
             others => format!(
                 " of {others} that stand, by the strategy {} and its turn: its score is {}",
                 self.explained.strategy.word(),

@@ -186,6 +186,29 @@ fn apiproxy_routing_decide_refuses_what_it_cannot_understand() {
             json!({ "logical_model": "fast", "preferred_region": 1 }),
             "preferred_region",
         ),
+        (
+            json!({ "logical_model": "fast", "messages": "a" }),
+            "messages",
+        ),
+        (
+            json!({ "logical_model": "fast", "contents": {} }),
+            "contents",
+        ),
+        (json!({ "logical_model": "fast", "prompt": 1 }), "prompt"),
+        (json!({ "logical_model": "fast", "input": {} }), "input"),
+        (json!({ "logical_model": "fast", "system": 1 }), "system"),
+        (
+            json!({ "logical_model": "fast", "instructions": [] }),
+            "instructions",
+        ),
+        (
+            json!({ "logical_model": "fast", "systemInstruction": "a" }),
+            "systemInstruction",
+        ),
+        (
+            json!({ "logical_model": "fast", "system_instruction": [] }),
+            "system_instruction",
+        ),
     ] {
         let answer = ask(&gateway, &question);
         let error = &answer.json()["error"];
@@ -312,4 +335,30 @@ fn a_request_wishes_for_a_region_and_against_providers() {
     assert_error(&nobody, 403, INVALID, "no_target");
     let row = gateway.rows().pop().expect("a row").record;
     assert_eq!((&*row.outcome, row.attempts), ("rejected", 0));
+}
+
+#[test]
+fn with_affinity_the_prompt_decides_as_it_does_for_a_request() {
+    let (first, second) = (well(), well());
+    let affinity = "routing: { prefix_affinity: true }\n";
+    let gateway = pair_at(&first.base_url(), &second.base_url(), affinity);
+    let mut used = std::collections::BTreeSet::new();
+    for prompt in 0..8 {
+        let begins = format!("{prompt}").repeat(2_048);
+        // Spelt alike in both, with a blank.
+        let messages = format!(r#""messages": [ {{"role":"user","content":"{begins}"}}]"#);
+        let question = format!(r#"{{"logical_model":"fair",{messages}}}"#);
+        let decide = || gateway.post("/routing/decide", &question).json();
+        let decision = decide();
+        let reasoning = decision["reasoning"].as_str().expect("a text");
+        assert!(reasoning.contains("prompts that begin so"), "{reasoning}");
+        let said = chosen(&decision).0;
+        assert_eq!(chosen(&decide()).0, said);
+        let body = format!(r#"{{"model":"fair",{messages}}}"#);
+        let answer = gateway.post("/v1/chat/completions", &body);
+        assert_eq!(answer.header("x-aiproxy-provider"), Some(said), "{prompt}");
+        used.insert(said.to_owned());
+    }
+    assert_eq!(used.len(), 2, "both targets have some");
+    assert_eq!(gateway.rows().len(), 8);
 }

@@ -5,7 +5,7 @@ use tempfile::TempDir;
 
 use super::{get, quiet, texts};
 use crate::support::fake_upstream::{FakeUpstream, Step};
-use crate::support::gateway::{TestGateway, Wanted};
+use crate::support::gateway::{TestGateway, Wanted, wait_until};
 use crate::support::wire::json as answer;
 
 const TABLE: &str = include_str!("../../fixtures/ocf/table.json");
@@ -85,6 +85,33 @@ fn ai_proxy_models_detailed() {
         assert!(item["owned_by"].is_string());
     }
     assert_eq!(data[0]["nodes"], Value::Null);
+}
+
+#[test]
+fn models_detailed_is_the_same_until_a_list_changes() {
+    let list = |id: &str| {
+        let body = json!({ "object": "list", "data": [{ "id": id }] }).to_string();
+        vec![
+            Step::ReadRequest,
+            Step::Send(answer(200, "connection: close\r\n", &body)),
+            Step::ReadToEnd,
+        ]
+    };
+    let upstream = FakeUpstream::start(vec![list("m-1"), list("m-2")]);
+    let gateway = TestGateway::with(Wanted {
+        upstream: Some(upstream.base_url()),
+        provider: "    models: { discover: true }\n".to_owned(),
+        ..Wanted::default()
+    });
+    let has = |id: &str| {
+        let list = get(&gateway, "/v1/models_detailed");
+        texts(&list["data"], "id") == [id]
+    };
+    wait_until("the list comes", || has("m-1"));
+    let body = || gateway.get("/v1/models_detailed").body;
+    assert_eq!(body(), body());
+    gateway.running().refresh_models();
+    wait_until("another list comes", || has("m-2"));
 }
 
 #[test]

@@ -14,7 +14,7 @@ pub struct PriceConfig {
     pub input_usd_per_mtok: f64,
     /// Tokens of the answer.
     pub output_usd_per_mtok: f64,
-    /// Tokens of the prompt that the provider had in its cache; `None`: as other tokens of it. Shown, and used for no choice:
+    /// Tokens of the prompt that the provider had in its cache; `None`: as other tokens of it. It counts for the cost, and for no choice:
     /// nobody knows before an answer what will be in a cache.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cached_usd_per_mtok: Option<f64>,

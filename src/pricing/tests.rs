@@ -221,3 +221,50 @@ fn a_cost_is_rounded_once_and_half_up() {
         assert_eq!(price.cost(&tokens), Some(expected), "{prompt} {completion}");
     }
 }
+
+#[test]
+fn own_prices_come_before_the_table_and_only_a_maker_has_the_table() {
+    let own = HashMap::from([("gpt-4o".to_owned(), Price::default())]);
+    let makers = HashMap::from([("maker".to_owned(), "openai")]);
+    let own_version = "config:abc".to_owned();
+    let prices = Prices {
+        own,
+        own_version,
+        makers,
+    };
+    let table = Table::shipped().version();
+    for (provider, reported, sent, expected) in [
+        (Some("maker"), Some("gpt-4o"), None, Some("config:abc")),
+        (
+            Some("maker"),
+            Some("gpt-4o-2024-08-06"),
+            Some("gpt-4o"),
+            Some("config:abc"),
+        ),
+        (Some("maker"), Some("gpt-4o-2024-08-06"), None, Some(table)),
+        (Some("maker"), None, Some("gpt-4.1"), Some(table)),
+        // What answered counts, not what was asked for.
+        (Some("maker"), Some("gpt-4.1-new"), Some("gpt-4.1"), None),
+        (Some("server"), Some("gpt-4.1"), None, None),
+        (None, Some("gpt-4.1"), None, None),
+        (None, None, None, None),
+    ] {
+        let found = prices.find(provider, reported, sent);
+        let version = found.map(|(_, version)| version);
+        assert_eq!(version, expected, "{provider:?} {reported:?} {sent:?}");
+    }
+}
+
+#[test]
+fn other_tiers_have_other_prices() {
+    let tiers = [
+        None,
+        Some("default"),
+        Some("standard"),
+        Some("flex"),
+        Some("priority"),
+        Some("batch"),
+    ];
+    let ordinary = tiers.map(is_default_tier);
+    assert_eq!(ordinary, [true, true, true, false, false, false]);
+}

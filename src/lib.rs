@@ -13,6 +13,7 @@ pub mod database;
 pub mod dialect;
 pub mod gateway;
 pub mod pipeline;
+pub mod pricing;
 pub mod routing;
 pub mod server;
 pub mod shared_state;

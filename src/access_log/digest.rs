@@ -1,6 +1,7 @@
 //! Turns a finished exchange into its row: decodes bodies, counts tokens, hashes. Pure, on the writer's side; nothing
-//! in a body can make it fail. Masking has happened before, prices and SQL come after.
+//! in a body can make it fail. Masking has happened before, SQL comes after.
 
+mod cost;
 mod masking;
 mod payload;
 mod texts;
@@ -14,6 +15,7 @@ use self::payload::BodyBytes;
 use super::draft::{Bodies, Captured, Closed, Finished, Keep, Opened, Times};
 use super::record::LogRecord;
 use super::redact::Secrets;
+use crate::pricing::SharedPrices;
 use crate::tokens::PART_BYTES;
 use crate::wire::{self, Decoded, RequestFacts};
 
@@ -40,6 +42,7 @@ impl Default for DigestOptions {
 pub struct Digest {
     options: DigestOptions,
     secrets: Secrets,
+    prices: SharedPrices,
 }
 
 /// An exchange with its bodies in one piece each and decoded.
@@ -91,7 +94,13 @@ impl Digest {
         Self {
             options,
             secrets: Secrets::default(),
+            prices: SharedPrices::default(),
         }
+    }
+
+    /// With these prices; without any no row has a cost.
+    pub fn with_prices(self, prices: SharedPrices) -> Self {
+        Self { prices, ..self }
     }
 
     /// Masks these in decoded texts as well, see `masking`.
@@ -119,6 +128,7 @@ impl Digest {
         exchange.fill_times(&mut record);
         exchange.fill_result(&mut record);
         exchange.fill_usage(&mut record, self.options.count_part_bytes);
+        exchange.fill_cost(&mut record, &self.prices.now());
         exchange.fill_payload(&mut record, bodies, &secrets);
         exchange.move_texts(&mut record);
         masking::mask_texts(&mut record, &secrets);

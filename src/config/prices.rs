@@ -14,10 +14,25 @@ pub struct PriceConfig {
     pub input_usd_per_mtok: f64,
     /// Tokens of the answer.
     pub output_usd_per_mtok: f64,
-    /// Tokens of the prompt that the provider had in its cache; `None`: as other tokens of it. Shown, and used for no choice:
+    /// Tokens of the prompt that the provider had in its cache; `None`: as other tokens of it. It counts for the cost, and for no choice:
     /// nobody knows before an answer what will be in a cache.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cached_usd_per_mtok: Option<f64>,
+    /// Tokens of the prompt that were written to a cache; `None`, here and below: nobody knows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cache_write_usd_per_mtok: Option<f64>,
+    /// Tokens of the answer's reasoning; `None`: as other tokens of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reasoning_usd_per_mtok: Option<f64>,
+    /// Tokens of images in the prompt.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image_usd_per_mtok: Option<f64>,
+    /// Tokens of audio in the prompt.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub audio_input_usd_per_mtok: Option<f64>,
+    /// Tokens of audio in the answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub audio_output_usd_per_mtok: Option<f64>,
 }
 
 /// Reads `prices`.
@@ -32,6 +47,11 @@ pub(super) fn read_prices(root: &mut Section<'_>) -> Vec<PriceConfig> {
                 input_usd_per_mtok: needed(&mut section, "input_usd_per_mtok"),
                 output_usd_per_mtok: needed(&mut section, "output_usd_per_mtok"),
                 cached_usd_per_mtok: section.amount("cached_usd_per_mtok"),
+                cache_write_usd_per_mtok: section.amount("cache_write_usd_per_mtok"),
+                reasoning_usd_per_mtok: section.amount("reasoning_usd_per_mtok"),
+                image_usd_per_mtok: section.amount("image_usd_per_mtok"),
+                audio_input_usd_per_mtok: section.amount("audio_input_usd_per_mtok"),
+                audio_output_usd_per_mtok: section.amount("audio_output_usd_per_mtok"),
             };
             section.finish();
             price

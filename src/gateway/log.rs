@@ -18,6 +18,7 @@ use crate::config::{Config, Durability, OnSpoolFull};
 use crate::gateway::StartError;
 use crate::gateway::secrets::RecentSecrets;
 use crate::gateway::sink::SqlSink;
+use crate::pricing::SharedPrices;
 use crate::server::metrics::Outcomes;
 use crate::telemetry::background::Background;
 
@@ -93,6 +94,7 @@ pub(super) fn start_log(
     stores: &Stores,
     columns: Vec<OwnColumn>,
     secrets: RecentSecrets,
+    prices: SharedPrices,
     outcomes: Arc<Outcomes>,
     mut observers: Vec<Arc<dyn Observer>>,
 ) -> Result<Arc<AccessLog>, StartError> {
@@ -113,7 +115,7 @@ pub(super) fn start_log(
         ..AccessLogOptions::default()
     };
     observers.push(outcomes);
-    let digest = Digest::new(DigestOptions::default());
+    let digest = Digest::new(DigestOptions::default()).with_prices(prices);
     let digest = Box::new(move |finished: &Finished| {
         let values = own_columns::values(&columns, finished);
         let mut record = digest.digest_masking(finished, &secrets.now());

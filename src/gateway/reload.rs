@@ -16,6 +16,7 @@ use crate::gateway::filters::{self, Kinds};
 use crate::gateway::secrets::{RecentSecrets, provider_secrets};
 use crate::gateway::workers::Generation;
 use crate::pipeline::filtering::Filters;
+use crate::pricing::{Prices, SharedPrices};
 use crate::routing::current::CurrentRouting;
 use crate::server::config_reload::{NotReloaded, ReloadCounts, ReloadNow, Reloaded};
 use crate::telemetry::background::Runner;
@@ -38,6 +39,8 @@ pub(super) struct Reloader {
     pub(super) keeps_lists: mpsc::UnboundedSender<Keeper>,
     /// What the writer masks.
     pub(super) secrets: RecentSecrets,
+    /// For the writer.
+    pub(super) prices: SharedPrices,
     /// Held by who reads the configuration: one at a time.
     pub(super) tls: Mutex<SharedTls>,
     pub(super) counts: Arc<ReloadCounts>,
@@ -109,6 +112,7 @@ impl Reloader {
         let restart_needed = generation.config.restart_needed(&self.started_with);
         // Before the first request that could bring one of them.
         self.secrets.add(generation.secrets.clone());
+        self.prices.replace(Prices::of(&generation.config));
         self.routing.replace(generation.routing.clone());
         self.generations.send_replace(Arc::new(generation));
         // An error means that the server ends.

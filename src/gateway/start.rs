@@ -22,6 +22,7 @@ use crate::pipeline::StreamCount;
 use crate::pipeline::filtering::Filters;
 use crate::pipeline::link::Lifecycle;
 use crate::pipeline::replay::Replays;
+use crate::pricing::{Prices, SharedPrices};
 use crate::routing::current::CurrentRouting;
 use crate::server::admin::{AdminState, Hosts};
 use crate::server::config_reload::ReloadCounts;
@@ -68,11 +69,13 @@ pub(super) async fn start(mut gateway: Gateway) -> Result<Running, StartError> {
     let stores = Stores::open(&config, sql_columns, &background).await?;
     let outcomes = Arc::new(Outcomes::default());
     let secrets = RecentSecrets::new(&config);
+    let prices = SharedPrices::new(Prices::of(&config));
     let log = start_log(
         &config,
         &stores,
         columns,
         secrets.clone(),
+        prices.clone(),
         outcomes.clone(),
         std::mem::take(&mut gateway.observers),
     )?;
@@ -108,6 +111,7 @@ pub(super) async fn start(mut gateway: Gateway) -> Result<Running, StartError> {
         routing: current_routing.clone(),
         keeps_lists,
         secrets,
+        prices,
         tls: Mutex::new(tls),
         counts: reloads.clone(),
         clock: clock.clone(),

@@ -58,6 +58,7 @@ pub struct Sources {
 #[derive(Debug, Default)]
 pub struct Outcomes {
     by_outcome: Mutex<BTreeMap<String, u64>>,
+    unpriced: AtomicU64,
     filter_errors: Mutex<BTreeMap<(String, String), u64>>,
     attempts: Mutex<BTreeMap<(String, String), u64>>,
     key_coolings: Mutex<BTreeMap<[String; 3], u64>>,
@@ -69,6 +70,10 @@ const KEY_TROUBLES: [&str; 2] = ["key_refused", "rate_limited"];
 impl Observer for Outcomes {
     fn on_complete(&self, record: &LogRecord) {
         add(&self.by_outcome, record.outcome.clone());
+        let has_tokens = record.usage_source.as_deref() != Some("none");
+        if has_tokens && record.cost_nano_usd.is_none() {
+            self.unpriced.fetch_add(1, Ordering::Relaxed);
+        }
         for verdict in record
             .verdicts
             .iter()
@@ -175,6 +180,12 @@ impl Collector for Sources {
             "Damaged places found in the spool",
             counter,
             &count(stats.spool_corrupt_total),
+        )?;
+        one(
+            "unpriced",
+            "Exchanges with tokens whose cost is not known",
+            counter,
+            &count(self.outcomes.unpriced.load(Ordering::Relaxed)),
         )?;
         one(
             "streams_active",

@@ -21,6 +21,8 @@ pub struct Decoded {
     pub usage: Option<Usage>,
     /// The usage object as received, believed or not.
     pub usage_raw: Option<String>,
+    /// The service tier that OpenAI's answers name: others than the default one have other prices.
+    pub service_tier: Option<String>,
     /// The error that the answer reports.
     pub error: Option<ErrorFields>,
     /// Texts and tool calls of the other choices, to be counted.

@@ -63,6 +63,7 @@ pub fn chunk_usage(text: &str) -> (Option<super::usage::Usage>, Option<String>) 
 pub(super) struct Chunk<'a> {
     model: Option<RawStr<'a>>,
     usage: Option<&'a str>,
+    service_tier: Option<RawStr<'a>>,
     error: Option<&'a str>,
     choices: Vec<Choice<'a>>,
 }
@@ -107,6 +108,9 @@ impl<'a> Chunk<'a> {
             match key.raw {
                 "model" => chunk.model = reader.string()?,
                 "usage" => chunk.usage = Some(reader.raw()?),
+                "service_tier" if reader.peek()? == Kind::String => {
+                    chunk.service_tier = reader.string()?;
+                }
                 "error" => chunk.error = Some(reader.raw()?),
                 "choices" => {
                     reader.array(|reader| {

@@ -118,6 +118,7 @@ struct Event<'a> {
 /// Views of a response object.
 #[derive(Debug, Default)]
 struct Response<'a> {
+    service_tier: Option<RawStr<'a>>,
     model: Option<RawStr<'a>>,
     status: Option<RawStr<'a>>,
     incomplete_reason: Option<RawStr<'a>>,
@@ -162,6 +163,9 @@ impl<'a> Response<'a> {
                 "model" => self.model = reader.string()?,
                 "status" => self.status = reader.string()?,
                 "usage" => self.usage = Some(reader.raw()?),
+                "service_tier" if reader.peek()? == Kind::String => {
+                    self.service_tier = reader.string()?;
+                }
                 "error" => self.error = Some(reader.raw()?),
                 "incomplete_details" => {
                     reader.object(|key, reader| {

@@ -9,6 +9,7 @@ mod canary_scan;
 mod cli;
 mod client_faults;
 mod columns;
+mod cost;
 mod decode_rows;
 mod discovery;
 mod doors;

@@ -10,6 +10,7 @@ pub(crate) struct Assembly {
     model: Option<String>,
     choices: Vec<Choice>,
     usage: SeenUsage,
+    service_tier: Option<String>,
     error: Option<ErrorFields>,
 }
 
@@ -75,6 +76,9 @@ impl Assembly {
         {
             self.model = Some(model.text().into_owned());
         }
+        if let Some(tier) = chunk.service_tier {
+            self.service_tier = Some(tier.text().into_owned());
+        }
         if let Some(usage) = chunk.usage {
             self.usage.see(usage);
         }
@@ -113,6 +117,7 @@ impl Assembly {
         decoded.model = self.model;
         decoded.usage = self.usage.usage;
         decoded.usage_raw = self.usage.raw;
+        decoded.service_tier = self.service_tier;
         decoded.error = self.error;
         decoded
     }

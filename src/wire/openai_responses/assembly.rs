@@ -10,6 +10,7 @@ pub(super) struct Assembly {
     status: Option<String>,
     incomplete_reason: Option<String>,
     usage: SeenUsage,
+    service_tier: Option<String>,
     error: Option<ErrorFields>,
     output: Vec<Output>,
 }
@@ -32,6 +33,10 @@ impl Assembly {
             .incomplete_reason
             .map(owned)
             .or(self.incomplete_reason.take());
+        self.service_tier = response
+            .service_tier
+            .map(owned)
+            .or(self.service_tier.take());
         self.error = response
             .error
             .and_then(ErrorFields::read)
@@ -150,6 +155,7 @@ impl Assembly {
             tool_calls,
             usage: self.usage.usage,
             usage_raw: self.usage.raw,
+            service_tier: self.service_tier,
             error: self.error,
             ..Decoded::default()
         }

@@ -8,7 +8,7 @@ const ROWS: [&[&str]; 10] = [
     &["config"],
     &["clock"],
     &["telemetry"],
-    &["database", "shared_state", "tokens", "wire"],
+    &["database", "shared_state", "tokens", "pricing", "wire"],
     &["access_log", "upstream", "dialect"],
     &["routing"],
     &["pipeline"],

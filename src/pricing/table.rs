@@ -50,6 +50,8 @@ pub(super) struct Model {
     cached: Option<String>,
     cache_write: Option<String>,
     cache_write_1h: Option<String>,
+    image_input: Option<String>,
+    audio_input: Option<String>,
     output: String,
     above: Option<Above>,
     known_up_to: Option<u64>,
@@ -60,6 +62,7 @@ pub(super) struct Model {
 struct Above {
     prompt_tokens: u64,
     input: String,
+    cached: Option<String>,
     output: String,
 }
 
@@ -109,6 +112,7 @@ impl Model {
             Some(above) => {
                 let rates = Rates {
                     input: Some(nano(&above.input)?),
+                    cached: optional(&above.cached)?,
                     output: Some(nano(&above.output)?),
                     ..Rates::default()
                 };
@@ -122,6 +126,8 @@ impl Model {
                 cached: optional(&self.cached)?,
                 cache_write: optional(&self.cache_write)?,
                 cache_write_1h: optional(&self.cache_write_1h)?,
+                image_input: optional(&self.image_input)?,
+                audio_input: optional(&self.audio_input)?,
                 output: Some(nano(&self.output)?),
                 ..Rates::default()
             },

@@ -52,7 +52,7 @@ fn only_exact_names_have_a_price() {
     assert!(table.find("openai", "gpt-4o").is_some());
     for (provider, model) in [
         ("openai", "gpt-4o-audio-preview"),
-        ("openai", "gpt-4o-2024-05-13"),
+        ("openai", "gpt-4o-2024-08"),
         ("openai", "gpt-4o-2030-01-01"),
         ("openai", "claude-haiku-4-5"),
         ("azure", "gpt-4o"),

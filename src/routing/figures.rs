@@ -146,9 +146,9 @@ impl Figures {
                 figure.change(tick, |before| speed(before, sample_ms, seen.is_failure));
             }
         }
+        let known = self.requests.fetch_add(1, Ordering::Relaxed);
         self.error_rate
-            .change(tick, |before| Some(errors(before, seen.is_failure)));
-        self.requests.fetch_add(1, Ordering::Relaxed);
+            .change(tick, |before| Some(errors(before, known, seen.is_failure)));
         self.failures
             .fetch_add(u64::from(seen.is_failure), Ordering::Relaxed);
         self.last_seen
@@ -265,13 +265,15 @@ fn faded_speed((value_ms, silent_s): Aged) -> Option<f32> {
     is_known.then(|| value_ms * halved(silent_s / SPEED_HALF_LIFE_S))
 }
 
-/// The new error rate.
-fn errors(before: Option<Aged>, is_failure: bool) -> f32 {
+/// The new error rate, after so many attempts that are `known`.
+fn errors(before: Option<Aged>, known: u64, is_failure: bool) -> f32 {
     let sample = if is_failure { 1.0 } else { 0.0 };
     let Some(aged) = before else {
         return sample * MOST_SHARE;
     };
-    let share = 1.0 - halved(aged.1 / ERRORS_HALF_LIFE_S);
+    // The first ones come at once, and would be learnt from too slowly by time: they count as in a mean.
+    let of_mean = 1.0 / (known.saturating_add(1) as f32);
+    let share = (1.0 - halved(aged.1 / ERRORS_HALF_LIFE_S)).max(of_mean);
     let rate = faded_errors(aged);
     rate + (sample - rate) * share.clamp(LEAST_SHARE, MOST_SHARE)
 }

@@ -19,6 +19,7 @@ enum Source {
         start: Instant,
         start_us: i64,
         passed_us: Arc<AtomicI64>,
+        jumped_us: Arc<AtomicI64>,
     },
 }
 
@@ -35,7 +36,8 @@ impl Clock {
         let source = Source::Manual {
             start: Instant::now(),
             start_us: wall_us,
-            passed_us: Arc::new(AtomicI64::new(0)),
+            passed_us: Arc::default(),
+            jumped_us: Arc::default(),
         };
         Self { source }
     }
@@ -48,6 +50,14 @@ impl Clock {
                 let by_us = i64::try_from(by.as_micros()).unwrap_or(i64::MAX);
                 passed_us.fetch_add(by_us, Ordering::Relaxed);
             }
+        }
+    }
+
+    /// Sets the wall clock of a manual clock and its clones forth or back, as happens to machines. Monotonic time does not
+    /// notice; the machine's clocks are left alone.
+    pub fn jump(&self, by_us: i64) {
+        if let Source::Manual { jumped_us, .. } = &self.source {
+            jumped_us.fetch_add(by_us, Ordering::Relaxed);
         }
     }
 
@@ -68,8 +78,11 @@ impl Clock {
             Source::Manual {
                 start_us,
                 passed_us,
+                jumped_us,
                 ..
-            } => start_us.saturating_add(passed_us.load(Ordering::Relaxed)),
+            } => start_us
+                .saturating_add(passed_us.load(Ordering::Relaxed))
+                .saturating_add(jumped_us.load(Ordering::Relaxed)),
         }
     }
 
@@ -137,6 +150,23 @@ mod tests {
         clock.advance(Duration::from_millis(2));
         assert_eq!(twin.wall_us(), 3_000);
         assert_eq!(twin.now() - before, Duration::from_millis(2));
+    }
+
+    #[test]
+    fn f92_a_wall_clock_that_is_set_back_moves_no_duration_and_no_id() {
+        let clock = Clock::manual(5_000_000_000);
+        let (before, ids) = (clock.now(), uuid::ContextV7::new());
+        // As requests get theirs.
+        let id = || {
+            let s = u64::try_from(clock.wall_us() / 1_000_000).unwrap();
+            uuid::Uuid::new_v7(uuid::Timestamp::from_unix(&ids, s, 0))
+        };
+        let first = id();
+        clock.jump(-3_600_000_000);
+        assert_eq!(clock.clone().wall_us(), 1_400_000_000);
+        assert_eq!(clock.now(), before);
+        let later = [(); 3].map(|()| id());
+        assert!(first < later[0] && later.is_sorted(), "{first} {later:?}");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use tokio::sync::Notify;
-use tokio::time::{sleep_until, timeout_at};
+use tokio::time::timeout_at;
 
 use crate::access_log::draft::{AttemptDraft, Begun, Closed, Tried};
 use crate::access_log::guard::RecordGuard;
@@ -18,6 +18,7 @@ use crate::pipeline::Worker;
 use crate::pipeline::blame::{LONGEST_WORDS, unmarked};
 use crate::pipeline::failure::{Failure, of_upstream_status};
 use crate::pipeline::link::{ClientLink, Leaving};
+use crate::pipeline::timer::passed;
 use crate::upstream::content_coding;
 use crate::upstream::headers::to_upstream;
 use crate::upstream::provider::{Provider, ProviderKey, Timeouts};
@@ -234,7 +235,7 @@ async fn within(
         {
             return;
         }
-        sleep_until(total_at.min(Instant::now() + limit).into()).await;
+        passed(total_at.min(Instant::now() + limit)).await;
     };
     let client_left = async {
         if !call.cancel_when_client_leaves {

@@ -7,7 +7,6 @@ use std::time::Instant;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::future::LocalBoxFuture;
-use tokio::time::{sleep_until, timeout_at};
 
 use crate::access_log::guard::RecordGuard;
 use crate::filter::Endpoint;
@@ -17,6 +16,7 @@ use crate::pipeline::attempt::LEAVING_AFTER_FIN;
 use crate::pipeline::events::dialect;
 use crate::pipeline::failure::Failure;
 use crate::pipeline::link::{ClientLink, Leaving};
+use crate::pipeline::timer::{by, passed};
 use crate::pipeline::whole::broken;
 use crate::upstream::provider::{Provider, Timeouts};
 use crate::upstream::transport::{BodyFailure, UpstreamBody, UpstreamReply};
@@ -84,34 +84,34 @@ pub(super) async fn born(
     let mut cutting = std::pin::pin!(waiting.worker.lifecycle.cutting());
     let mut scanned = Vec::new();
     let failure = loop {
-        let idle_at = tokio::time::Instant::now() + waiting.timeouts.idle;
+        let idle_at = Instant::now() + waiting.timeouts.idle;
         let next = tokio::select! {
             biased;
-            next = timeout_at(idle_at, body.next()) => next,
+            next = by(idle_at, body.next()) => next,
             // The tap is filled where the body is asked, which was just now: nobody else need wake this.
             () = when(|| guard.has_tapped()) => {
                 guard.drain_tap();
                 continue;
             }
             // It has been silent, not wrong: whoever relays it sees to the rest.
-            () = sleep_until(release_at.into()) => break None,
+            () = passed(release_at) => break None,
             () = &mut cutting => break None,
             // Asked anew after each piece: only a FIN without one for a while is a leaving.
             () = departure.over() => break Some(Failure::ClientGone),
         };
         guard.drain_tap();
         match next {
-            Err(_) => break Some(Failure::UpstreamIdleTimeout),
-            Ok(None) => {
+            None => break Some(Failure::UpstreamIdleTimeout),
+            Some(None) => {
                 let facts = *scanner.facts();
                 break (!is_born(&facts)).then_some(Failure::UpstreamTruncated);
             }
-            Ok(Some(Err(error))) => {
+            Some(Some(Err(error))) => {
                 let failure = broken(&error);
                 held.push(Err(error));
                 break Some(failure);
             }
-            Ok(Some(Ok(piece))) => {
+            Some(Some(Ok(piece))) => {
                 bytes += piece.len();
                 held.push(Ok(piece.clone()));
                 let fits = scanner.push(piece, &mut scanned).is_ok();

@@ -14,6 +14,7 @@ use crate::pipeline::events::dialect;
 use crate::pipeline::failure::Failure;
 use crate::pipeline::filtering;
 use crate::pipeline::folding::Folding;
+use crate::pipeline::timer::by;
 use crate::pipeline::whole::broken;
 use crate::upstream::provider::Timeouts;
 use crate::upstream::transport::{BodyFailure, UpstreamBody};
@@ -40,30 +41,30 @@ pub async fn read(
     worker: &Worker,
 ) -> Result<Bytes, Unread> {
     let limit = worker.settings.max_body_bytes;
-    let total = tokio::time::Instant::from_std(started + timeouts.total);
+    let total = started + timeouts.total;
     let mut cutting = std::pin::pin!(worker.lifecycle.cutting());
     let mut read = BytesMut::new();
     let failure = loop {
-        let until = total.min(tokio::time::Instant::now() + timeouts.idle);
+        let until = total.min(Instant::now() + timeouts.idle);
         let next = tokio::select! {
             biased;
-            next = tokio::time::timeout_at(until, body.next()) => next,
+            next = by(until, body.next()) => next,
             () = &mut cutting => break Failure::ShuttingDown,
         };
         match next {
-            Err(_) if total <= tokio::time::Instant::now() => break Failure::UpstreamTimeout,
-            Err(_) => break Failure::UpstreamIdleTimeout,
-            Ok(None) => return Ok(read.freeze()),
-            Ok(Some(Err(error))) => {
+            None if total <= Instant::now() => break Failure::UpstreamTimeout,
+            None => break Failure::UpstreamIdleTimeout,
+            Some(None) => return Ok(read.freeze()),
+            Some(Some(Err(error))) => {
                 if let BodyFailure::Unreached { said, .. } = &error {
                     read.extend_from_slice(said);
                 }
                 break broken(&error);
             }
-            Ok(Some(Ok(piece))) if limit < read.len() + piece.len() => {
+            Some(Some(Ok(piece))) if limit < read.len() + piece.len() => {
                 break Failure::UpstreamBodyTooLarge;
             }
-            Ok(Some(Ok(piece))) => read.extend_from_slice(&piece),
+            Some(Some(Ok(piece))) => read.extend_from_slice(&piece),
         }
     };
     Err(Unread {

@@ -303,6 +303,20 @@ mod tests {
     }
 
     #[test]
+    fn f92_a_session_goes_on_when_the_wall_clock_is_set() {
+        for by_s in [3_600, -3_600, -1_700_000_000] {
+            let place = Place::new();
+            place.ask("s", "m").to("a", "m").bind();
+            place.clock.jump(by_s * 1_000_000);
+            assert_eq!(place.bound("s", "m").as_deref(), Some("a/m"), "{by_s}");
+            place.ask("s", "m").to("b", "n").bind();
+            assert_eq!(place.bound("s", "m").as_deref(), Some("b/n"), "{by_s}");
+            place.clock.advance(TTL);
+            assert_eq!(place.bound("s", "m"), None, "{by_s}");
+        }
+    }
+
+    #[test]
     fn only_who_answered_is_bound_to() {
         for (outcome, first_token_ms, expected) in [
             (Outcome::Ok, None, true),

@@ -2,10 +2,30 @@
 //!
 //! A piece only writes down its time; the timer is set anew when it fires, so a busy stream costs nothing.
 
+use std::future::Future;
 use std::pin::Pin;
 use std::time::{Duration, Instant};
 
-use tokio::time::Sleep;
+use tokio::time::{Sleep, sleep, sleep_until};
+
+/// For so long after a limit what has come is still looked for. A process that was stopped finds its timers over before it
+/// has looked at its sockets, and must not blame others for the time that it missed.
+const LAST_LOOK: Duration = Duration::from_millis(2);
+
+/// Ends when the moment has passed, and what had come by then has been looked at by whoever waits for it beside this.
+pub async fn passed(at: Instant) {
+    sleep_until(at.into()).await;
+    sleep(LAST_LOOK).await;
+}
+
+/// What comes of the work; `None` where the moment passes first.
+pub async fn by<T>(at: Instant, work: impl Future<Output = T>) -> Option<T> {
+    tokio::select! {
+        biased;
+        done = work => Some(done),
+        () = passed(at) => None,
+    }
+}
 
 /// Which limit was reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,7 +54,7 @@ impl PieceTimer {
             idle,
             total_at,
             last: now,
-            sleep: Box::pin(tokio::time::sleep_until(first.into())),
+            sleep: Box::pin(sleep_until(first.into())),
         }
     }
 
@@ -48,12 +68,13 @@ impl PieceTimer {
         loop {
             self.sleep.as_mut().await;
             let now = Instant::now();
-            if self.total_at <= now {
-                return TimedOut::Total;
-            }
             let idle_at = self.last + self.idle;
-            if idle_at <= now {
-                return TimedOut::Idle;
+            if self.total_at.min(idle_at) <= now {
+                sleep(LAST_LOOK).await;
+                return match self.total_at <= now {
+                    true => TimedOut::Total,
+                    false => TimedOut::Idle,
+                };
             }
             self.sleep.as_mut().reset(idle_at.min(self.total_at).into());
         }

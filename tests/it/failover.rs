@@ -6,6 +6,7 @@ mod keys;
 mod limits;
 mod paths;
 mod records;
+mod stopped;
 mod strategies;
 mod streams;
 mod unreachable;

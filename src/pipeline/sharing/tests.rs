@@ -201,6 +201,30 @@ fn a_word_is_heard_once_and_ones_own_never() {
     assert_eq!(cools(&other), Some(later), "this is news");
 }
 
+/// Cool-downs and rates are counted by monotonic time: each ends when it would have, and is not begun anew.
+#[test]
+fn f92_a_wall_clock_that_is_set_neither_ends_nor_repeats_anything() {
+    for by_s in [3_600, -3_600, -1_700_000_000] {
+        let (clock, [one, other]) = two();
+        let until = one.routing.pool(0).cools(0, LIMITED, clock.now());
+        one.sharing.key_cools("p", "one", LIMITED, until);
+        other.hear();
+        assert_eq!(one.full_until("two", 1), None);
+        clock.jump(by_s * 1_000_000);
+        for instance in [&one, &other] {
+            instance.hear();
+            let cooling = |now: Instant| instance.routing.pool(0).states(now)[0].cooling;
+            let left = until - clock.now();
+            assert_eq!(cooling(clock.now()), Some((left, LIMITED)), "{by_s}");
+            assert_eq!(cooling(until), None, "{by_s}");
+            let free = clock.now() + Duration::from_secs(1);
+            assert_eq!(instance.full_until("two", 1), Some(free), "{by_s}");
+        }
+        clock.advance(Duration::from_secs(1));
+        assert_eq!(other.full_until("two", 1), None, "{by_s}");
+    }
+}
+
 #[test]
 fn our_own_word_is_known_before_it_can_be_heard() {
     let clock = Clock::manual(0);
